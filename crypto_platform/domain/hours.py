@@ -1,0 +1,33 @@
+"""Time as the platform counts it: UTC microseconds since 1970 as integers, and hours of them.
+
+Here: conversions without float. An hour is named by its first microsecond.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import msgspec
+
+MICROSECONDS_PER_HOUR = 3_600_000_000
+TIME_US_MAX = 253_402_300_799_999_999
+"""The last microsecond of the year 9999, the last one a Python datetime can name."""
+
+TimeUs = Annotated[int, msgspec.Meta(ge=0, le=TIME_US_MAX, title="time_us")]
+"""Microseconds since 1970-01-01T00:00:00Z."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_time_us(moment: datetime) -> int:
+    """Microseconds since 1970 of an aware datetime."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_time_us(time_us: int) -> datetime:
+    """The aware datetime (UTC) of microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=time_us)
+
+
+def hour_of(time_us: int) -> int:
+    """First microsecond of the hour that holds this time."""
+    return time_us - time_us % MICROSECONDS_PER_HOUR

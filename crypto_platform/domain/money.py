@@ -1,0 +1,70 @@
+"""Amounts keep the source's digits from its answer to the column.
+
+Here: the one text form an amount has inside the platform, and its limits. An amount is a `str` in
+that form (never a float); `Decimal` where somebody calculates. Not here: what an amount means.
+
+Stored form, chosen so that PostgreSQL numeric and MongoDB Decimal128 give back what they were given:
+zero is unsigned, a positive exponent is written out, the scale is the source's (1.10 is not 1.1).
+"""
+
+import re
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+
+from crypto_platform.errors import Reason, RecordRejectedError
+
+DIGITS_MAX = 34
+"""Significant digits of a Decimal128 (IEEE 754-2008); more would be rounded, so it is refused."""
+
+SCALE_MAX = 100
+"""Digits behind the point; far above any source's, far below what Decimal128 can hold (6176)."""
+
+STORED_FORM = r"^(?!-0(?:\.0+)?\Z)-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\Z"
+
+Amount = Annotated[
+    str, msgspec.Meta(pattern=STORED_FORM, max_length=DIGITS_MAX + SCALE_MAX, title="amount")
+]
+"""A decimal in stored form; msgspec checks the form, `check_amount_digits` the digits."""
+
+_SOURCE_FORM = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,4})?")
+
+
+def parse_amount(text: str) -> str:
+    """Bring a source's number into stored form, value and scale unchanged.
+
+    Args:
+        text: JSON number or the like: `-0`, `1.10`, `1.054e-05`, `1E+3`.
+
+    Returns:
+        `0`, `1.10`, `0.00001054`, `1000`.
+
+    Raises:
+        RecordRejectedError: invariant. Not a finite decimal, or with more than 34 significant
+            digits or 100 decimals: no store could keep it unchanged.
+    """
+    if not _SOURCE_FORM.fullmatch(text):
+        message = f"not a finite decimal number: {text[:60]!r}"
+        raise RecordRejectedError(message, reason=Reason.INVARIANT)
+    number = Decimal(text)
+    if number.adjusted() >= DIGITS_MAX or -int(number.as_tuple().exponent) > SCALE_MAX:
+        message = f"{text[:60]!r}: no more than {DIGITS_MAX} digits and {SCALE_MAX} decimals"
+        raise RecordRejectedError(message, reason=Reason.INVARIANT)
+    stored = format(abs(number) if number.is_zero() else number, "f")
+    check_amount_digits(stored)
+    return stored
+
+
+def check_amount_digits(amount: str) -> None:
+    """Refuse an amount in stored form that a Decimal128 would have to round.
+
+    Raises:
+        RecordRejectedError: invariant. More than 34 significant digits or 100 decimals.
+    """
+    if len(amount) <= DIGITS_MAX:
+        return
+    digits = amount.lstrip("-").replace(".", "").lstrip("0")
+    if len(digits) > DIGITS_MAX or len(amount.partition(".")[2]) > SCALE_MAX:
+        message = f"{amount[:60]!r}: no more than {DIGITS_MAX} digits and {SCALE_MAX} decimals"
+        raise RecordRejectedError(message, reason=Reason.INVARIANT)

@@ -1,0 +1,15 @@
+"""WHAT flows: the catalogue. A new feed is one file here and one line in FEEDS."""
+
+from crypto_platform.feeds.feed import Feed, Record
+from crypto_platform.feeds.incidents import INCIDENTS
+from crypto_platform.feeds.quotes import QUOTES
+from crypto_platform.feeds.rejected import REJECTED
+
+FEEDS: tuple[Feed[Record], ...] = (
+    QUOTES,
+    REJECTED,
+    INCIDENTS,
+)
+
+FEED_BY_NAME = {feed.name: feed for feed in FEEDS}
+FEED_BY_TOPIC = {feed.topic: feed for feed in FEEDS}

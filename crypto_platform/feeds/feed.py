@@ -1,0 +1,237 @@
+"""What a feed declares, and the parts all records share.
+
+Here: the type Feed, the shared field types, identity (event_id, content_hash). Not here: a feed
+itself (one file each beside this one), bytes (codec.py), SQL and BSON (stores/).
+
+A record is a frozen msgspec struct whose field names are the column names and the document keys;
+its annotations say what a field is (FieldKind), so one declaration serves both stores, and the
+contract suite holds the stores to it.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import cached_property
+from types import NoneType, UnionType
+from typing import Annotated, Generic, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from crypto_platform.domain.hours import TimeUs
+from crypto_platform.domain.money import Amount, check_amount_digits
+
+Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*\Z", max_length=4096, title="text")]
+"""Text without NUL, which PostgreSQL cannot hold."""
+
+EventId = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]+\Z", max_length=1024, title="text")]
+ContentHash = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1, title="integer")]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53, title="integer")]
+Offset = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1, title="integer")]
+
+
+class FieldKind(Enum):
+    """What a field is, and so how both stores keep it."""
+
+    TEXT = auto()
+    """PostgreSQL text, BSON string."""
+    AMOUNT = auto()
+    """numeric, Decimal128; stored form of domain/money.py."""
+    TIME_US = auto()
+    """timestamptz; BSON int64 `<name>_us` beside a date `<name>` (dates hold milliseconds only)."""
+    INTEGER = auto()
+    """bigint, int64."""
+    BYTES = auto()
+    """bytea, binary."""
+
+
+_KIND_OF_TITLE = {
+    "text": FieldKind.TEXT,
+    "amount": FieldKind.AMOUNT,
+    "time_us": FieldKind.TIME_US,
+    "integer": FieldKind.INTEGER,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One field of a record, as the stores see it."""
+
+    name: str
+    kind: FieldKind
+    nullable: bool
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="v", tag=0):
+    """What every record has. Subclasses set `tag` to their schema version.
+
+    Attributes:
+        event_id: Deterministic name of the fact, the primary key in both stores; set by `seal`.
+        content_hash: Digest of the facts, see `hash_content`; set by `seal`.
+        ts_ingest: When the platform received it. All records of one poll share it.
+    """
+
+    event_id: EventId = ""
+    content_hash: ContentHash = 0
+    ts_ingest: TimeUs
+
+
+R = TypeVar("R", bound=Record)
+
+NOT_FACTS = frozenset({"event_id", "content_hash", "ts_ingest"})
+"""What a record says about itself or about us; never part of its content."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """An index beside the primary key, the same in both stores.
+
+    Attributes:
+        fields: Record fields, in order; a leading `-` means descending.
+    """
+
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feed(Generic[R]):
+    """One catalogue entry: a topic, its record, and where both stores keep it.
+
+    Attributes:
+        name: Name of the feed, plural.
+        topic: Kafka topic without prefix; its dots become parts of asset keys.
+        partitions: Of the topic, when it is created.
+        record: The struct records of today have.
+        versions: Union of the structs of every version ever written.
+        key_of: Kafka key of a record; also the key in platform.touched.
+        event_time_of: The record's own time, None where the source gave none.
+        schema, table: PostgreSQL's names, singular.
+        collection: MongoDB's name, plural.
+        indexes: Beside the primary key event_id.
+        owned_by_platform: Written by the platform about itself (rejected, incidents).
+        description: One sentence for the UI.
+    """
+
+    name: str
+    topic: str
+    partitions: int
+    record: type[R]
+    versions: type | UnionType
+    key_of: Callable[[R], str]
+    event_time_of: Callable[[R], int | None]
+    schema: str
+    table: str
+    collection: str
+    indexes: tuple[Index, ...] = ()
+    owned_by_platform: bool = False
+    description: str
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        """The record's fields in declared order."""
+        hints = get_type_hints(self.record, include_extras=True)
+        return tuple(_field(info.name, hints[info.name]) for info in msgspec.structs.fields(self.record))
+
+    @cached_property
+    def amount_names(self) -> tuple[str, ...]:
+        """The fields that hold amounts."""
+        return tuple(field.name for field in self.fields if field.kind is FieldKind.AMOUNT)
+
+    @cached_property
+    def asset_path(self) -> tuple[str, ...]:
+        """The topic's name as asset key parts: market.quotes -> (market, quotes)."""
+        return tuple(self.topic.split("."))
+
+
+def _field(name: str, hint: object) -> Field:
+    members = get_args(hint) if get_origin(hint) is not Annotated else (hint,)
+    nullable = NoneType in members
+    [inner] = [member for member in members if member is not NoneType] or [hint]
+    return Field(name=name, kind=_kind(name, inner), nullable=nullable)
+
+
+def _kind(name: str, hint: object) -> FieldKind:
+    if hint is bytes:
+        return FieldKind.BYTES
+    for meta in getattr(hint, "__metadata__", ()):
+        if isinstance(meta, msgspec.Meta) and meta.title in _KIND_OF_TITLE:
+            return _KIND_OF_TITLE[meta.title]
+    message = f"field {name}: {hint} is none of Text, Amount, TimeUs, Count, bytes"
+    raise TypeError(message)
+
+
+def hash_content(facts: Mapping[str, object]) -> int:
+    """64-bit digest of facts: a signed int64, so that both stores hold it natively, and never 0.
+
+    Args:
+        facts: Known facts by field name: amounts in stored form, times in the source's full
+            precision. An unknown one is left out, so that a field added later changes no old hash.
+
+    Source: blake2b (RFC 7693) over the facts as a JSON object in order of names.
+    """
+    known = {name: facts[name] for name in sorted(facts) if facts[name] is not None}
+    digest = hashlib.blake2b(msgspec.json.encode(known), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True) or 1
+
+
+def hash_facts(record: Record) -> int:
+    """`hash_content` of a record's facts."""
+    names = (name for name in record.__struct_fields__ if name not in NOT_FACTS)
+    return hash_content({name: getattr(record, name) for name in names})
+
+
+def build_event_id(*parts: str | int | None) -> str:
+    """Join the parts of an identity; unknown is `-`, and no part can imitate a border."""
+    return ":".join(
+        "-" if part is None else str(part).replace("%", "%25").replace(":", "%3A") for part in parts
+    )
+
+
+def seal(
+    draft: R, *, identity: Iterable[str | int | None], content_in_id: bool = False
+) -> R:
+    """Give a draft its content hash and event id.
+
+    Args:
+        draft: A record with all its facts.
+        identity: What the source calls the thing, most general part first.
+        content_in_id: True where the source may say something else under the same identity.
+    """
+    digest = hash_facts(draft)
+    content = (f"{digest & (2**64 - 1):016x}",) if content_in_id else ()
+    event_id = build_event_id(*identity, *content)
+    return msgspec.structs.replace(draft, event_id=event_id, content_hash=digest)
+
+
+def check_digits(feed: Feed[R], record: R) -> None:
+    """Refuse a record with an amount that a store would round.
+
+    Raises:
+        RecordRejectedError: invariant.
+    """
+    for name in feed.amount_names:
+        amount = getattr(record, name)
+        if amount is not None:
+            check_amount_digits(amount)
+
+
+__all__ = [
+    "NOT_FACTS",
+    "Amount",
+    "ContentHash",
+    "Count",
+    "EventId",
+    "Feed",
+    "Field",
+    "FieldKind",
+    "Index",
+    "Offset",
+    "Record",
+    "Text",
+    "TimeUs",
+    "build_event_id",
+    "check_digits",
+    "hash_content",
+    "hash_facts",
+    "seal",
+]

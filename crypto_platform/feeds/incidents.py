@@ -1,0 +1,95 @@
+"""incidents: what needs a person, and that a person has acknowledged it.
+
+A load writes its incident to its own store first (the partition is blocked in the same transaction)
+and then publishes it here, best effort; ingestion publishes only. Ids are deterministic, so whoever
+notices the same thing again says the same fact.
+"""
+
+from crypto_platform.errors import IncidentKind
+from crypto_platform.feeds.feed import Feed, Index, Offset, Record, Text, TimeUs, seal
+
+
+class Incident(Record, frozen=True, kw_only=True, tag=1):
+    """One thing that needs a person.
+
+    Attributes:
+        kind: One of errors.IncidentKind.
+        state: open, or acknowledged by a later fact with the same subject.
+        subject: Deterministic name of the matter, shared by `open` and `acknowledged`.
+        sink: The store whose load noticed it, None from ingestion.
+        source: The source concerned, None from a load.
+        topic, topic_id, part: The partition that stopped, where one did.
+        first_offset, next_offset: The range concerned, half open, where there is one.
+        message: What was found and what was expected.
+        next_step: What to type.
+    """
+
+    kind: Text
+    state: Text
+    subject: Text
+    sink: Text | None = None
+    source: Text | None = None
+    feed: Text | None = None
+    topic: Text | None = None
+    topic_id: Text | None = None
+    part: Offset | None = None
+    first_offset: Offset | None = None
+    next_offset: Offset | None = None
+    message: Text
+    next_step: Text
+
+
+def build_incident(draft: Incident) -> Incident:
+    """Seal an incident; its id is made of its subject and state."""
+    return seal(draft, identity=(draft.subject, draft.state))
+
+
+def build_load_incident(
+    *,
+    kind: IncidentKind,
+    sink: str,
+    feed: str,
+    topic: str,
+    topic_id: str,
+    part: int,
+    first_offset: int,
+    next_offset: int | None,
+    message: str,
+    next_step: str,
+    ts_ingest: TimeUs,
+) -> Incident:
+    """An incident that stops one partition in one store."""
+    return build_incident(
+        Incident(
+            kind=kind.value,
+            state="open",
+            subject=f"{sink}/{topic}/{topic_id}/{part}/{kind.value}/{first_offset}",
+            sink=sink,
+            feed=feed,
+            topic=topic,
+            topic_id=topic_id,
+            part=part,
+            first_offset=first_offset,
+            next_offset=next_offset,
+            message=message,
+            next_step=next_step,
+            ts_ingest=ts_ingest,
+        )
+    )
+
+
+INCIDENTS = Feed(
+    name="incidents",
+    topic="platform.incidents",
+    partitions=1,
+    record=Incident,
+    versions=Incident,
+    key_of=lambda incident: incident.subject,
+    event_time_of=lambda incident: None,
+    schema="platform",
+    table="incident",
+    collection="incidents",
+    indexes=(Index(fields=("-ts_ingest",)),),
+    owned_by_platform=True,
+    description="What needs a person, and what a person has acknowledged.",
+)

@@ -1,0 +1,77 @@
+"""quotes: a source's published price of a currency with its market figures.
+
+A source may serve other figures under the same time (CoinGecko does), so the content is part of the
+identity: a change is a new quote, never a conflict.
+"""
+
+from crypto_platform.feeds.feed import (
+    Amount,
+    Count,
+    Feed,
+    Index,
+    Record,
+    Text,
+    TimeUs,
+    seal,
+)
+
+
+class Quote(Record, frozen=True, kw_only=True, tag=1):
+    """One source's figures of one currency at one time.
+
+    Attributes:
+        currency_id: The source's own id (bitcoin); `currency_symbol` and `currency_name` its names.
+        quote_currency: Currency of all money below, upper case (USD, ETH).
+        price: Of one unit.
+        market_cap_rank: 1 is the largest.
+        market_cap, fully_diluted_market_cap: Price x circulating, x maximal supply.
+        quote_volume_24h: Traded in 24 hours, in quote currency.
+        vwap_24h, high_24h, low_24h, price_change_24h: In quote currency over 24 hours.
+        price_change_24h_pct, market_cap_change_24h_pct: 0 to 100 is no bound: -100 upwards.
+        circulating_supply, total_supply, max_supply: Units; None is unknown, not 0.
+        ts_event: The currency's own time where the source gives one, else its answer's.
+    """
+
+    source: Text
+    currency_id: Text
+    quote_currency: Text
+    currency_symbol: Text | None = None
+    currency_name: Text | None = None
+    market_cap_rank: Count | None = None
+    price: Amount | None = None
+    market_cap: Amount | None = None
+    fully_diluted_market_cap: Amount | None = None
+    quote_volume_24h: Amount | None = None
+    vwap_24h: Amount | None = None
+    high_24h: Amount | None = None
+    low_24h: Amount | None = None
+    price_change_24h: Amount | None = None
+    price_change_24h_pct: Amount | None = None
+    market_cap_change_24h: Amount | None = None
+    market_cap_change_24h_pct: Amount | None = None
+    circulating_supply: Amount | None = None
+    total_supply: Amount | None = None
+    max_supply: Amount | None = None
+    ts_event: TimeUs | None = None
+
+
+def seal_quote(draft: Quote) -> Quote:
+    """Give a quote its hash and its id: source, currency, quote currency, time, content."""
+    identity = (draft.source, draft.currency_id, draft.quote_currency, draft.ts_event)
+    return seal(draft, identity=identity, content_in_id=True)
+
+
+QUOTES = Feed(
+    name="quotes",
+    topic="market.quotes",
+    partitions=3,
+    record=Quote,
+    versions=Quote,
+    key_of=lambda quote: f"{quote.source}:{quote.currency_id}",
+    event_time_of=lambda quote: quote.ts_event,
+    schema="market",
+    table="quote",
+    collection="quotes",
+    indexes=(Index(fields=("source", "currency_id", "-ts_ingest")),),
+    description="A source's published price of a currency with its market figures.",
+)

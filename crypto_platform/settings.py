@@ -1,0 +1,418 @@
+"""Settings: one typed object, from TOML and the environment, checked once at start.
+
+Here: every setting with its unit, bound and description; where they are looked for; the errors that
+name a wrong one. The only module that reads the environment. Not here: starting servers (stack/).
+
+Order, first wins: the process environment (`CRYPTO_PLATFORM_` + path, nested by `__`), the file
+`<data>/environment` (written by `up`: addresses and generated passwords), the settings file
+(`CRYPTO_PLATFORM_CONFIG`, else `<data>/settings.toml`), the defaults below.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from crypto_platform.errors import ConfigurationError
+
+ENV_PREFIX = "CRYPTO_PLATFORM_"
+ENV_DATA_DIR = f"{ENV_PREFIX}DATA_DIR"
+ENV_CONFIG = f"{ENV_PREFIX}CONFIG"
+ENVIRONMENT_FILE = "environment"
+SETTINGS_FILE = "settings.toml"
+
+CrashPoint = Literal["after_offset_update", "after_copy", "before_commit", "after_commit"]
+"""Where a fault test can kill a load; stores/crash_points.py does it."""
+
+NamePattern = r"^[a-z][a-z0-9_]{0,30}$"
+
+
+class _Section(BaseModel):
+    """A part of the settings: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def _split_list(value: object) -> object:
+    """An environment variable gives a list as `a,b`; TOML gives it as a list."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+class SourceSettings(_Section):
+    """One instance of a dialect: where it is, how often it is asked, for what."""
+
+    dialect: str = Field(description="Which file of sources/ speaks with it: coincap, coingecko.")
+    base_url: str = Field(pattern=r"^https?://", description="Address up to the API's version.")
+    simulated: bool = Field(default=False, description="Served by the simulated market.")
+    enabled: bool = Field(default=True, description="False leaves this source out.")
+    key: SecretStr | None = Field(default=None, description="API key, where the source wants one.")
+    key_required: bool = Field(default=False, description="Leave the source out without a key.")
+    pace_s: float = Field(default=60.0, ge=0.2, le=3600, description="Seconds between two polls.")
+    quote_currency: str = Field(
+        default="USD", pattern=r"^[A-Z0-9]{2,10}$", description="Currency of the prices."
+    )
+    currency_ids: Annotated[tuple[str, ...], BeforeValidator(_split_list)] = Field(
+        default=(), description="The source's own ids to ask for; empty asks for the top ones."
+    )
+    currencies_max: int = Field(
+        default=250, ge=1, le=5000, description="How many currencies a poll asks for at most."
+    )
+    requests_per_minute_max: float = Field(
+        default=30.0, gt=0, le=6000, description="The source's budget; live polls use 70 % of it."
+    )
+    timeout_s: float = Field(default=10.0, gt=0, le=50, description="Longest wait for an answer.")
+    body_bytes_max: int = Field(
+        default=16 * 1024 * 1024, ge=1024, description="A longer answer is refused."
+    )
+
+
+class KafkaSettings(_Section):
+    """Apache Kafka, or None for the embedded one."""
+
+    bootstrap_servers: str | None = Field(default=None, description="host:port[,host:port].")
+    topic_prefix: str = Field(
+        default="", pattern=r"^([a-z0-9][a-z0-9_-]*\.)?$", description="Before every topic's name."
+    )
+    replication_factor: int = Field(default=1, ge=1, le=9, description="Of topics made here.")
+    retention_hours: int = Field(default=48, ge=1, description="How long topics keep records.")
+    request_timeout_s: float = Field(default=10.0, gt=0, le=55, description="Longest wait.")
+
+
+class PostgresSettings(_Section):
+    """The PostgreSQL store, one URL a role; None for the embedded one."""
+
+    migrator_url: SecretStr | None = Field(default=None, description="Role that owns the tables.")
+    loader_url: SecretStr | None = Field(default=None, description="Role that loads records.")
+    analyst_url: SecretStr | None = Field(default=None, description="Role that only reads.")
+
+
+class MongoSettings(_Section):
+    """The MongoDB store (a replica set), one URL a role; None for the embedded one."""
+
+    migrator_url: SecretStr | None = Field(default=None, description="Role that owns collections.")
+    loader_url: SecretStr | None = Field(default=None, description="Role that loads records.")
+    analyst_url: SecretStr | None = Field(default=None, description="Role that only reads.")
+    database: str = Field(
+        default="crypto_platform", pattern=r"^[a-z][a-z0-9_]{0,60}$", description="Its name."
+    )
+
+
+class DagsterSettings(_Section):
+    """Dagster's own database (postgresql+psycopg2://...) and addresses."""
+
+    postgres_url: SecretStr | None = Field(default=None, description="None for the embedded one.")
+    webserver_url: str | None = Field(default=None, description="Where the UI is, written by up.")
+
+
+class IngestSettings(_Section):
+    """How source feeds are polled and published."""
+
+    follow_s: float = Field(default=60.0, ge=0, le=900, description="Age at which a run's successor is due.")
+    transaction_timeout_s: float = Field(
+        default=5.0, ge=1, le=60, description="An open Kafka transaction is aborted after this."
+    )
+
+
+class LoadSettings(_Section):
+    """How records go from Kafka into a store."""
+
+    follow_s: float = Field(
+        default=900.0, ge=20, le=3600, description="Age at which a load run's successor is due."
+    )
+    batch_records_max: int = Field(
+        default=5000, ge=1, le=50_000, description="Records in one store transaction."
+    )
+    batch_wait_s: float = Field(
+        default=0.1, ge=0.001, le=1, description="Longest wait after the first waiting record."
+    )
+    record_bytes_max: int = Field(
+        default=512 * 1024, ge=1024, description="A larger record is quarantined as too_large."
+    )
+    drift_records_max: int = Field(
+        default=1000,
+        ge=1,
+        description="So many refusals in a row of one feed stop it: incident source_drift.",
+    )
+    stall_s: float = Field(
+        default=15.0, ge=1, description="Lag without progress for so long asks for another run."
+    )
+
+
+class StackSettings(_Section):
+    """Ports of the embedded servers; 0 picks a free one, which is then kept."""
+
+    kafka_port: int = Field(default=0, ge=0, le=65535, description="Kafka's listener.")
+    kafka_controller_port: int = Field(default=0, ge=0, le=65535, description="KRaft's listener.")
+    postgres_port: int = Field(default=0, ge=0, le=65535, description="The store's PostgreSQL.")
+    dagster_postgres_port: int = Field(default=0, ge=0, le=65535, description="Dagster's own.")
+    mongo_port: int = Field(default=0, ge=0, le=65535, description="mongod.")
+    simulation_port: int = Field(default=0, ge=0, le=65535, description="The simulated market.")
+    code_server_port: int = Field(default=0, ge=0, le=65535, description="Dagster's gRPC server.")
+    webserver_port: int = Field(default=0, ge=0, le=65535, description="The Dagster UI.")
+    ready_timeout_s: float = Field(default=60.0, ge=1, description="A part not ready by then fails.")
+    log_bytes_max: int = Field(
+        default=20 * 1024 * 1024, ge=4096, description="A part's log rotates at this size."
+    )
+    disk_free_bytes_min: int = Field(
+        default=1024**3, ge=0, description="`up` refuses to start with less free space."
+    )
+    simulation_seed: int = Field(default=7, description="Of the simulated market's prices.")
+    started_at: AwareDatetime | None = Field(
+        default=None, description="Written by `up`: runs begun before it died with the last stack."
+    )
+
+
+DEFAULT_SOURCES: Mapping[str, Mapping[str, Any]] = {
+    "simulated": {
+        "dialect": "coincap",
+        # `up` puts the real port into <data>/environment
+        "base_url": "http://127.0.0.1:8099/v3",
+        "simulated": True,
+        "pace_s": 1.0,
+        "requests_per_minute_max": 600.0,
+        "currencies_max": 250,
+    },
+    "coincap": {
+        "dialect": "coincap",
+        "base_url": "https://rest.coincap.io/v3",
+        "key_required": True,
+        "pace_s": 60.0,
+    },
+    "coingecko": {
+        "dialect": "coingecko",
+        "base_url": "https://api.coingecko.com/api/v3",
+        "pace_s": 60.0,
+        "requests_per_minute_max": 5.0,
+    },
+}
+
+
+class Settings(BaseSettings):
+    """All settings of one deployment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        enable_decoding=False,
+    )
+
+    data_dir: Path = Field(default=Path("data"), description="Folder of servers, logs and keys.")
+    deployment: str = Field(
+        default="local", pattern=NamePattern, description="Name in Kafka's transactional ids."
+    )
+    installed_at: AwareDatetime = Field(
+        default=datetime(2026, 1, 1, tzinfo=UTC),
+        description="First hour of the load partitions; written once by the first `up`.",
+    )
+    crash_at: CrashPoint | None = Field(
+        default=None,
+        description="For fault tests only: a load kills itself with SIGKILL at this point.",
+    )
+    sources: dict[Annotated[str, Field(pattern=NamePattern)], SourceSettings] = Field(
+        default_factory=dict, description="What is read, by name."
+    )
+    kafka: KafkaSettings = KafkaSettings()
+    postgres: PostgresSettings = PostgresSettings()
+    mongo: MongoSettings = MongoSettings()
+    dagster: DagsterSettings = DagsterSettings()
+    ingest: IngestSettings = IngestSettings()
+    load: LoadSettings = LoadSettings()
+    stack: StackSettings = StackSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load_settings` hands in: it has already merged and named the sources."""
+        _ = (settings_cls, env_settings, dotenv_settings, file_secret_settings)
+        return (init_settings,)
+
+
+class _MappingEnvSource(EnvSettingsSource):
+    """The environment source of pydantic-settings, over a given mapping."""
+
+    def __init__(self, settings_cls: type[BaseSettings], variables: Mapping[str, str]) -> None:
+        self._variables = {key.lower(): value for key, value in variables.items()}
+        super().__init__(settings_cls)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return self._variables
+
+
+def find_data_dir(data_dir: Path | None = None) -> Path:
+    """The data folder: the one given, else CRYPTO_PLATFORM_DATA_DIR, else ./data."""
+    return (data_dir or Path(os.environ.get(ENV_DATA_DIR) or "data")).absolute()
+
+
+def find_settings_file(data_dir: Path) -> Path:
+    """The settings file: CRYPTO_PLATFORM_CONFIG, else settings.toml in the data folder."""
+    return Path(os.environ.get(ENV_CONFIG) or data_dir / SETTINGS_FILE).absolute()
+
+
+def read_environment_file(path: Path) -> dict[str, str]:
+    """Read `KEY=value` lines; a missing file is an empty one (nothing was started here yet)."""
+    if not path.exists():
+        return {}
+    pairs = (line.partition("=") for line in path.read_text("utf-8").splitlines() if "=" in line)
+    return {key: value for key, _, value in pairs}
+
+
+def process_environment() -> dict[str, str]:
+    """A copy of the process environment, for children that are handed one."""
+    return dict(os.environ)
+
+
+def given_environment(data_dir: Path) -> dict[str, str]:
+    """The process environment without what `exec` put there from `<data>/environment`.
+
+    An `up` typed in a shell of `exec` must not take the addresses of its own last run for servers
+    that somebody gave it.
+    """
+    stale = read_environment_file(data_dir / ENVIRONMENT_FILE)
+    return {key: value for key, value in process_environment().items() if stale.get(key) != value}
+
+
+def load_settings(
+    data_dir: Path | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    environment_file: bool = True,
+) -> Settings:
+    """Read, merge and check all settings.
+
+    Args:
+        data_dir: As given by `--data-dir`; see `find_data_dir`.
+        environment: Stands in for the process environment (`up`, tests).
+        environment_file: False leaves out `<data>/environment`: what a person has set, without
+            the addresses that the last `up` wrote.
+
+    Raises:
+        ConfigurationError: Names the setting, what was found, and what works. Nothing was started.
+    """
+    folder = find_data_dir(data_dir)
+    own = process_environment() if environment_file else given_environment(folder)
+    process = dict(own if environment is None else environment)
+    variables = process
+    if environment_file:
+        variables = read_environment_file(folder / ENVIRONMENT_FILE) | process
+    _refuse_unknown_variables(variables)
+    variables = {k: v for k, v in variables.items() if k not in {ENV_DATA_DIR, ENV_CONFIG}}
+    file = find_settings_file(folder)
+    values = _merge(
+        {"sources": DEFAULT_SOURCES},
+        _read_toml(file),
+        _MappingEnvSource(Settings, variables)(),
+    )
+    try:
+        return Settings(**values, data_dir=folder)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, file)) from None
+
+
+def _refuse_unknown_variables(variables: Mapping[str, str]) -> None:
+    known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    known |= {ENV_DATA_DIR, ENV_CONFIG}
+    for key in variables:
+        if key.startswith(ENV_PREFIX) and key.partition("__")[0] not in known:
+            message = (
+                f"unknown setting {key} in the environment; known are "
+                f"{', '.join(sorted(known))} (nested by __, for example "
+                f"{ENV_PREFIX}LOAD__BATCH_RECORDS_MAX=1000)"
+            )
+            raise ConfigurationError(message)
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        return {}
+    try:
+        values = tomllib.loads(file.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        message = f"{file} is not TOML: {error}; mend or move the file, then try again"
+        raise ConfigurationError(message) from None
+    if "data_dir" in values:
+        message = f"data_dir in {file}: the folder is chosen by --data-dir or {ENV_DATA_DIR}"
+        raise ConfigurationError(message)
+    return values
+
+
+def _merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge mappings deeply, the last one winning."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            if isinstance(value, Mapping):
+                below = merged.get(key)
+                merged[key] = _merge(below if isinstance(below, Mapping) else {}, value)
+            else:
+                merged[key] = value
+    return merged
+
+
+def _explain(error: ValidationError, file: Path) -> str:
+    """One line a wrong setting: its name, what was found, what it is for. Secrets stay hidden."""
+    lines = [f"the settings cannot be used ({file} and the environment were read):"]
+    for problem in error.errors():
+        path = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"  {path}: no such setting; `crypto-platform config` lists them all")
+            continue
+        hidden = any(word in path for word in ("key", "url", "password")) and "base_url" not in path
+        found = "(hidden)" if hidden else repr(problem.get("input"))
+        lines.append(f"  {path}: {problem['msg']}; found {found}{_describe(problem['loc'])}")
+    return "\n".join(lines)
+
+
+def _describe(location: tuple[int | str, ...]) -> str:
+    """What the setting is for and its default, to be put behind an error."""
+    model: type[BaseModel] = Settings
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            return ""
+        if str(part) == "sources" and len(location) > 2:
+            return _describe_field(SourceSettings, str(location[2]))
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            model = field.annotation
+            continue
+        return _describe_field(model, str(part))
+    return ""
+
+
+def _describe_field(model: type[BaseModel], name: str) -> str:
+    field = model.model_fields.get(name)
+    if field is None:
+        return ""
+    default = "" if field.is_required() else f" (default {field.default!r})"
+    return f". {field.description}{default}"
+
+
+SourcesMode = Literal["auto", "live", "simulated"]
