@@ -1,0 +1,184 @@
+"""WHERE FROM: the dialects, and the configured sources that speak them.
+
+Here: DIALECTS, which sources are asked and why others are not, and a check that asks each once.
+A new dialect is one file here and one line in DIALECTS. Not here: pace (delivery/ingest.py).
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from crypto_platform.domain.hours import to_time_us
+from crypto_platform.errors import ConfigurationError, SourceError
+from crypto_platform.feeds import Record
+from crypto_platform.settings import Settings, SourceSettings
+from crypto_platform.sources.base import Poll, Source
+from crypto_platform.sources.coincap import CoinCap
+from crypto_platform.sources.coingecko import CoinGecko
+from crypto_platform.sources.http import name_key_setting, reveal_key
+
+
+class Dialect(Protocol):
+    """Makes a source of one instance's settings; sends nothing."""
+
+    def __call__(
+        self, *, name: str, settings: SourceSettings, stop: threading.Event | None = None
+    ) -> Source:
+        """Prepare the source.
+
+        Raises:
+            ConfigurationError: A setting has a value this dialect cannot work with.
+        """
+        ...
+
+
+DIALECTS: Mapping[str, Dialect] = {
+    "coincap": CoinCap,
+    "coingecko": CoinGecko,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceState:
+    """Whether a configured source is asked.
+
+    Attributes:
+        enabled: It is.
+        reason: One line: why it is not, and what would change that; else where it is asked.
+    """
+
+    name: str
+    dialect: str
+    simulated: bool
+    enabled: bool
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedCheck:
+    """What one poll of one feed gave.
+
+    Attributes:
+        seconds: From asking to records in hand.
+        sample: The first record, None where there is none.
+        rejected_sample: Why the first rejected piece was rejected.
+        error: One line, None if the source answered.
+    """
+
+    feed: str
+    seconds: float
+    records: int = 0
+    rejected: int = 0
+    sample: Record | None = None
+    rejected_sample: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceCheck:
+    """One poll of each feed of a source."""
+
+    name: str
+    feeds: tuple[FeedCheck, ...]
+
+    @property
+    def is_good(self) -> bool:
+        """Every feed answered with records."""
+        return all(check.error is None and check.records for check in self.feeds)
+
+
+def explain_sources(settings: Settings) -> list[SourceState]:
+    """Which sources are asked, which are not and why, in the settings' order.
+
+    Raises:
+        ConfigurationError: A source names a dialect that does not exist, or has a malformed key.
+    """
+    return [_explain_source(name, source) for name, source in settings.sources.items()]
+
+
+def _explain_source(name: str, settings: SourceSettings) -> SourceState:
+    if settings.dialect not in DIALECTS:
+        message = (
+            f"sources.{name}.dialect is {settings.dialect!r}, which nobody here speaks; "
+            f"known are {', '.join(sorted(DIALECTS))}"
+        )
+        raise ConfigurationError(message)
+    enabled, reason = True, f"asked at {settings.base_url}"
+    if not settings.enabled:
+        enabled, reason = False, f"switched off: sources.{name}.enabled is false"
+    elif settings.key_required and reveal_key(name, settings) is None:
+        enabled, reason = False, f"needs a key: set {name_key_setting(name)}"
+    return SourceState(
+        name=name,
+        dialect=settings.dialect,
+        simulated=settings.simulated,
+        enabled=enabled,
+        reason=reason,
+    )
+
+
+def build_sources(settings: Settings, stop: threading.Event | None = None) -> dict[str, Source]:
+    """Make the sources that are asked, by name; nothing is sent.
+
+    Args:
+        settings: All of them.
+        stop: When set, a source's pauses end at once.
+
+    Raises:
+        ConfigurationError: Names the setting, what was found, and what works.
+    """
+    sources: dict[str, Source] = {}
+    for state in explain_sources(settings):
+        if state.enabled:
+            sources[state.name] = DIALECTS[state.dialect](
+                name=state.name, settings=settings.sources[state.name], stop=stop
+            )
+    return sources
+
+
+def list_feeds(settings: Settings) -> list[tuple[str, str]]:
+    """Pairs of source and feed name that are asked, in the settings' order."""
+    return [
+        (name, feed) for name, source in build_sources(settings).items() for feed in source.feeds
+    ]
+
+
+def check_source(source: Source) -> SourceCheck:
+    """Ask a source once for each of its feeds; nothing is published."""
+    checks = tuple(_check_feed(source, feed) for feed in source.feeds)
+    return SourceCheck(name=source.name, feeds=checks)
+
+
+def _check_feed(source: Source, feed: str) -> FeedCheck:
+    started_s = time.monotonic()
+    poll, error = Poll(records=()), None
+    try:
+        poll = source.poll(feed, positions={}, ts_ingest=to_time_us(datetime.now(UTC)))
+    except SourceError as failure:
+        error = " ".join(str(failure).split())
+    return FeedCheck(
+        feed=feed,
+        seconds=time.monotonic() - started_s,
+        records=len(poll.records),
+        rejected=len(poll.rejected),
+        sample=next(iter(poll.records), None),
+        rejected_sample=next((piece.error for piece in poll.rejected), None),
+        error=error,
+    )
+
+
+__all__ = [
+    "DIALECTS",
+    "Dialect",
+    "FeedCheck",
+    "Source",
+    "SourceCheck",
+    "SourceState",
+    "build_sources",
+    "check_source",
+    "explain_sources",
+    "list_feeds",
+]

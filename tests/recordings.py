@@ -1,0 +1,23 @@
+"""Public recordings, read from beside the project; tests that want them are skipped without."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+RECORDINGS = Path(__file__).parents[2] / "shared" / "data"
+
+
+def read_cassette(name: str) -> list[dict[str, Any]]:
+    """The HTTP exchanges of a VCR cassette of CoinGecko, 2021."""
+    path = RECORDINGS / "coingecko_vcr" / name
+    if not path.exists():
+        pytest.skip(f"the recording {path.name} is not here")
+    return yaml.safe_load(path.read_text("utf-8"))["http_interactions"]
+
+
+def read_markets_in_eth() -> bytes:
+    """CoinGecko's page of two currencies in ETH, as it came on 2021-05-15."""
+    [page, _] = read_cassette("market_data_for_multiple_coins_in_eth.yml")
+    return page["response"]["body"]["string"].encode()

@@ -1,0 +1,127 @@
+"""Which configured sources are asked, and what is said about the others."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from crypto_platform.errors import ConfigurationError, SourceMalformedError
+from crypto_platform.feeds.quotes import Quote, seal_quote
+from crypto_platform.settings import Settings, load_settings
+from crypto_platform.sources import build_sources, check_source, explain_sources
+from crypto_platform.sources.base import Poll
+
+QUOTE = seal_quote(Quote(source="fake", currency_id="a", quote_currency="USD", ts_ingest=1))
+
+
+class FakeSource:
+    """Gives one poll, or the error."""
+
+    name = "fake"
+    feeds = ("quotes",)
+
+    def __init__(self, poll: Poll | SourceMalformedError) -> None:
+        self._poll = poll
+
+    def poll(self, feed: str, *, positions: Mapping[str, str], ts_ingest: int) -> Poll:
+        del feed, positions, ts_ingest
+        if isinstance(self._poll, SourceMalformedError):
+            raise self._poll
+        return self._poll
+
+
+def load(tmp_path: Path, **environment: str) -> Settings:
+    variables = {f"CRYPTO_PLATFORM_SOURCES__{key}": value for key, value in environment.items()}
+    return load_settings(tmp_path, environment=variables)
+
+
+def test_a_source_without_its_key_is_left_out_and_says_which_setting_holds_it(
+    tmp_path: Path,
+) -> None:
+    """A run that fails every minute for a missing key would hide real failures."""
+    settings = load(tmp_path)
+    assert sorted(build_sources(settings)) == ["coingecko", "simulated"]
+    [coincap] = [state for state in explain_sources(settings) if state.name == "coincap"]
+    assert not coincap.enabled
+    assert coincap.reason == (
+        "needs a key: set CRYPTO_PLATFORM_SOURCES__COINCAP__KEY "
+        "(or key = ... under [sources.coincap])"
+    )
+
+
+@pytest.mark.parametrize("key", ["", "  "])
+def test_an_empty_key_is_none(tmp_path: Path, key: str) -> None:
+    """Compose files pass an unset variable on as an empty one."""
+    assert "coincap" not in build_sources(load(tmp_path, COINCAP__KEY=key))
+
+
+def test_a_source_with_its_key_is_asked(tmp_path: Path) -> None:
+    """The key alone must be enough."""
+    settings = load(tmp_path, COINCAP__KEY="a-key-for-tests\n")
+    assert sorted(build_sources(settings)) == ["coincap", "coingecko", "simulated"]
+    assert [state.enabled for state in explain_sources(settings)] == [True, True, True]
+
+
+def test_a_source_that_is_switched_off_says_so(tmp_path: Path) -> None:
+    """Somebody else may have switched it off."""
+    settings = load(tmp_path, COINGECKO__ENABLED="false")
+    assert sorted(build_sources(settings)) == ["simulated"]
+    [state] = [state for state in explain_sources(settings) if state.name == "coingecko"]
+    assert state.reason == "switched off: sources.coingecko.enabled is false"
+
+
+def test_an_unknown_dialect_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    """Left out in silence, a mistyped source would never be missed."""
+    settings = load(tmp_path, COINGECKO__DIALECT="coingeko", COINGECKO__ENABLED="false")
+    with pytest.raises(ConfigurationError, match=r"'coingeko'.* known are coincap, coingecko"):
+        build_sources(settings)
+    with pytest.raises(ConfigurationError, match="coingecko"):
+        explain_sources(settings)
+
+
+def test_a_key_that_no_header_can_carry_is_refused_unseen(tmp_path: Path) -> None:
+    """The HTTP library would refuse it as well, and print it."""
+    with pytest.raises(ConfigurationError) as refused:
+        build_sources(load(tmp_path, COINCAP__KEY="secret\nsecond-line"))
+    assert "sources.coincap.key" in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "https://user:password@example.com/v3",
+        "https://example.com/v3?apiKey=password",
+        "https://example.com/v3#password",
+        "https:///password",
+    ],
+)
+def test_an_address_with_a_secret_inside_is_refused_unseen(tmp_path: Path, base_url: str) -> None:
+    """Addresses stand in logs, errors and the UI."""
+    with pytest.raises(ConfigurationError) as refused:
+        build_sources(load(tmp_path, COINGECKO__BASE_URL=base_url))
+    assert "sources.coingecko.base_url" in str(refused.value)
+    assert "password" not in str(refused.value)
+
+
+def test_a_check_counts_what_one_poll_gave() -> None:
+    """`sources check` is the first thing a user with a new key types."""
+    check = check_source(FakeSource(Poll(records=[QUOTE])))
+    [feed] = check.feeds
+    assert (check.name, check.is_good) == ("fake", True)
+    assert (feed.feed, feed.records, feed.rejected, feed.sample) == ("quotes", 1, 0, QUOTE)
+    assert feed.error is None
+    assert feed.seconds >= 0
+
+
+def test_a_check_of_a_source_that_fails_is_one_line() -> None:
+    """Answers of several lines are part of the error's text."""
+    error = SourceMalformedError("fake: no list:\n<html>\n</html>", source="fake", url="/")
+    check = check_source(FakeSource(error))
+    assert not check.is_good
+    assert check.feeds[0].error == "fake: no list: <html> </html>"
+
+
+def test_a_source_that_gives_nothing_usable_is_not_good() -> None:
+    """It answered, and yet there is nothing to publish."""
+    assert not check_source(FakeSource(Poll(records=[]))).is_good
