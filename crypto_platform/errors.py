@@ -3,20 +3,20 @@
 Here: the tree, what each branch means for the caller, and nothing else. Not here: translation of a
 driver's errors (each driver's home does that) and Dagster's Failure (the shells in assets/).
 
-    PlatformError                  .retryable  .outcome_known  .context (no secrets)
-    ├─ SourceError                 source, url without query
-    │  ├─ SourceUnavailableError     retryable, retry_after_s     connection, 408 425 429 5xx
-    │  ├─ SourceRefusedError         other 4xx: asking again changes nothing
-    │  └─ SourceMalformedError       answered, but not what its page promises
-    ├─ RecordRejectedError         reason: undecodable | unknown_schema | invariant | conflict | too_large
-    ├─ KafkaUnavailableError       retryable, nothing was published or read
-    ├─ PublisherFencedError        a newer run publishes this feed: end quietly
-    ├─ StoreUnavailableError       retryable, nothing was written
-    ├─ StoreRefusedError           the store refused a statement of ours: asking again changes nothing
-    ├─ OutcomeUnknownError         the reply to COMMIT was lost: read the offset row and believe it
-    ├─ IncidentError               kind: topic_recreated | retention_gap | offset_beyond_end | ...
-    ├─ StackError                  a part of the embedded stack cannot start
-    └─ ConfigurationError          names the setting, the value found, a value that works
+    PlatformError                .retryable  .outcome_known  .context (no secrets)
+    ├─ SourceError               source, url without query
+    │  ├─ SourceUnavailableError   retryable, retry_after_s: no connection, 408 425 429 5xx
+    │  ├─ SourceRefusedError       other 4xx: asking again changes nothing
+    │  └─ SourceMalformedError     answered, but not what its page promises
+    ├─ RecordRejectedError       reason: one of Reason
+    ├─ KafkaUnavailableError     retryable, nothing was published or read
+    ├─ PublisherFencedError      a newer run publishes this feed: end quietly
+    ├─ StoreUnavailableError     retryable, nothing was written
+    ├─ StoreRefusedError         the store refused a statement of ours: mend it first
+    ├─ OutcomeUnknownError       the reply to COMMIT was lost: believe the offset row
+    ├─ IncidentError             kind: one of IncidentKind
+    ├─ StackError                a part of the embedded stack cannot start
+    └─ ConfigurationError        names the setting, the value found, a value that works
 """
 
 from enum import StrEnum

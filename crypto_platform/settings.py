@@ -127,7 +127,9 @@ class DagsterSettings(_Section):
 class IngestSettings(_Section):
     """How source feeds are polled and published."""
 
-    follow_s: float = Field(default=60.0, ge=0, le=900, description="Age at which a run's successor is due.")
+    follow_s: float = Field(
+        default=60.0, ge=0, le=900, description="Age at which a run's successor is due."
+    )
     transaction_timeout_s: float = Field(
         default=5.0, ge=1, le=60, description="An open Kafka transaction is aborted after this."
     )
@@ -169,7 +171,9 @@ class StackSettings(_Section):
     simulation_port: int = Field(default=0, ge=0, le=65535, description="The simulated market.")
     code_server_port: int = Field(default=0, ge=0, le=65535, description="Dagster's gRPC server.")
     webserver_port: int = Field(default=0, ge=0, le=65535, description="The Dagster UI.")
-    ready_timeout_s: float = Field(default=60.0, ge=1, description="A part not ready by then fails.")
+    ready_timeout_s: float = Field(
+        default=180.0, ge=1, description="A part not ready by then fails; 10 s are usual."
+    )
     log_bytes_max: int = Field(
         default=20 * 1024 * 1024, ge=4096, description="A part's log rotates at this size."
     )
@@ -398,8 +402,8 @@ def _describe(location: tuple[int | str, ...]) -> str:
         field = model.model_fields.get(str(part))
         if field is None:
             return ""
-        if str(part) == "sources" and len(location) > 2:
-            return _describe_field(SourceSettings, str(location[2]))
+        if str(part) == "sources":
+            return _describe_field(SourceSettings, str(location[-1]))
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             model = field.annotation
             continue

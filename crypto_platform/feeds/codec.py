@@ -1,7 +1,7 @@
 """Bytes <-> record, for every schema version ever written.
 
-Here: JSON by msgspec and the reasons a value is refused. The version is the tag `v` inside the value.
-Not here: what to do with a refused value (delivery/load.py quarantines it).
+Here: JSON by msgspec and the reasons a value is refused. The version is the tag `v` inside the
+value. Not here: what to do with a refused value (delivery/load.py quarantines it).
 """
 
 from functools import cache
@@ -41,7 +41,8 @@ def decode(feed: Feed[R], value: bytes | None, *, record_bytes_max: int) -> R:
         RecordRejectedError: undecodable, unknown_schema, invariant or too_large.
     """
     if value is None:
-        raise RecordRejectedError("no value (a tombstone)", reason=Reason.UNDECODABLE)
+        message = "no value (a tombstone)"
+        raise RecordRejectedError(message, reason=Reason.UNDECODABLE)
     if len(value) > record_bytes_max:
         message = f"{len(value)} bytes, at most {record_bytes_max} are taken"
         raise RecordRejectedError(message, reason=Reason.TOO_LARGE)
@@ -54,8 +55,10 @@ def decode(feed: Feed[R], value: bytes | None, *, record_bytes_max: int) -> R:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordRejectedError(str(error), reason=Reason.UNDECODABLE) from None
     if not isinstance(record, feed.record):
-        raise RecordRejectedError("no schema version", reason=Reason.UNKNOWN_SCHEMA)
+        message = "no schema version"
+        raise RecordRejectedError(message, reason=Reason.UNKNOWN_SCHEMA)
     if not record.event_id or not record.content_hash:
-        raise RecordRejectedError("no event_id or content_hash", reason=Reason.INVARIANT)
+        message = "no event_id or content_hash"
+        raise RecordRejectedError(message, reason=Reason.INVARIANT)
     check_digits(feed, record)
     return record

@@ -130,7 +130,9 @@ class Feed(Generic[R]):
     def fields(self) -> tuple[Field, ...]:
         """The record's fields in declared order."""
         hints = get_type_hints(self.record, include_extras=True)
-        return tuple(_field(info.name, hints[info.name]) for info in msgspec.structs.fields(self.record))
+        return tuple(
+            _field(info.name, hints[info.name]) for info in msgspec.structs.fields(self.record)
+        )
 
     @cached_property
     def amount_names(self) -> tuple[str, ...]:
@@ -187,9 +189,7 @@ def build_event_id(*parts: str | int | None) -> str:
     )
 
 
-def seal(
-    draft: R, *, identity: Iterable[str | int | None], content_in_id: bool = False
-) -> R:
+def seal(draft: R, *, identity: Iterable[str | int | None], content_in_id: bool = False) -> R:
     """Give a draft its content hash and event id.
 
     Args:

@@ -44,7 +44,7 @@ def build_incident(draft: Incident) -> Incident:
     return seal(draft, identity=(draft.subject, draft.state))
 
 
-def build_load_incident(
+def build_load_incident(  # noqa: PLR0913 - a form to fill in
     *,
     kind: IncidentKind,
     sink: str,

@@ -1,7 +1,7 @@
 """rejected: what a source gave that could not become a record, with the reason.
 
-The rest of its page goes on; this keeps the raw bytes, so that nothing a source said is lost. What a
-store refuses later is not here but in that store's quarantine.
+The rest of its page goes on; this keeps the raw bytes, so that nothing a source said is lost. What
+a store refuses later is not here but in that store's quarantine.
 """
 
 import hashlib

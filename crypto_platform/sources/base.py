@@ -1,8 +1,8 @@
 """What a source is to the rest: something that, asked once, hands over one poll.
 
-Here: the values and the protocol; the dialects stand beside this file, one an API. Not here: when to
-ask (delivery/ingest.py), how to publish (kafka/producer.py). A source knows nothing of Kafka, Dagster
-or a store.
+Here: the values and the protocol; the dialects stand beside this file, one an API. Not here: when
+to ask (delivery/ingest.py), how to publish (kafka/producer.py). A source knows nothing of Kafka,
+Dagster or a store.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,0 +1,125 @@
+"""Publish one poll as one Kafka transaction: its records, its rejected pieces, its cursors.
+
+Here: a transactional producer per (source, feed, mode). `open` fences the predecessor with the same
+transactional id. An open transaction holds back every reader of its partitions, so everything is in
+hand before one begins, and it is short. Not here: what to publish (delivery/ingest.py).
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from crypto_platform.errors import KafkaUnavailableError, PublisherFencedError
+from crypto_platform.kafka.connection import client_config, unavailable
+from crypto_platform.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_FENCED_CODES = frozenset(
+    {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
+)
+_COMMIT_TRIES_MAX = 3
+"""A commit that timed out must be asked again: repeating it is safe, its outcome is one."""
+
+
+class Outgoing(NamedTuple):
+    """One Kafka record to publish; value None is a tombstone (cursors only)."""
+
+    topic: str
+    key: str
+    value: bytes | None
+
+
+class Publisher:
+    """The transactional producer of one source's feed. One thread uses it."""
+
+    def __init__(self, settings: Settings, *, source: str, feed: str, mode: str = "live") -> None:
+        self._transactional_id = f"{settings.deployment}.{source}.{feed}.{mode}"
+        timeout_ms = int(settings.ingest.transaction_timeout_s * 1000)
+        self._timeout_s = settings.kafka.request_timeout_s
+        self._producer = Producer(
+            client_config(settings)
+            | {
+                "transactional.id": self._transactional_id,
+                "transaction.timeout.ms": timeout_ms,
+                "delivery.timeout.ms": timeout_ms,
+                "socket.timeout.ms": timeout_ms,
+                "linger.ms": 5,
+                "compression.type": "lz4",
+                # librdkafka's default partitioner differs from every Java client's
+                "partitioner": "murmur2_random",
+            }
+        )
+        self._opened = False
+
+    def open(self) -> None:
+        """Take over the transactional id; a predecessor's open transaction is aborted.
+
+        Raises:
+            KafkaUnavailableError: No answer; make a new publisher and try again.
+        """
+        try:
+            self._producer.init_transactions(self._timeout_s)
+        except KafkaException as error:
+            raise self._translate(error, "take over the transactional id") from error
+        self._opened = True
+
+    def publish(self, records: Sequence[Outgoing]) -> None:
+        """Publish all of it, or nothing.
+
+        Raises:
+            PublisherFencedError: A newer publisher took over; nothing was published.
+            KafkaUnavailableError: Nothing was published, or (after a commit without an answer) all
+                of it; close this publisher, and the next one's cursors tell which.
+        """
+        try:
+            self._producer.begin_transaction()
+            for record in records:
+                self._produce(record)
+            self._commit()
+        except KafkaException as error:
+            self._abort(error)
+            raise self._translate(error, f"publish {len(records)} records") from error
+
+    def close(self) -> None:
+        """Let go without waiting: what was not committed is aborted by the broker."""
+        self._producer.purge()
+        self._producer.flush(0)
+
+    def _produce(self, record: Outgoing) -> None:
+        while True:
+            try:
+                self._producer.produce(record.topic, key=record.key, value=record.value)
+            except BufferError:
+                # the queue is full: serving it makes room, nothing is dropped
+                self._producer.poll(0.1)
+            else:
+                return
+
+    def _commit(self) -> None:
+        for attempt in range(1, _COMMIT_TRIES_MAX + 1):
+            try:
+                self._producer.commit_transaction(self._timeout_s)
+            except KafkaException as error:
+                if attempt == _COMMIT_TRIES_MAX or not error.args[0].retriable():
+                    raise
+            else:
+                return
+
+    def _abort(self, error: KafkaException) -> None:
+        if not error.args[0].txn_requires_abort():
+            return
+        try:
+            self._producer.abort_transaction(self._timeout_s)
+        except KafkaException as abort_error:
+            logger.debug("abort of %s: %s", self._transactional_id, abort_error)
+
+    def _translate(
+        self, error: KafkaException, doing: str
+    ) -> PublisherFencedError | KafkaUnavailableError:
+        cause = error.args[0]
+        if cause.code() in _FENCED_CODES or (cause.fatal() and "fenced" in cause.str().lower()):
+            return PublisherFencedError(f"{self._transactional_id} was taken over by a newer run")
+        return unavailable(error, doing)

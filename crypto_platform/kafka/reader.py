@@ -1,0 +1,236 @@
+"""Read partitions from given offsets, read_committed, and say exactly how far that was.
+
+Here: one consumer without a group (`assign`, never `subscribe`; offsets live in the stores).
+Offsets have holes where transaction markers stand; the end-of-partition event's offset lies past
+the last marker, so `next_offset` is taken from it. Not here: what a value means.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from crypto_platform.errors import IncidentError, IncidentKind, KafkaUnavailableError
+from crypto_platform.kafka.connection import TRANSIENT_CODES, client_config, unavailable
+from crypto_platform.kafka.watermarks import Part
+from crypto_platform.settings import Settings
+
+QUEUED_KBYTES_MAX = 32 * 1024
+"""librdkafka's own read-ahead, most of a loader's memory."""
+
+_MICROSECONDS_PER_MS = 1000
+
+
+class Start(NamedTuple):
+    """Where to begin in a partition; with a leader epoch a cut log is noticed, not skipped."""
+
+    offset: int
+    leader_epoch: int | None
+
+
+class RawRecord(NamedTuple):
+    """A Kafka record as it came; ts_append in microseconds (the broker keeps milliseconds)."""
+
+    offset: int
+    ts_append: int
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(kw_only=True)
+class PartRead:
+    """What one read brought of one partition.
+
+    Attributes:
+        records: In order of offset.
+        next_offset: One past the last record or marker seen; None where nothing moved.
+        leader_epoch: What the consumer's position said after this read, None where unset.
+        at_end: The last stable offset was reached.
+        lost_position: The broker no longer has the offset that was asked for: its text.
+    """
+
+    records: list[RawRecord] = field(default_factory=list)
+    next_offset: int | None = None
+    leader_epoch: int | None = None
+    at_end: bool = False
+    lost_position: str | None = None
+
+
+class PartitionReader:
+    """A consumer over assigned partitions. One thread uses it.
+
+    Args:
+        fetch_wait_ms: How long the broker may hold back an empty answer, and so how late the end of
+            a partition is noticed; records come at once whatever it is.
+    """
+
+    def __init__(self, settings: Settings, *, fetch_wait_ms: int = 200) -> None:
+        self._config = client_config(settings) | {
+            "group.id": f"crypto_platform-{settings.deployment}-never-committed",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "queued.max.messages.kbytes": QUEUED_KBYTES_MAX,
+            "fetch.wait.max.ms": fetch_wait_ms,
+            "fetch.min.bytes": 1,
+            "fetch.queue.backoff.ms": 10,
+        }
+        self._consumer = Consumer(self._config)
+
+    def assign(self, starts: Mapping[Part, Start]) -> None:
+        """Read these partitions from these offsets, and no others."""
+        partitions = [
+            TopicPartition(part.topic, part.part, start.offset)
+            if start.leader_epoch is None
+            else TopicPartition(
+                part.topic, part.part, start.offset, leader_epoch=start.leader_epoch
+            )
+            for part, start in starts.items()
+        ]
+        try:
+            self._consumer.assign(partitions)
+        except KafkaException as error:
+            raise unavailable(error, "assign partitions") from error
+
+    def drop(self, parts: list[Part]) -> None:
+        """Stop reading these partitions."""
+        self._consumer.incremental_unassign([TopicPartition(p.topic, p.part) for p in parts])
+
+    def read(
+        self, *, records_max: int, first_wait_s: float, more_wait_s: float
+    ) -> dict[Part, PartRead]:
+        """Wait for a first record or event, then take what comes soon after.
+
+        Args:
+            records_max: At most so many records and events.
+            first_wait_s: Longest wait for the first.
+            more_wait_s: Longest wait for more once one is there.
+
+        Raises:
+            KafkaUnavailableError: The consumer is broken; make a new reader.
+        """
+        try:
+            first = self._consumer.consume(1, timeout=first_wait_s)
+            if not first:
+                return {}
+            messages = first + self._consumer.consume(records_max - 1, timeout=more_wait_s)
+        except KafkaException as error:
+            raise unavailable(error, "read") from error
+        reads: dict[Part, PartRead] = {}
+        for message in messages:
+            self._take(message, reads)
+        self._note_leader_epochs(reads)
+        return reads
+
+    def close(self) -> None:
+        """Leave; nothing is committed."""
+        self._consumer.close()
+
+    def _take(self, message: Message, reads: dict[Part, PartRead]) -> None:
+        error = message.error()
+        topic, part, offset = message.topic(), message.partition(), message.offset()
+        if error is not None and error.code() in TRANSIENT_CODES:
+            return
+        if topic is None or part is None:
+            if error is not None:
+                raise unavailable(error, "read")
+            return
+        read = reads.setdefault(Part(topic, part), PartRead())
+        if error is not None:
+            self._take_event(read, error, offset)
+            return
+        assert offset is not None  # a message without error has one
+        _, ts_append_ms = message.timestamp()
+        read.records.append(
+            RawRecord(offset, ts_append_ms * _MICROSECONDS_PER_MS, message.key(), message.value())
+        )
+        read.next_offset = offset + 1
+        read.at_end = False
+
+    def _take_event(self, read: PartRead, error: KafkaError, offset: int | None) -> None:
+        code = error.code()
+        if code == KafkaError._PARTITION_EOF:
+            read.at_end = True
+            if offset is not None and offset >= 0:
+                read.next_offset = max(offset, read.next_offset or 0)
+        elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            read.lost_position = error.str()
+        else:
+            raise unavailable(error, "read")
+
+    def _note_leader_epochs(self, reads: dict[Part, PartRead]) -> None:
+        moved = [part for part, read in reads.items() if read.records]
+        if not moved:
+            return
+        try:
+            positions = self._consumer.position([TopicPartition(p.topic, p.part) for p in moved])
+        except KafkaException as error:
+            raise unavailable(error, "ask for the position") from error
+        for position in positions:
+            epoch = position.leader_epoch
+            if epoch is not None and epoch >= 0:
+                reads[Part(position.topic, position.partition)].leader_epoch = epoch
+
+
+RANGE_FETCH_WAIT_MS = 10
+STILL_S_MAX = 20.0
+"""A range whose end is not reached and that brings nothing for so long cannot be read."""
+
+
+def read_range(
+    settings: Settings,
+    part: Part,
+    *,
+    first_offset: int,
+    next_offset: int,
+    records_max: int = 10_000,
+) -> Iterator[list[RawRecord]]:
+    """The committed records of a half-open range, in order, in lists of bounded length.
+
+    Args:
+        next_offset: At most the last stable offset, or the end is never reached.
+
+    Raises:
+        KafkaUnavailableError: Nothing came for STILL_S_MAX.
+        IncidentError: retention_gap. The range is no longer there.
+    """
+    if first_offset >= next_offset:
+        return
+    reader = PartitionReader(settings, fetch_wait_ms=RANGE_FETCH_WAIT_MS)
+    try:
+        reader.assign({part: Start(first_offset, None)})
+        reached = first_offset
+        still_since = time.monotonic()
+        while reached < next_offset:
+            read = reader.read(records_max=records_max, first_wait_s=0.5, more_wait_s=0.02).get(
+                part
+            )
+            if read is None or read.next_offset is None or read.next_offset <= reached:
+                _refuse_lost(part, first_offset, read)
+                if time.monotonic() - still_since > STILL_S_MAX:
+                    message = (
+                        f"Kafka: {part.topic}/{part.part} read to {reached} of {next_offset}, then "
+                        f"nothing for {STILL_S_MAX:.0f} s"
+                    )
+                    raise KafkaUnavailableError(message)
+                continue
+            still_since = time.monotonic()
+            reached = read.next_offset
+            records = [record for record in read.records if record.offset < next_offset]
+            if records:
+                yield records
+    finally:
+        reader.close()
+
+
+def _refuse_lost(part: Part, first_offset: int, read: PartRead | None) -> None:
+    if read is not None and read.lost_position is not None:
+        message = (
+            f"Kafka no longer has offset {first_offset} of {part.topic}/{part.part}: "
+            f"{read.lost_position}; retention removed it, the other store may still hold it"
+        )
+        raise IncidentError(message, kind=IncidentKind.RETENTION_GAP)
