@@ -1,0 +1,331 @@
+"""What a store must be able to do; stores/postgres and stores/mongo do it.
+
+Here: the values that delivery/ and a store exchange, and the protocol. Not here: SQL, BSON,
+drivers. The protocol in prose is docs/exactly-once.md; in short: a *claim* raises a partition's
+epoch and so fences the previous owner; a *commit* writes contiguous *slices* of many partitions
+together with their next_offset in one transaction, or nothing. A store's implementation translates
+its driver's errors into StoreUnavailableError (nothing was written), OutcomeUnknownError (ask the
+offset row) and StoreRefusedError, and nothing else leaves it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from crypto_platform.errors import Reason
+from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.incidents import Incident
+
+
+class TopicPart(NamedTuple):
+    """One partition of one incarnation of a topic; sorts as locks are taken.
+
+    Attributes:
+        topic_id: Kafka's own id (a UUID as text); a re-created topic has another.
+        part: Partition number.
+    """
+
+    topic_id: str
+    part: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredOffset:
+    """A row of kafka_offset: how far a store has come in one partition.
+
+    Attributes:
+        next_offset: First offset not yet stored; 0 where nothing was.
+        leader_epoch: Of the last batch, None where unknown.
+        max_ts_append: Running maximum of append times so far, microseconds, 0 at the start.
+        epoch: Of the last claim; 0 where nobody ever claimed.
+        owner_run_id: Who claimed last.
+        claimed_at, updated_at: Microseconds; `updated_at` is the last commit or claim.
+        blocked_by: event_id of the incident that stops the partition, else None.
+    """
+
+    topic: str
+    partition: TopicPart
+    next_offset: int
+    leader_epoch: int | None
+    max_ts_append: int
+    epoch: int
+    owner_run_id: str | None
+    claimed_at: int | None
+    updated_at: int | None
+    blocked_by: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The right to write one partition, until a later claim takes it over."""
+
+    feed: Feed[Record]
+    topic: str
+    partition: TopicPart
+    epoch: int
+    next_offset: int
+    leader_epoch: int | None
+    max_ts_append: int
+
+
+class Arrival(NamedTuple):
+    """A record and where it lies in Kafka; ts_append in microseconds."""
+
+    record: Record
+    offset: int
+    ts_append: int
+
+
+class Refusal(NamedTuple):
+    """A Kafka value that is no record, kept as it came."""
+
+    offset: int
+    ts_append: int
+    reason: Reason
+    error: str
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice:
+    """A contiguous range of one partition within one hour of append time.
+
+    Several slices of one partition in a commit follow one another without a gap. `first_offset` is
+    the next_offset the store has (or the previous slice leaves). Markers count: a slice may hold no
+    record at all.
+
+    Attributes:
+        hour: First microsecond of the hour (running maximum of append times).
+        max_ts_append: That running maximum at the end of the slice.
+        leader_epoch: What the consumer's position said, None to keep the stored one.
+    """
+
+    claim: Claim
+    hour: int
+    first_offset: int
+    next_offset: int
+    max_ts_append: int
+    leader_epoch: int | None
+    arrivals: Sequence[Arrival]
+    refusals: Sequence[Refusal] = ()
+
+
+class BatchKind(StrEnum):
+    """Why a load_batch row exists."""
+
+    LIVE = "live"
+    REPLAY = "replay"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one commit did.
+
+    Attributes:
+        fenced: Partitions whose claim was taken over; nothing of theirs was written.
+        stored_records: Per feed name, rows or documents that are new.
+        repeated_records: Same id, same content: already there.
+        quarantined_records: Refusals and conflicts.
+    """
+
+    fenced: frozenset[TopicPart] = frozenset()
+    stored_records: Mapping[str, int] = field(default_factory=dict)
+    repeated_records: int = 0
+    quarantined_records: int = 0
+
+
+class StoredRecord(NamedTuple):
+    """What the audit asks of a stored record: its content and its first arrival."""
+
+    event_id: str
+    content_hash: int
+    topic_id: str
+    part: int
+    offset: int
+
+
+class Sum(NamedTuple):
+    """Count and order-free hash of a set of records.
+
+    `high` and `low` add up the unsigned upper and lower 32 bits of content_hash apart.
+    """
+
+    count: int
+    high: int
+    low: int
+
+    def __add__(self, other: "Sum") -> "Sum":  # type: ignore[override]
+        return Sum(self.count + other.count, self.high + other.high, self.low + other.low)
+
+
+EMPTY_SUM = Sum(0, 0, 0)
+
+
+def sum_of(content_hashes: Sequence[int]) -> Sum:
+    """The Sum of these content hashes (signed int64)."""
+    mask = 2**32 - 1
+    unsigned = [value & (2**64 - 1) for value in content_hashes]
+    return Sum(len(unsigned), sum(u >> 32 for u in unsigned), sum(u & mask for u in unsigned))
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantineEntry:
+    """A Kafka value the store refused: where it lies, why, and the bytes."""
+
+    topic: str
+    partition: TopicPart
+    offset: int
+    ts_append: int
+    reason: Reason
+    error: str
+    event_id: str | None
+    key: bytes | None
+    value: bytes | None
+    run_id: str
+    state: str
+    quarantined_at: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenMatters:
+    """What of a store waits for a person.
+
+    Attributes:
+        quarantined_records: Entries neither released nor discarded.
+        incidents: Not acknowledged, or still blocking a partition; newest first.
+    """
+
+    quarantined_records: int
+    incidents: Sequence[Record]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadBatch:
+    """A row of load_batch: a range one run wrote, and what it stored there first.
+
+    Attributes:
+        stored: Count and hash sum of the records that were new.
+    """
+
+    run_id: str
+    topic: str
+    partition: TopicPart
+    epoch: int
+    hour: int
+    kind: BatchKind
+    first_offset: int
+    next_offset: int
+    stored: Sum
+    repeated_records: int
+    quarantined_records: int
+
+
+class Store(Protocol):
+    """One store as the loads, the audit and the readers see it. Not safe for several threads."""
+
+    @property
+    def sink(self) -> str:
+        """Name in bookkeeping: postgres, mongo."""
+        ...
+
+    def ping(self) -> str:
+        """Reach the server; returns its version.
+
+        Raises:
+            StoreUnavailableError: With what was tried.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back connections; the store may be used again afterwards."""
+        ...
+
+    def read_offsets(self) -> list[StoredOffset]:
+        """All rows of kafka_offset of this sink, in order of topic and partition."""
+        ...
+
+    def claim(
+        self, partitions: Sequence[tuple[Feed[Record], str, TopicPart]], *, run_id: str
+    ) -> list[Claim]:
+        """Raise the epoch of each (feed, topic name, partition) that no incident blocks.
+
+        Ends a previous owner that holds locks (its backend or session), so that a stopped writer
+        delays its successor by about a second. A partition never seen starts at offset 0.
+        """
+        ...
+
+    def commit(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
+        """Write slices and their next_offset in one transaction (kind live).
+
+        Fenced partitions are left out and named; the rest is committed. A record whose id is there
+        with another hash is quarantined as a conflict (the lowest offset wins), one that is there
+        with the same hash counts as repeated.
+
+        Raises:
+            StoreUnavailableError: Nothing was written.
+            OutcomeUnknownError: The reply to COMMIT was lost: claim again and believe the store.
+            StoreRefusedError: Nothing was written; `table` names what cannot be, where known.
+        """
+        ...
+
+    def commit_replay(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
+        """Write slices again without claim and without moving next_offset (kind replay).
+
+        Quarantined records that now load are marked released in the same transaction.
+        """
+        ...
+
+    def block(self, claim: Claim, incident: Incident) -> None:
+        """Write the incident and blocked_by in one transaction, if the claim still holds."""
+        ...
+
+    # What the audit reads. Ranges are half open.
+    def read_records(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[StoredRecord]:
+        """The stored records among these ids, in any order; at most 10,000 ids a call."""
+        ...
+
+    def sum_range(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> Sum:
+        """Count and hash sum of the records whose first arrival lies in the range."""
+        ...
+
+    def read_range(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> Iterator[StoredRecord]:
+        """The records whose first arrival lies in the range, streamed, in order of offset."""
+        ...
+
+    def read_quarantine(
+        self,
+        partition: TopicPart | None = None,
+        *,
+        first_offset: int = 0,
+        next_offset: int | None = None,
+    ) -> Iterator[QuarantineEntry]:
+        """Quarantine entries (open ones and others), all or those of a range, by offset."""
+        ...
+
+    def read_load_batches(self, partition: TopicPart | None = None) -> Iterator[LoadBatch]:
+        """load_batch rows, all or one partition's, by first_offset."""
+        ...
+
+    def read_facts(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[Record]:
+        """The whole records as the store gives them back (deep audit, tests).
+
+        Amounts in stored form, times in microseconds, so that they equal what was published.
+        """
+        ...
+
+    # What people read.
+    def read_open_matters(self, *, incidents_max: int = 100) -> OpenMatters:
+        """What waits for a person: open quarantine entries, open incidents."""
+        ...
+
+    def read_latest_quotes(
+        self, currency_ids: Sequence[str] = (), *, records_max: int = 100
+    ) -> list[Record]:
+        """The newest quote per source and currency, best market_cap_rank first."""
+        ...

@@ -1,0 +1,242 @@
+"""quarantine and load_batch: what a commit writes beside the records.
+
+Here: their documents, the statements that write them, and reading them back. Not here: kafka_offset
+(claims.py), records (writer.py).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from bson.int64 import Int64
+from pymongo.client_session import ClientSession
+
+from crypto_platform.errors import Reason
+from crypto_platform.stores.base import (
+    BatchKind,
+    LoadBatch,
+    QuarantineEntry,
+    Refusal,
+    Slice,
+    Sum,
+    TopicPart,
+)
+from crypto_platform.stores.mongo.claims import times
+from crypto_platform.stores.mongo.connection import Connection, Document
+from crypto_platform.stores.mongo.pieces import Piece, Tally, count_refused, list_refused
+from crypto_platform.stores.mongo.schema import LOAD_BATCH, QUARANTINE
+
+OPEN = "open"
+RELEASED = "released"
+UPDATES_BYTES_MAX = 8 * 1024 * 1024
+"""Of the quarantined values in one command, which may hold 16 MB."""
+
+
+def write_quarantine(
+    session: ClientSession,
+    connection: Connection,
+    work: Iterable[tuple[Piece, Tally]],
+    *,
+    run_id: str,
+    kind: BatchKind,
+    now_us: int,
+) -> None:
+    """Keep what was refused, with its bytes.
+
+    An entry at a live offset can only be of a log that was cut and grew again: the new value takes
+    its place. A replay meets its own entries: they stay as they are, whatever became of them.
+    """
+    operator = "$set" if kind is BatchKind.LIVE else "$setOnInsert"
+    updates: list[dict[str, Any]] = []
+    size_bytes = 0
+    for piece, tally in work:
+        for refusal, event_id in list_refused(piece, tally):
+            key, document = _build_entry(piece.slice, refusal, event_id)
+            document |= {"run_id": run_id, "state": OPEN, **times("quarantined_at", now_us)}
+            updates.append({"q": {"_id": key}, "u": {operator: document}, "upsert": True})
+            size_bytes += len(refusal.value or b"")
+            if size_bytes > UPDATES_BYTES_MAX:
+                _update(session, connection, QUARANTINE, updates)
+                updates, size_bytes = [], 0
+    _update(session, connection, QUARANTINE, updates)
+
+
+def release_quarantine(
+    session: ClientSession,
+    connection: Connection,
+    work: Iterable[tuple[Piece, Tally]],
+    *,
+    run_id: str,
+    now_us: int,
+) -> None:
+    """Close the open entries of the ranges whose value is a stored record now."""
+    updates = [
+        {
+            "q": {
+                "topic_id": piece.slice.claim.partition.topic_id,
+                "part": piece.slice.claim.partition.part,
+                "record_offset": {
+                    "$gte": piece.slice.first_offset,
+                    "$lt": piece.slice.next_offset,
+                    "$nin": [refusal.offset for refusal, _ in list_refused(piece, tally)],
+                },
+                "state": OPEN,
+            },
+            "u": {
+                "$set": {
+                    "state": RELEASED,
+                    "released_by_run_id": run_id,
+                    **times("released_at", now_us),
+                }
+            },
+            "multi": True,
+        }
+        for piece, tally in work
+    ]
+    _update(session, connection, QUARANTINE, updates)
+
+
+def extend_load_batches(
+    session: ClientSession,
+    connection: Connection,
+    work: Iterable[tuple[Piece, Tally]],
+    *,
+    run_id: str,
+    kind: BatchKind,
+) -> None:
+    """Add each range to the one it continues (same run, claim, hour and kind), else begin one."""
+    updates = [
+        _build_extension(piece.slice, tally, count_refused(piece, tally), run_id, kind)
+        for piece, tally in work
+        if piece.slice.next_offset > piece.slice.first_offset
+    ]
+    _update(session, connection, LOAD_BATCH, updates)
+
+
+def read_quarantine(
+    connection: Connection,
+    partition: TopicPart | None,
+    *,
+    first_offset: int,
+    next_offset: int | None,
+) -> Iterator[QuarantineEntry]:
+    """Entries in any state, by partition and offset."""
+    offsets = {"$gte": first_offset} | ({} if next_offset is None else {"$lt": next_offset})
+    query = _of_partition(partition) | {"record_offset": offsets}
+    order = [("topic_id", 1), ("part", 1), ("record_offset", 1)]
+    for document in connection.collection(QUARANTINE).find(query).sort(order):
+        yield _parse_entry(document)
+
+
+def read_load_batches(connection: Connection, partition: TopicPart | None) -> Iterator[LoadBatch]:
+    """All ranges, by partition and first_offset."""
+    order = [("topic_id", 1), ("part", 1), ("first_offset", 1)]
+    for document in connection.collection(LOAD_BATCH).find(_of_partition(partition)).sort(order):
+        yield _parse_batch(document)
+
+
+def _build_entry(
+    slice_: Slice, refusal: Refusal, event_id: str | None
+) -> tuple[str, dict[str, Any]]:
+    topic_id, part = slice_.claim.partition
+    document = {
+        "topic": slice_.claim.topic,
+        "feed": slice_.claim.feed.name,
+        "topic_id": topic_id,
+        "part": Int64(part),
+        "record_offset": Int64(refusal.offset),
+        **times("ts_append", refusal.ts_append),
+        "reason": refusal.reason.value,
+        "error": refusal.error.encode("utf-8", "backslashreplace").decode(),
+        "event_id": event_id,
+        "key": refusal.key,
+        "value": refusal.value,
+    }
+    return f"{topic_id}:{part}:{refusal.offset}", document
+
+
+def _build_extension(
+    slice_: Slice, tally: Tally, refused: int, run_id: str, kind: BatchKind
+) -> dict[str, Any]:
+    topic_id, part = slice_.claim.partition
+    stored = tally.stored
+    key = {
+        "topic_id": topic_id,
+        "part": Int64(part),
+        "next_offset": Int64(slice_.first_offset),
+        "run_id": run_id,
+        "epoch": Int64(slice_.claim.epoch),
+        "hour_us": Int64(slice_.hour),
+        "kind": kind.value,
+    }
+    begin = {
+        "topic": slice_.claim.topic,
+        "first_offset": Int64(slice_.first_offset),
+        "hour": times("hour", slice_.hour)["hour"],
+    }
+    # sums of 32-bit halves stay below 2^63 for two thousand million records
+    counts = {
+        "stored_records": stored.count,
+        "stored_high": stored.high,
+        "stored_low": stored.low,
+        "repeated_records": tally.repeated,
+        "quarantined_records": refused,
+    }
+    change = {
+        "$set": {"next_offset": Int64(slice_.next_offset)},
+        "$setOnInsert": begin,
+        "$inc": {name: Int64(count) for name, count in counts.items()},
+    }
+    return {"q": key, "u": change, "upsert": True}
+
+
+def _update(
+    session: ClientSession,
+    connection: Connection,
+    collection: str,
+    updates: Sequence[Mapping[str, Any]],
+) -> None:
+    if updates:
+        connection.update(session, collection, updates)
+
+
+def _of_partition(partition: TopicPart | None) -> dict[str, Any]:
+    if partition is None:
+        return {}
+    return {"topic_id": partition.topic_id, "part": partition.part}
+
+
+def _parse_entry(document: Document) -> QuarantineEntry:
+    return QuarantineEntry(
+        topic=document["topic"],
+        partition=TopicPart(document["topic_id"], int(document["part"])),
+        offset=int(document["record_offset"]),
+        ts_append=int(document["ts_append_us"]),
+        reason=Reason(document["reason"]),
+        error=document["error"],
+        event_id=document["event_id"],
+        key=document["key"],
+        value=document["value"],
+        run_id=document["run_id"],
+        state=document["state"],
+        quarantined_at=int(document["quarantined_at_us"]),
+    )
+
+
+def _parse_batch(document: Document) -> LoadBatch:
+    return LoadBatch(
+        run_id=document["run_id"],
+        topic=document["topic"],
+        partition=TopicPart(document["topic_id"], int(document["part"])),
+        epoch=int(document["epoch"]),
+        hour=int(document["hour_us"]),
+        kind=BatchKind(document["kind"]),
+        first_offset=int(document["first_offset"]),
+        next_offset=int(document["next_offset"]),
+        stored=Sum(
+            int(document["stored_records"]),
+            int(document["stored_high"]),
+            int(document["stored_low"]),
+        ),
+        repeated_records=int(document["repeated_records"]),
+        quarantined_records=int(document["quarantined_records"]),
+    )

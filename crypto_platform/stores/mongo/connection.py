@@ -1,0 +1,200 @@
+"""One client, one session, and the way a transaction ends.
+
+Here: connecting (lazily, again after close), timeouts, concerns, the session whose id (lsid) a
+successor may kill, and the retries of commitTransaction. Not here: what is written.
+
+The session lives as long as the connection, so that its lsid in kafka_offset stays true; each
+transaction has its own number in it, and beginning a new one ends a forgotten one on the server.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any
+
+from bson.binary import Binary
+from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import ConfigurationError as DriverConfigurationError
+from pymongo.errors import InvalidURI, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
+
+from crypto_platform.errors import ConfigurationError, OutcomeUnknownError
+from crypto_platform.stores.mongo.errors import UNKNOWN_COMMIT, is_transient
+
+Document = dict[str, Any]
+
+_READ = ReadConcern("majority")
+_SNAPSHOT = ReadConcern("snapshot")
+
+
+class Retry:
+    """Pauses that grow from 2 to 100 ms, until a deadline."""
+
+    def __init__(self, *, within_s: float) -> None:
+        self._deadline = time.monotonic() + within_s
+        self._pause_s = 0.002
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.monotonic() >= self._deadline
+
+    def pause(self) -> None:
+        """Wait before trying again; nobody could end it early, for it is short."""
+        threading.Event().wait(self._pause_s)
+        self._pause_s = min(2 * self._pause_s, 0.1)
+
+
+class Connection:
+    """What the parts of the store share. Not safe for several threads."""
+
+    def __init__(self, url: str, database: str, *, timeout_s: float) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            url: mongodb://…; may hold a password, so it is never shown.
+            database: Its name.
+            timeout_s: Longest wait for an answer; for a server to be found at most 5 s of it.
+        """
+        self._url = url
+        self._database_name = database
+        self.timeout_s = timeout_s
+        self._client: MongoClient[Document] | None = None
+        self._session: ClientSession | None = None
+
+    @property
+    def client(self) -> MongoClient[Document]:
+        """The driver's client, made when first needed."""
+        if self._client is None:
+            self._client = connect(self._url, timeout_s=self.timeout_s)
+        return self._client
+
+    @property
+    def database(self) -> Database[Document]:
+        """The store's database; reads see what a majority has."""
+        return self.client.get_database(
+            self._database_name,
+            read_concern=_READ,
+            write_concern=self._write_concern,
+            read_preference=ReadPreference.PRIMARY,
+        )
+
+    def collection(self, name: str) -> Collection[Document]:
+        """A collection of the store's database."""
+        return self.database[name]
+
+    @property
+    def session(self) -> ClientSession:
+        """The session of all transactions."""
+        if self._session is None:
+            self._session = self.client.start_session(causal_consistency=False)
+        return self._session
+
+    @property
+    def lsid(self) -> Binary:
+        """The session's id (a BSON UUID), by which a successor ends it."""
+        return self.session.session_id["id"]
+
+    def close(self) -> None:
+        """End session and client; the next use makes new ones."""
+        if self._session is not None:
+            self._session.end_session()
+            self._session = None
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    @contextlib.contextmanager
+    def transaction(self) -> Generator[ClientSession]:
+        """A transaction on a snapshot; whoever leaves without `commit` has aborted it."""
+        session = self.session
+        session.start_transaction(
+            read_concern=_SNAPSHOT,
+            write_concern=self._write_concern,
+            read_preference=ReadPreference.PRIMARY,
+        )
+        try:
+            yield session
+        finally:
+            if session.in_transaction:
+                session.abort_transaction()
+
+    def insert(
+        self, session: ClientSession, collection: str, documents: Sequence[RawBSONDocument]
+    ) -> None:
+        """Insert documents that are encoded already; see `update` for errors."""
+        self._write(session, {"insert": collection, "documents": documents})
+
+    def update(
+        self, session: ClientSession, collection: str, updates: Sequence[Mapping[str, Any]]
+    ) -> Document:
+        """Run update statements in order; returns the server's answer.
+
+        Raises:
+            OperationFailure: With the refused statement as `details["writeErrors"][0]`.
+        """
+        return self._write(session, {"update": collection, "updates": updates})
+
+    def _write(self, session: ClientSession, command: Document) -> Document:
+        """A write command answers ok although it failed, and says so in `writeErrors` only."""
+        answer = self.database.command(command, session=session)
+        if errors := answer.get("writeErrors"):
+            message = f"{next(iter(command.values()))}: {errors[0]['errmsg']}"
+            raise OperationFailure(message, errors[0]["code"], answer)
+        return answer
+
+    def commit(self, session: ClientSession) -> None:
+        """Commit, asking again while the answer stays away.
+
+        Raises:
+            OutcomeUnknownError: No answer within the timeout: read the offset row and believe it.
+            PyMongoError: Surely not committed.
+        """
+        retry = Retry(within_s=self.timeout_s)
+        is_unknown = False
+        while True:
+            try:
+                session.commit_transaction()
+            except PyMongoError as error:
+                # once an answer was lost, "no such transaction" may mean committed and forgotten
+                is_unknown = is_unknown or error.has_error_label(UNKNOWN_COMMIT)
+                if not is_unknown:
+                    raise
+                if retry.is_over or is_transient(error):
+                    message = "MongoDB's answer to commitTransaction was lost; claim again"
+                    raise OutcomeUnknownError(message) from error
+                retry.pause()
+            else:
+                return
+
+    @property
+    def _write_concern(self) -> WriteConcern:
+        return WriteConcern("majority", j=True, wtimeout=int(self.timeout_s * 1000))
+
+
+def connect(url: str, *, timeout_s: float) -> MongoClient[Document]:
+    """A client with a limit on every wait; no server is asked yet.
+
+    Raises:
+        ConfigurationError: The URL is none.
+    """
+    try:
+        return MongoClient(
+            url,
+            appname="crypto_platform",
+            serverSelectionTimeoutMS=int(min(timeout_s, 5.0) * 1000),
+            connectTimeoutMS=int(min(timeout_s, 3.0) * 1000),
+            socketTimeoutMS=int(timeout_s * 1000),
+            waitQueueTimeoutMS=int(timeout_s * 1000),
+            maxPoolSize=8,
+        )
+    except (InvalidURI, DriverConfigurationError) as error:
+        message = f"the MongoDB URL cannot be used ({type(error).__name__}); expected mongodb://…"
+        raise ConfigurationError(message) from None

@@ -1,0 +1,219 @@
+"""Record <-> document, the way there as bytes built by hand.
+
+Here: BSON of records and of where they arrived, and a record from a document read back. Not here:
+which collection, which transaction. A document is `_id` (the event_id), every other field of the
+record under its own name, a time also as int64 `<name>_us` (a BSON date holds milliseconds only),
+then the arrival: arrival_topic_id, arrival_part, arrival_offset, ts_append. The arrival's names
+keep clear of the record's (an incident has a topic_id and part of its own).
+
+Bytes, not objects, and a column at a time: measured on quotes with 16 amounts, bson.encode of a
+dict took 300 us a document with Decimal128(text), 60 us with Decimal128.from_bid; elements built
+here a record at a time 24 us, a column at a time 16 us. Decimal128(text) alone is 17 us an amount,
+its 16 bytes from the digits 0.6 us.
+
+Source: bsonspec.org 1.1; IEEE 754-2008 decimal128, binary integer significand.
+"""
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from bson.decimal128 import Decimal128
+
+from crypto_platform.domain.money import SCALE_MAX
+from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.feed import Field, FieldKind
+
+ARRIVAL_NAMES = ("arrival_topic_id", "arrival_part", "arrival_offset", "ts_append_us", "ts_append")
+
+_pack_int32 = struct.Struct("<i").pack
+_pack_int64 = struct.Struct("<q").pack
+
+_EXPONENT_BIAS = 6176
+_SIGN = 1 << 127
+# the exponent of a number with so many digits behind the point, where it stands in the 128 bits
+_EXPONENT = tuple((_EXPONENT_BIAS - scale) << 113 for scale in range(SCALE_MAX + 1))
+
+Encode = Callable[[Any], bytes]
+"""One value of a record as a BSON element, name included."""
+
+EncodeColumn = Callable[[Sequence[Any]], list[bytes]]
+"""One field of many records."""
+
+_UNIQUE = frozenset({"event_id", "content_hash"})
+
+
+def decode_amount(value: Decimal128) -> str:
+    """An amount in stored form."""
+    return format(value.to_decimal(), "f")
+
+
+class Documents:
+    """The documents of one feed."""
+
+    def __init__(self, feed: Feed[Record]) -> None:
+        """Choose each field's encoder once.
+
+        Raises:
+            TypeError: A field would stand where the arrival does.
+        """
+        taken = {field.name for field in feed.fields} & {*ARRIVAL_NAMES, "_id"}
+        if taken:
+            message = f"feed {feed.name}: {', '.join(sorted(taken))} name the arrival in documents"
+            raise TypeError(message)
+        self._feed = feed
+        self._encoders = tuple(_build_encoder(field) for field in feed.fields)
+
+    def encode(self, records: Sequence[Record], arrivals: Sequence[bytes]) -> list[bytes]:
+        """The records' documents, a column at a time.
+
+        Args:
+            records: Of this feed.
+            arrivals: One a record, as `ArrivalEncoder.encode` gave it, or NO_ARRIVAL.
+        """
+        columns = zip(*map(msgspec.structs.astuple, records), strict=True)
+        encoded = [encode(column) for encode, column in zip(self._encoders, columns, strict=False)]
+        bodies = map(b"".join, zip(*encoded, arrivals, strict=True))
+        return [b"%b%b\0" % (_pack_int32(len(body) + 5), body) for body in bodies]
+
+    def decode(self, document: Mapping[str, Any]) -> Record:
+        """The record of a document, as it was published."""
+        values = {
+            field.name: _DECODERS[field.kind](document.get(stored_name(field)))
+            for field in self._feed.fields
+        }
+        return self._feed.record(**values)
+
+
+class ArrivalEncoder:
+    """Where the records of one partition arrived."""
+
+    def __init__(self, topic_id: str, part: int) -> None:
+        self._head = (
+            _encode_text("arrival_topic_id")(topic_id)
+            + _encode_integer("arrival_part")(part)
+            + b"\x12arrival_offset\0"
+        )
+        self._encode_time = _encode_time("ts_append")
+
+    def encode(self, offset: int, ts_append: int) -> bytes:
+        """The arrival's elements; ts_append in microseconds."""
+        return b"%b%b%b" % (self._head, _pack_int64(offset), self._encode_time(ts_append))
+
+
+NO_ARRIVAL = b"".join(b"\x0a%b\0" % name.encode() for name in ARRIVAL_NAMES)
+"""Of an incident that its load wrote before Kafka had it."""
+
+
+def stored_name(field: Field) -> str:
+    """The key that holds a field's exact value."""
+    if field.name == "event_id":
+        return "_id"
+    return f"{field.name}_us" if field.kind is FieldKind.TIME_US else field.name
+
+
+def _build_encoder(field: Field) -> EncodeColumn:
+    encode = _ENCODERS[field.kind]("_id" if field.name == "event_id" else field.name)
+    if field.kind in {FieldKind.AMOUNT, FieldKind.BYTES} or field.name in _UNIQUE:
+        return lambda column: [encode(value) for value in column]
+    return lambda column: _encode_distinct(encode, column)
+
+
+def _encode_distinct(encode: Encode, column: Sequence[Any]) -> list[bytes]:
+    """Encode each distinct value once: names and times repeat (measured: a third of the time)."""
+    encoded = {value: encode(value) for value in set(column)}
+    return [encoded[value] for value in column]
+
+
+def _head(kind: bytes, name: str) -> bytes:
+    return kind + name.encode() + b"\0"
+
+
+def _encode_text(name: str) -> Encode:
+    head, null = _head(b"\x02", name), _head(b"\x0a", name)
+
+    def encode(value: str | None) -> bytes:
+        if value is None:
+            return null
+        text = value.encode()
+        return b"%b%b%b\0" % (head, _pack_int32(len(text) + 1), text)
+
+    return encode
+
+
+def _encode_amount(name: str) -> Encode:
+    head, null = _head(b"\x13", name), _head(b"\x0a", name)
+
+    def encode(amount: str | None) -> bytes:
+        """Of an amount in stored form: at most 34 digits, 100 decimals, no negative zero."""
+        if amount is None:
+            return null
+        whole, _, decimals = amount.partition(".")
+        digits = int(whole + decimals)
+        if digits < 0:
+            return head + (_EXPONENT[len(decimals)] - digits | _SIGN).to_bytes(16, "little")
+        return head + (_EXPONENT[len(decimals)] | digits).to_bytes(16, "little")
+
+    return encode
+
+
+def _encode_integer(name: str) -> Encode:
+    head, null = _head(b"\x12", name), _head(b"\x0a", name)
+
+    def encode(value: int | None) -> bytes:
+        return null if value is None else head + _pack_int64(value)
+
+    return encode
+
+
+def _encode_time(name: str) -> Encode:
+    head, date_head = _head(b"\x12", f"{name}_us"), _head(b"\x09", name)
+    null = _head(b"\x0a", f"{name}_us") + _head(b"\x0a", name)
+
+    def encode(value: int | None) -> bytes:
+        if value is None:
+            return null
+        return b"%b%b%b%b" % (head, _pack_int64(value), date_head, _pack_int64(value // 1000))
+
+    return encode
+
+
+def _encode_bytes(name: str) -> Encode:
+    head, null = _head(b"\x05", name), _head(b"\x0a", name)
+
+    def encode(value: bytes | None) -> bytes:
+        return null if value is None else b"%b%b\0%b" % (head, _pack_int32(len(value)), value)
+
+    return encode
+
+
+_ENCODERS: Mapping[FieldKind, Callable[[str], Encode]] = {
+    FieldKind.TEXT: _encode_text,
+    FieldKind.AMOUNT: _encode_amount,
+    FieldKind.TIME_US: _encode_time,
+    FieldKind.INTEGER: _encode_integer,
+    FieldKind.BYTES: _encode_bytes,
+}
+
+
+def _decode_same(value: object) -> object:
+    return value
+
+
+def _decode_nullable_amount(value: Decimal128 | None) -> str | None:
+    return None if value is None else decode_amount(value)
+
+
+def _decode_nullable_integer(value: int | None) -> int | None:
+    # Int64 of the driver is an int that remembers its width; records hold plain ones
+    return None if value is None else int(value)
+
+
+_DECODERS: Mapping[FieldKind, Callable[[Any], Any]] = {
+    FieldKind.TEXT: _decode_same,
+    FieldKind.AMOUNT: _decode_nullable_amount,
+    FieldKind.TIME_US: _decode_nullable_integer,
+    FieldKind.INTEGER: _decode_nullable_integer,
+    FieldKind.BYTES: _decode_same,
+}

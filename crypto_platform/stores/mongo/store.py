@@ -1,0 +1,174 @@
+"""MongoStore: the Store protocol over the parts beside this file.
+
+Here: which part does what, and that only errors of ours leave. Not here: any statement.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from bson.raw_bson import RawBSONDocument
+
+from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.incidents import INCIDENTS, Incident
+from crypto_platform.stores.base import (
+    BatchKind,
+    Claim,
+    LoadBatch,
+    OpenMatters,
+    Outcome,
+    QuarantineEntry,
+    Slice,
+    StoredOffset,
+    StoredRecord,
+    Sum,
+    TopicPart,
+)
+from crypto_platform.stores.mongo import bookkeeping, claims, matters, reader
+from crypto_platform.stores.mongo.connection import Connection
+from crypto_platform.stores.mongo.documents import NO_ARRIVAL
+from crypto_platform.stores.mongo.errors import translating
+from crypto_platform.stores.mongo.pieces import documents_of
+from crypto_platform.stores.mongo.writer import TRANSACTION_BYTES_MAX, Writer
+
+
+def read_clock_us() -> int:
+    """This machine's clock, microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class MongoStore:
+    """A MongoDB replica set as a Store. Not safe for several threads.
+
+    Attributes:
+        transaction_bytes_max: A caller cuts its slices so that one commit's documents stay below.
+    """
+
+    transaction_bytes_max = TRANSACTION_BYTES_MAX
+
+    def __init__(
+        self,
+        url: str,
+        database: str,
+        *,
+        timeout_s: float = 15.0,
+        clock_us: Callable[[], int] = read_clock_us,
+    ) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            url: mongodb://…, of the role that is to act.
+            database: Made by `migrate`.
+            timeout_s: Longest wait for an answer, and for a commit to be tried again.
+            clock_us: Stands in for the clock in tests.
+        """
+        self._connection = Connection(url, database, timeout_s=timeout_s)
+        self._clock_us = clock_us
+        self._writer = Writer(self._connection, clock_us=clock_us)
+
+    @property
+    def sink(self) -> str:
+        """`mongo`."""
+        return claims.SINK
+
+    def ping(self) -> str:
+        """Reach the server; returns its version."""
+        with translating("ask for its version"):
+            return str(self._connection.client.server_info()["version"])
+
+    def close(self) -> None:
+        """Give back session and connections; the next call makes new ones."""
+        self._connection.close()
+
+    def read_offsets(self) -> list[StoredOffset]:
+        """See Store."""
+        with translating("read offsets", table=claims.KAFKA_OFFSET):
+            return claims.read_offsets(self._connection)
+
+    def claim(
+        self, partitions: Sequence[tuple[Feed[Record], str, TopicPart]], *, run_id: str
+    ) -> list[Claim]:
+        """See Store."""
+        with translating(f"claim {len(partitions)} partitions", table=claims.KAFKA_OFFSET):
+            claimed = claims.claim(
+                self._connection, partitions, run_id=run_id, now_us=self._clock_us()
+            )
+        self._writer.note(claimed)
+        return claimed
+
+    def commit(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
+        """See Store."""
+        return self._writer.write(slices, run_id=run_id, kind=BatchKind.LIVE)
+
+    def commit_replay(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
+        """See Store."""
+        return self._writer.write(slices, run_id=run_id, kind=BatchKind.REPLAY)
+
+    def block(self, claim: Claim, incident: Incident) -> None:
+        """See Store. The incident's arrival stays empty until Kafka's copy of it is loaded."""
+        connection = self._connection
+        [encoded] = documents_of(INCIDENTS).encode([incident], [NO_ARRIVAL])
+        known = {"_id": incident.event_id}
+        with translating("block a partition"), connection.transaction() as session:
+            if not claims.block(session, connection, claim, incident_id=incident.event_id):
+                return
+            if connection.collection(INCIDENTS.collection).find_one(known, session=session) is None:
+                connection.insert(session, INCIDENTS.collection, [RawBSONDocument(encoded)])
+            connection.commit(session)
+
+    def read_records(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[StoredRecord]:
+        """See Store."""
+        with translating("read records", table=feed.collection):
+            return reader.read_records(self._connection, feed, event_ids)
+
+    def sum_range(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> Sum:
+        """See Store."""
+        with translating("sum a range", table=feed.collection):
+            return reader.sum_range(self._connection, feed, partition, first_offset, next_offset)
+
+    def read_range(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> Iterator[StoredRecord]:
+        """See Store."""
+        with translating("read a range", table=feed.collection):
+            yield from reader.read_range(
+                self._connection, feed, partition, first_offset, next_offset
+            )
+
+    def read_quarantine(
+        self,
+        partition: TopicPart | None = None,
+        *,
+        first_offset: int = 0,
+        next_offset: int | None = None,
+    ) -> Iterator[QuarantineEntry]:
+        """See Store."""
+        with translating("read the quarantine", table=bookkeeping.QUARANTINE):
+            yield from bookkeeping.read_quarantine(
+                self._connection, partition, first_offset=first_offset, next_offset=next_offset
+            )
+
+    def read_load_batches(self, partition: TopicPart | None = None) -> Iterator[LoadBatch]:
+        """See Store."""
+        with translating("read load batches", table=bookkeeping.LOAD_BATCH):
+            yield from bookkeeping.read_load_batches(self._connection, partition)
+
+    def read_facts(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[Record]:
+        """See Store."""
+        with translating("read facts", table=feed.collection):
+            return reader.read_facts(self._connection, feed, event_ids)
+
+    def read_open_matters(self, *, incidents_max: int = 100) -> OpenMatters:
+        """See Store."""
+        with translating("read open matters"):
+            return matters.read_open_matters(self._connection, incidents_max=incidents_max)
+
+    def read_latest_quotes(
+        self, currency_ids: Sequence[str] = (), *, records_max: int = 100
+    ) -> list[Record]:
+        """See Store."""
+        with translating("read the latest quotes", table=reader.QUOTES.collection):
+            return reader.read_latest_quotes(
+                self._connection, currency_ids, records_max=records_max
+            )

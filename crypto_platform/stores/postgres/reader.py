@@ -1,0 +1,287 @@
+"""What the audit and people read from PostgreSQL.
+
+Here: SELECTs and rows -> values, exact both ways. Long answers come a page at a time, each page a
+statement of its own that goes on behind the last row: memory stays bounded, no transaction stays
+open while the caller works, and other calls may come in between. Not here: writing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, LiteralString
+
+from psycopg import sql
+from psycopg.types.string import TextLoader
+
+from crypto_platform.domain.hours import to_time_us
+from crypto_platform.errors import Reason
+from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
+from crypto_platform.feeds.feed import FieldKind
+from crypto_platform.feeds.quotes import QUOTES
+from crypto_platform.stores.base import (
+    BatchKind,
+    LoadBatch,
+    QuarantineEntry,
+    StoredRecord,
+    Sum,
+    TopicPart,
+)
+from crypto_platform.stores.postgres.session import Session
+
+RANGE_PAGE_RECORDS = 10_000
+QUARANTINE_PAGE_RECORDS = 100
+"""An entry may be as large as a Kafka record."""
+
+OFFSET_END = 2**63 - 1
+
+_READ_RECORDS = """
+SELECT event_id, content_hash, arrival_topic_id::text, arrival_part, arrival_offset
+FROM {table} WHERE event_id = ANY(%s::text[]) AND arrival_topic_id IS NOT NULL
+"""
+
+_SUM_RANGE = """
+SELECT count(*), coalesce(sum((content_hash >> 32) & 4294967295), 0),
+  coalesce(sum(content_hash & 4294967295), 0)
+FROM {table}
+WHERE arrival_topic_id = %s AND arrival_part = %s AND arrival_offset >= %s AND arrival_offset < %s
+"""
+
+_READ_RANGE = """
+SELECT event_id, content_hash, arrival_topic_id::text, arrival_part, arrival_offset
+FROM {table}
+WHERE arrival_topic_id = %s AND arrival_part = %s AND arrival_offset < %s
+  AND (arrival_offset, event_id) > (%s, %s)
+ORDER BY arrival_offset, event_id LIMIT %s
+"""
+
+_READ_FACTS = "SELECT {columns} FROM {table} WHERE event_id = ANY(%s::text[])"
+
+# A loose index scan: two probes per (source, currency) instead of a walk over all quotes. Measured
+# with 1 M quotes of 250 currencies: 16 ms, DISTINCT ON 470 ms.
+_READ_LATEST_QUOTES = """
+WITH RECURSIVE pairs AS (
+  (SELECT source, currency_id FROM {table} ORDER BY source, currency_id LIMIT 1)
+  UNION ALL
+  SELECT next.source, next.currency_id
+  FROM pairs CROSS JOIN LATERAL (
+    SELECT q.source, q.currency_id FROM {table} AS q
+    WHERE (q.source, q.currency_id) > (pairs.source, pairs.currency_id)
+    ORDER BY q.source, q.currency_id LIMIT 1) AS next
+)
+SELECT {latest_columns}
+FROM pairs CROSS JOIN LATERAL (
+  SELECT * FROM {table} AS q
+  WHERE q.source = pairs.source AND q.currency_id = pairs.currency_id
+  ORDER BY q.ts_ingest DESC, q.ts_event DESC NULLS LAST, q.event_id LIMIT 1) AS latest
+WHERE %(all)s OR pairs.currency_id = ANY(%(currency_ids)s::text[])
+ORDER BY latest.market_cap_rank NULLS LAST, latest.source, latest.currency_id
+LIMIT %(records_max)s
+"""
+
+_READ_QUARANTINE = """
+SELECT topic, topic_id::text, part, record_offset, ts_append, reason, error, event_id, key, value,
+  run_id, state, quarantined_at
+FROM platform.quarantine
+WHERE (topic_id, part, record_offset) > (%s::uuid, %s, %s)
+  AND (topic_id, part, record_offset) < (%s::uuid, %s, %s)
+ORDER BY topic_id, part, record_offset LIMIT %s
+"""
+
+_READ_LOAD_BATCHES = """
+SELECT run_id, topic, topic_id::text, part, epoch, hour, kind, lower(offsets), upper(offsets),
+  stored_records, stored_high, stored_low, repeated_records, quarantined_records
+FROM platform.load_batch
+WHERE sink = 'postgres' AND (%(all)s OR (topic_id = %(topic_id)s::uuid AND part = %(part)s))
+ORDER BY topic_id, part, lower(offsets), kind, run_id, epoch, hour
+"""
+
+
+def read_records(
+    session: Session, feed: Feed[Record], event_ids: Sequence[str]
+) -> list[StoredRecord]:
+    """See Store.read_records; an incident that Kafka has not brought yet has no first arrival."""
+    with session.autocommit() as connection:
+        rows = connection.execute(_on(_READ_RECORDS, feed), [list(event_ids)]).fetchall()
+    return [StoredRecord(*row) for row in rows]
+
+
+def sum_range(
+    session: Session,
+    feed: Feed[Record],
+    partition: TopicPart,
+    *,
+    first_offset: int,
+    next_offset: int,
+) -> Sum:
+    """See Store.sum_range."""
+    with session.autocommit() as connection:
+        row = connection.execute(
+            _on(_SUM_RANGE, feed), [*partition, first_offset, next_offset]
+        ).fetchone()
+    count, high, low = row or (0, 0, 0)
+    return Sum(count, int(high), int(low))
+
+
+def read_range(
+    session: Session,
+    feed: Feed[Record],
+    partition: TopicPart,
+    *,
+    first_offset: int,
+    next_offset: int,
+) -> Iterator[StoredRecord]:
+    """See Store.read_range."""
+    last = (first_offset, "")
+    while True:
+        with session.autocommit() as connection:
+            rows = connection.execute(
+                _on(_READ_RANGE, feed), [*partition, next_offset, *last, RANGE_PAGE_RECORDS]
+            ).fetchall()
+        page = [StoredRecord(*row) for row in rows]
+        yield from page
+        if len(page) < RANGE_PAGE_RECORDS:
+            return
+        last = (page[-1].offset, page[-1].event_id)
+
+
+def read_quarantine(
+    session: Session, partition: TopicPart | None, *, first_offset: int, next_offset: int | None
+) -> Iterator[QuarantineEntry]:
+    """See Store.read_quarantine."""
+    lowest, highest = partition or _LOWEST, partition or _HIGHEST
+    last: tuple[object, ...] = (*lowest, first_offset - 1)
+    end = (*highest, OFFSET_END if next_offset is None else next_offset)
+    while True:
+        with session.autocommit() as connection:
+            rows = connection.execute(
+                _READ_QUARANTINE, [*last, *end, QUARANTINE_PAGE_RECORDS]
+            ).fetchall()
+        for row in rows:
+            if partition is not None or _is_between(row[3], first_offset, next_offset):
+                yield _quarantine_entry(row)
+        if len(rows) < QUARANTINE_PAGE_RECORDS:
+            return
+        last = rows[-1][1:4]
+
+
+def _is_between(offset: int, first_offset: int, next_offset: int | None) -> bool:
+    return first_offset <= offset and (next_offset is None or offset < next_offset)
+
+
+_LOWEST = TopicPart("00000000-0000-0000-0000-000000000000", -1)
+_HIGHEST = TopicPart("ffffffff-ffff-ffff-ffff-ffffffffffff", 2**31 - 1)
+
+
+def _quarantine_entry(row: tuple[Any, ...]) -> QuarantineEntry:
+    (
+        topic, topic_id, part, offset, ts_append, reason, error, event_id, key, value,
+        run_id, state, quarantined_at,
+    ) = row  # fmt: skip
+    return QuarantineEntry(
+        topic=topic,
+        partition=TopicPart(topic_id, part),
+        offset=offset,
+        ts_append=to_time_us(ts_append),
+        reason=Reason(reason),
+        error=error,
+        event_id=event_id,
+        key=key,
+        value=value,
+        run_id=run_id,
+        state=state,
+        quarantined_at=to_time_us(quarantined_at),
+    )
+
+
+def read_load_batches(session: Session, partition: TopicPart | None) -> Iterator[LoadBatch]:
+    """See Store.read_load_batches.
+
+    Rows are few (one a run, partition and hour); a cursor WITH HOLD keeps the sorted answer on the
+    server, so that no transaction stays open between pages.
+    """
+    topic_id, part = partition or (None, None)
+    parameters = {"all": partition is None, "topic_id": topic_id, "part": part}
+    with (
+        session.autocommit() as connection,
+        connection.cursor("load_batches", withhold=True) as cursor,
+    ):
+        cursor.execute(_READ_LOAD_BATCHES, parameters)
+        for row in cursor:
+            yield _load_batch(row)
+
+
+def _load_batch(row: tuple[Any, ...]) -> LoadBatch:
+    (
+        run_id, topic, topic_id, part, epoch, hour, kind, first_offset, next_offset,
+        count, high, low, repeated, quarantined,
+    ) = row  # fmt: skip
+    return LoadBatch(
+        run_id=run_id,
+        topic=topic,
+        partition=TopicPart(topic_id, part),
+        epoch=epoch,
+        hour=to_time_us(hour),
+        kind=BatchKind(kind),
+        first_offset=first_offset,
+        next_offset=next_offset,
+        stored=Sum(count, int(high), int(low)),
+        repeated_records=repeated,
+        quarantined_records=quarantined,
+    )
+
+
+def read_facts(session: Session, feed: Feed[Record], event_ids: Sequence[str]) -> list[Record]:
+    """See Store.read_facts."""
+    return _read_structs(session, feed, _on(_READ_FACTS, feed), [list(event_ids)])
+
+
+def read_latest_quotes(
+    session: Session, currency_ids: Sequence[str], *, records_max: int
+) -> list[Record]:
+    """See Store.read_latest_quotes."""
+    parameters = {
+        "all": not currency_ids,
+        "currency_ids": list(currency_ids),
+        "records_max": records_max,
+    }
+    quotes = FEED_BY_NAME[QUOTES.name]
+    return _read_structs(session, quotes, _on(_READ_LATEST_QUOTES, quotes), parameters)
+
+
+def _read_structs(
+    session: Session,
+    feed: Feed[Record],
+    statement: bytes,
+    parameters: Sequence[object] | Mapping[str, object],
+) -> list[Record]:
+    names = [field.name for field in feed.fields]
+    times = [i for i, field in enumerate(feed.fields) if field.kind is FieldKind.TIME_US]
+    with session.autocommit() as connection, connection.cursor() as cursor:
+        # numeric's text is the stored form, with the scale it was given
+        cursor.adapters.register_loader("numeric", TextLoader)
+        rows = cursor.execute(statement, parameters).fetchall()
+    return [feed.record(**dict(zip(names, _with_time_us(row, times), strict=True))) for row in rows]
+
+
+def _with_time_us(row: tuple[Any, ...], times: Sequence[int]) -> list[Any]:
+    values = list(row)
+    for i in times:
+        values[i] = None if values[i] is None else to_time_us(values[i])
+    return values
+
+
+def _on(statement: LiteralString, feed: Feed[Record]) -> bytes:
+    """The statement on the feed's table."""
+    return _build(statement, feed.schema, feed.table, tuple(field.name for field in feed.fields))
+
+
+@cache
+def _build(statement: LiteralString, schema: str, table: str, columns: tuple[str, ...]) -> bytes:
+    return (
+        sql.SQL(statement)
+        .format(
+            table=sql.Identifier(schema, table),
+            columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+            latest_columns=sql.SQL(", ").join(sql.Identifier("latest", c) for c in columns),
+        )
+        .as_bytes(None)
+    )

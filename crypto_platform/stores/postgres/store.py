@@ -1,0 +1,110 @@
+"""PostgresStore: the protocol of stores/base.py over one connection.
+
+Here: which module answers which call. Not here: how (claims.py, writer.py, reader.py).
+"""
+
+from collections.abc import Iterator, Sequence
+
+from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.incidents import Incident
+from crypto_platform.stores.base import (
+    Claim,
+    LoadBatch,
+    OpenMatters,
+    Outcome,
+    QuarantineEntry,
+    Slice,
+    StoredOffset,
+    StoredRecord,
+    Sum,
+    TopicPart,
+)
+from crypto_platform.stores.postgres import claims, matters, reader
+from crypto_platform.stores.postgres.bookkeeping import SINK
+from crypto_platform.stores.postgres.session import Session
+from crypto_platform.stores.postgres.writer import Writer
+
+
+class PostgresStore:
+    """PostgreSQL as a Store; methods are documented there. Not safe for several threads."""
+
+    def __init__(self, url: str, *, application_name: str = "crypto_platform") -> None:
+        """Nothing is connected yet; the first call does that.
+
+        Args:
+            url: Of the role that loads (or, for reading only, of the analyst).
+            application_name: What pg_stat_activity shows.
+        """
+        self._session = Session(url, application_name=application_name)
+        self._writer = Writer(self._session)
+
+    @property
+    def sink(self) -> str:
+        return SINK
+
+    def ping(self) -> str:
+        with self._session.autocommit() as connection:
+            [(version,)] = connection.execute("SHOW server_version").fetchall()
+        return f"PostgreSQL {version}"
+
+    def close(self) -> None:
+        self._session.close()
+
+    def read_offsets(self) -> list[StoredOffset]:
+        return claims.read_offsets(self._session)
+
+    def claim(
+        self, partitions: Sequence[tuple[Feed[Record], str, TopicPart]], *, run_id: str
+    ) -> list[Claim]:
+        return claims.claim(self._session, partitions, run_id=run_id)
+
+    def commit(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
+        return self._writer.commit(slices, run_id=run_id)
+
+    def commit_replay(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
+        return self._writer.commit_replay(slices, run_id=run_id)
+
+    def block(self, claim: Claim, incident: Incident) -> None:
+        claims.block(self._session, claim, incident)
+
+    def read_records(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[StoredRecord]:
+        return reader.read_records(self._session, feed, event_ids)
+
+    def sum_range(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> Sum:
+        return reader.sum_range(
+            self._session, feed, partition, first_offset=first_offset, next_offset=next_offset
+        )
+
+    def read_range(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> Iterator[StoredRecord]:
+        return reader.read_range(
+            self._session, feed, partition, first_offset=first_offset, next_offset=next_offset
+        )
+
+    def read_quarantine(
+        self,
+        partition: TopicPart | None = None,
+        *,
+        first_offset: int = 0,
+        next_offset: int | None = None,
+    ) -> Iterator[QuarantineEntry]:
+        return reader.read_quarantine(
+            self._session, partition, first_offset=first_offset, next_offset=next_offset
+        )
+
+    def read_load_batches(self, partition: TopicPart | None = None) -> Iterator[LoadBatch]:
+        return reader.read_load_batches(self._session, partition)
+
+    def read_facts(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[Record]:
+        return reader.read_facts(self._session, feed, event_ids)
+
+    def read_open_matters(self, *, incidents_max: int = 100) -> OpenMatters:
+        return matters.read_open_matters(self._session, incidents_max=incidents_max)
+
+    def read_latest_quotes(
+        self, currency_ids: Sequence[str] = (), *, records_max: int = 100
+    ) -> list[Record]:
+        return reader.read_latest_quotes(self._session, currency_ids, records_max=records_max)

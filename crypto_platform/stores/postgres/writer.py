@@ -1,0 +1,169 @@
+"""One commit: slices of many partitions and feeds in one transaction, or nothing.
+
+Order, for live loads: lock the offset rows, leave out whom a later claim has fenced, move the
+offsets, write the facts feed by feed, then quarantine, load_batch and touched, COMMIT. The offset
+moves in the transaction of its data, so a kill at any point leaves both or neither. Here: that
+order and the account of what became of each record. Not here: SQL (facts.py, bookkeeping.py).
+"""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from crypto_platform.feeds import Feed, Record
+from crypto_platform.stores.base import BatchKind, Outcome, Slice, TopicPart
+from crypto_platform.stores.crash_points import reach
+from crypto_platform.stores.postgres import bookkeeping
+from crypto_platform.stores.postgres.bookkeeping import Refused, Tally
+from crypto_platform.stores.postgres.facts import FactWriter, Written
+from crypto_platform.stores.postgres.rows import Placed
+from crypto_platform.stores.postgres.session import Connection, Session
+
+
+@dataclass(kw_only=True)
+class _Account:
+    """What one commit did, record by record.
+
+    Attributes:
+        tallies: By partition and hour: two slices of one hour share a load_batch row.
+        tally_of: The same by the slice's id(): asked once a record, so it has to be quick.
+    """
+
+    tallies: dict[tuple[TopicPart, int], Tally] = field(default_factory=dict)
+    tally_of: dict[int, Tally] = field(default_factory=dict)
+    stored: dict[str, list[Placed]] = field(default_factory=dict)
+    refused: list[Refused] = field(default_factory=list)
+
+    def open(self, slice_: Slice) -> None:
+        """Count the slice's range and what never was a record."""
+        tally = self.tallies.setdefault(
+            (slice_.claim.partition, slice_.hour),
+            Tally(
+                topic=slice_.claim.topic,
+                claim=slice_.claim,
+                hour=slice_.hour,
+                first_offset=slice_.first_offset,
+                next_offset=slice_.next_offset,
+            ),
+        )
+        self.tally_of[id(slice_)] = tally
+        tally.next_offset = slice_.next_offset
+        tally.quarantined += len(slice_.refusals)
+        self.refused += [
+            Refused(claim=slice_.claim, refusal=refusal, event_id=None)
+            for refusal in slice_.refusals
+        ]
+
+    def take(self, feed: Feed[Record], written: Written) -> None:
+        """Count what became of a feed's records."""
+        self.stored[feed.name] = written.stored
+        for slice_, arrival in written.stored:
+            self.tally_of[id(slice_)].stored_hashes.append(arrival.record.content_hash)
+        for slice_, _ in written.repeated:
+            self.tally_of[id(slice_)].repeated += 1
+        for (slice_, arrival), reason, error in written.refused:
+            self.tally_of[id(slice_)].quarantined += 1
+            refusal = bookkeeping.refuse(feed, arrival, reason=reason, error=error)
+            self.refused.append(
+                Refused(claim=slice_.claim, refusal=refusal, event_id=arrival.record.event_id)
+            )
+
+    def outcome(self, fenced: frozenset[TopicPart]) -> Outcome:
+        """The account in the caller's terms."""
+        return Outcome(
+            fenced=fenced,
+            stored_records={name: len(placed) for name, placed in self.stored.items()},
+            repeated_records=sum(tally.repeated for tally in self.tallies.values()),
+            quarantined_records=sum(tally.quarantined for tally in self.tallies.values()),
+        )
+
+
+class Writer:
+    """Commits and replays on one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._facts = FactWriter()
+
+    def commit(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
+        """See Store.commit."""
+        by_partition = _by_partition(slices)
+        with self._session.transaction() as connection:
+            held = bookkeeping.lock_offsets(connection, by_partition.keys())
+            fenced = frozenset(
+                partition
+                for partition, own in by_partition.items()
+                if held.get(partition) != (own[0].claim.epoch, own[0].first_offset)
+            )
+            live = {key: own for key, own in by_partition.items() if key not in fenced}
+            bookkeeping.move_offsets(connection, [own[-1] for own in live.values()])
+            reach("after_offset_update")
+            flat = [slice_ for own in live.values() for slice_ in own]
+            account = self._write(connection, flat, run_id=run_id, kind=BatchKind.LIVE)
+            reach("before_commit")
+        reach("after_commit")
+        return account.outcome(fenced)
+
+    def commit_replay(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
+        """See Store.commit_replay."""
+        flat = [slice_ for own in _by_partition(slices).values() for slice_ in own]
+        with self._session.transaction() as connection:
+            account = self._write(connection, flat, run_id=run_id, kind=BatchKind.REPLAY)
+        return account.outcome(frozenset())
+
+    def _write(
+        self, connection: Connection, slices: Sequence[Slice], *, run_id: str, kind: BatchKind
+    ) -> _Account:
+        """Everything but the offsets; slices of a partition by rising offset."""
+        account = _Account()
+        loaded: list[Placed] = []
+        for slice_ in slices:
+            account.open(slice_)
+        for feed, placed in _by_feed(slices):
+            staged = kind is BatchKind.REPLAY
+            written = self._facts.write(connection, feed, placed, staged=staged)
+            account.take(feed, written)
+            loaded += written.stored + written.repeated
+        reach("after_copy")
+        with connection.pipeline():  # one round trip for all
+            bookkeeping.quarantine(connection, account.refused, run_id=run_id, kind=kind)
+            bookkeeping.add_batches(connection, account.tallies.values(), run_id=run_id, kind=kind)
+            bookkeeping.touch(connection, account.stored)
+        if kind is BatchKind.REPLAY:
+            _release(connection, slices, loaded)
+        return account
+
+
+def _release(connection: Connection, slices: Sequence[Slice], loaded: Iterable[Placed]) -> None:
+    offsets: dict[TopicPart, set[int]] = {}
+    for slice_, arrival in loaded:
+        offsets.setdefault(slice_.claim.partition, set()).add(arrival.offset)
+    for partition, own in sorted(_by_partition(slices).items()):
+        bookkeeping.release(
+            connection,
+            partition,
+            first_offset=own[0].first_offset,
+            next_offset=own[-1].next_offset,
+            loaded_offsets=offsets.get(partition, set()),
+        )
+
+
+def _by_partition(slices: Sequence[Slice]) -> dict[TopicPart, list[Slice]]:
+    """Slices of each partition by rising offset; they must follow one another."""
+    grouped: dict[TopicPart, list[Slice]] = {}
+    for slice_ in sorted(slices, key=lambda s: (s.claim.partition, s.first_offset)):
+        grouped.setdefault(slice_.claim.partition, []).append(slice_)
+    for own in grouped.values():
+        for before, after in itertools.pairwise(own):
+            assert before.next_offset == after.first_offset, "slices of a partition have a gap"
+    return grouped
+
+
+def _by_feed(slices: Sequence[Slice]) -> list[tuple[Feed[Record], list[Placed]]]:
+    """All records of each feed, feeds in an order that every writer uses (no deadlocks)."""
+    grouped: dict[str, tuple[Feed[Record], list[Placed]]] = {}
+    for slice_ in slices:
+        feed = slice_.claim.feed
+        _, placed = grouped.setdefault(feed.name, (feed, []))
+        placed += [(slice_, arrival) for arrival in slice_.arrivals]
+    return [grouped[name] for name in sorted(grouped) if grouped[name][1]]
