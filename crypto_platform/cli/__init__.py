@@ -1,0 +1,62 @@
+"""The command line: argument -> call -> text or JSON.
+
+Here: the list of commands and how errors end. A command is a line in COMMANDS; its module is
+imported when it is typed, so that `--help` and `exec` do not wait for drivers.
+"""
+
+import importlib
+
+import click
+
+from crypto_platform.errors import PlatformError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("stack", "Start everything and show it live; Ctrl-C stops it."),
+    "down": ("stack", "Stop a running stack."),
+    "status": ("status", "Show lag, rates, sources, incidents and disk use; --watch: live."),
+    "quotes": ("quotes", "Show the newest prices."),
+    "load": ("load", "Bring what waits in Kafka into a store, in the foreground."),
+    "audit": ("audit", "Prove that every record is in each store once, or in quarantine once."),
+    "sources": ("sources", "List sources, say why some are not read, ask them once."),
+    "config": ("config", "Show every setting, its value and where it came from."),
+    "connect": ("connect", "Open psql or mongosh on a store, or run one statement."),
+    "doctor": ("doctor", "Check what usually goes wrong and say what to do about it."),
+    "logs": ("stack", "Show what the parts wrote."),
+    "exec": ("stack", "Run a command in the stack's environment."),
+}
+"""Command -> module of this package that holds it under the same name, and its line in --help."""
+
+
+class _LazyGroup(click.Group):
+    """A group that knows its commands' names and imports them when they are typed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        _ = ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        _ = ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"{__name__}.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _ = ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except PlatformError as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Crypto market data: from sources through Kafka into PostgreSQL and MongoDB, exactly once.
+
+    Exit codes: 0 good, 1 not good, 2 wrong usage.
+    """

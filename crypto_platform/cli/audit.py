@@ -1,0 +1,181 @@
+"""`audit`: prove that every record stands in each store once, or in quarantine once."""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from crypto_platform.cli.options import data_dir_option, json_option
+from crypto_platform.cli.text import format_count, format_table, printable
+from crypto_platform.delivery.audit import AuditProgress, audit
+from crypto_platform.delivery.audit_report import AuditReport, FeedTotal, Finding
+from crypto_platform.domain.hours import to_time_us
+from crypto_platform.feeds import FEED_BY_NAME
+from crypto_platform.settings import load_settings
+from crypto_platform.stores import STORES, open_store
+from crypto_platform.stores.base import Store
+
+PROGRESS_EVERY_S = 1.0
+EXAMPLES_SHOWN = 5
+
+_COLUMNS = ("feed", "", "records", "hash", "quarantined", "older")
+_NUMBERS = frozenset({2, 4, 5})
+_SECONDS_OF = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_AGO = re.compile(r"([0-9]{1,6})\s*([smhd])")
+
+
+@click.command()
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Only hours since then: 2h, 3d or an ISO time (UTC unless it says otherwise).",
+)
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0, 3600),
+    default=0.0,
+    metavar="SECONDS",
+    help="Let the stores catch up first, at most so long.",
+)
+@click.option("--deep", is_flag=True, help="Compare every id, and hash columns as read back.")
+@click.option(
+    "--feed",
+    "feed_names",
+    type=click.Choice(list(FEED_BY_NAME)),
+    multiple=True,
+    help="Only this feed; may be given again.",
+)
+@json_option
+@data_dir_option
+def audit_command(
+    *,
+    since: str | None,
+    wait_s: float,
+    deep: bool,
+    feed_names: tuple[str, ...],
+    as_json: bool,
+    data_dir: Path | None,
+) -> None:
+    """Compare Kafka with PostgreSQL and MongoDB, both ways, hour by hour.
+
+    Every record up to where a store has come is there once or in quarantine once; nothing else is
+    there. What the stores have not loaded yet is lag, reported apart. Only reads.
+
+    Exits with 0 where that is so, 1 where it is not.
+
+    Example: crypto-platform audit --wait 30 --since 2h
+    """
+    since_us = None if since is None else parse_since(since, now=datetime.now(UTC))
+    settings = load_settings(data_dir)
+    feeds = [FEED_BY_NAME[name] for name in dict.fromkeys(feed_names) or FEED_BY_NAME]
+    with ExitStack() as closing:
+        stores: dict[str, Store] = {}
+        for name in STORES:
+            stores[name] = open_store(name, settings, role="analyst")
+            closing.callback(stores[name].close)
+        report = audit(
+            settings,
+            stores,
+            feeds,
+            since_us=since_us,
+            wait_s=wait_s,
+            deep=deep,
+            progress=_Speaker().note,
+        )
+    if as_json:
+        click.echo(json.dumps(report.to_document(), indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n".join(format_report(report)))
+    if not report.whole:
+        sys.exit(1)
+
+
+def parse_since(text: str, *, now: datetime) -> int:
+    """`2h` ago or an ISO time, as microseconds.
+
+    Raises:
+        click.BadParameter: Neither.
+    """
+    ago = _AGO.fullmatch(text.strip())
+    if ago:
+        return max(to_time_us(now) - int(ago[1]) * _SECONDS_OF[ago[2]] * 1_000_000, 0)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"{text!r} is no time: use 90m, 2h, 3d or 2026-01-31T14:00"
+        raise click.BadParameter(message, param_hint="--since") from None
+    return max(to_time_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC)), 0)
+
+
+class _Speaker:
+    """A line to stderr once a second."""
+
+    def __init__(self) -> None:
+        self._begun = self._spoke_at = time.monotonic()
+
+    def note(self, progress: AuditProgress) -> None:
+        """Called after each chunk."""
+        now = time.monotonic()
+        if now - self._spoke_at < PROGRESS_EVERY_S:
+            return
+        self._spoke_at = now
+        rate = progress.done_offsets / (now - self._begun)
+        share_pct = 100 * progress.done_offsets / max(progress.all_offsets, 1)
+        click.echo(
+            f"audit: {share_pct:.0f} % of {progress.all_offsets:,} offsets, {rate:,.0f}/s "
+            f"({progress.feed}/{progress.part})",
+            err=True,
+        )
+
+
+def format_report(report: AuditReport) -> list[str]:
+    """The report for a person."""
+    rows = [row for name, total in report.feeds.items() for row in _feed_rows(name, total)]
+    lines = [*format_table(_COLUMNS, rows, right=_NUMBERS), ""]
+    for name, lag in report.lag.items():
+        if lag.lag_records or lag.blocked_partitions:
+            lines.append(
+                f"{name} lags {lag.lag_records:,} offsets, which are not audited yet"
+                + (f"; {lag.blocked_partitions} partitions are stopped by incidents"
+                   if lag.blocked_partitions else "")
+            )  # fmt: skip
+    lines += [f"note: {printable(note)}" for note in report.notes]
+    for finding in report.findings:
+        lines += _format_finding(finding)
+    read = sum(total.kafka.read for total in report.feeds.values())
+    what = f"{read:,} records of Kafka compared with {' and '.join(report.lag)}"
+    what += f" in {report.seconds:.1f} s" + (f", since {report.since}" if report.since else "")
+    return [*lines, f"whole: {what}" if report.whole else f"NOT WHOLE: {what}"]
+
+
+def _feed_rows(name: str, total: FeedTotal) -> list[Sequence[str]]:
+    kafka = total.kafka
+    rows: list[Sequence[str]] = [
+        (name, "kafka", format_count(kafka.records), kafka.hash, format_count(kafka.refused), "")
+    ]
+    stores: Mapping[str, Sequence[str]] = {
+        store: ("", store, format_count(count.records), count.hash, format_count(count.quarantined),
+                format_count(count.older_records))
+        for store, count in total.stores.items()
+    }  # fmt: skip
+    return [*rows, *stores.values()]
+
+
+def _format_finding(finding: Finding) -> list[str]:
+    place = f"{finding.store}: {finding.topic}/{finding.part}"
+    hours = f" (hours {', '.join(finding.hours)})" if finding.hours else ""
+    lines = [f"{finding.kind.value}: {finding.records:,} in {place}{hours}"]
+    for example in finding.examples[:EXAMPLES_SHOWN]:
+        offset = "" if example.offset is None else f"offset {example.offset}: "
+        event_id = "" if example.event_id is None else f"{example.event_id}: "
+        lines.append(printable(f"  {offset}{event_id}{example.detail}"))
+    if finding.records > EXAMPLES_SHOWN:
+        lines.append(f"  ... and {finding.records - EXAMPLES_SHOWN:,} more; --json names the first")
+    return [*lines, f"  -> {finding.next_step}"]

@@ -1,0 +1,105 @@
+"""Values as a person reads them: numbers, ages, sizes, tables.
+
+Here: pure functions from values to text. Unknown is a dash, never 0. Not here: what is shown.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from decimal import Decimal
+
+UNKNOWN = "-"
+_PRICE_DIGITS = 6
+_TENTHS_BELOW_S = 10
+_UNIT_STEP = 1000
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+
+
+def format_count(count: int | None) -> str:
+    """13,200."""
+    return UNKNOWN if count is None else f"{count:,}"
+
+
+def format_age(seconds: float | None) -> str:
+    """0.4 s, 12 s, 3 min, 5 h, 2 d: one number, rounded down."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds < _TENTHS_BELOW_S:
+        return f"{seconds:.1f} s"
+    for unit_s, name in ((_DAY_S, "d"), (_HOUR_S, "h"), (_MINUTE_S, "min")):
+        if seconds >= 2 * unit_s:
+            return f"{seconds // unit_s:.0f} {name}"
+    return f"{seconds:.0f} s"
+
+
+def format_bytes(size_bytes: int) -> str:
+    """1.2 GB, decimal units."""
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < _UNIT_STEP:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= _UNIT_STEP
+    return f"{size:.1f} TB"
+
+
+def format_price(amount: str | None) -> str:
+    """A price for a table: thousands separated, 2 decimals, below 1 six digits.
+
+    Rounded half to even (as Decimal's own formatting does); the exact digits are in --json.
+    """
+    if amount is None:
+        return UNKNOWN
+    price = Decimal(amount)
+    decimals = 2 if abs(price) >= 1 or not price else _PRICE_DIGITS - 1 - price.adjusted()
+    return f"{price:z,.{decimals}f}"
+
+
+def format_money(amount: str | None) -> str:
+    """A large amount for a table: thousands separated, no decimals."""
+    return UNKNOWN if amount is None else f"{Decimal(amount):z,.0f}"
+
+
+def format_change(percent: str | None) -> str:
+    """+1.23 %."""
+    return UNKNOWN if percent is None else f"{Decimal(percent):+z,.2f} %"
+
+
+def format_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()
+) -> list[str]:
+    """Lines of a table with aligned columns.
+
+    Args:
+        header: One title a column; all empty leaves the header out.
+        rows: As many texts each.
+        right: Columns aligned to the right.
+    """
+    table = [*([header] if any(header) else []), *rows]
+    return ["  ".join(cells).rstrip() for cells in align_cells(table, right=right)]
+
+
+def align_cells(
+    table: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()
+) -> list[list[str]]:
+    """The same cells, each as wide as the widest of its column."""
+    widths = [max(map(display_width, column)) for column in zip(*table, strict=True)]
+    return [
+        [_pad(text, widths[i], to_right=i in right) for i, text in enumerate(row)] for row in table
+    ]
+
+
+def _pad(text: str, width: int, *, to_right: bool) -> str:
+    space = " " * (width - display_width(text))
+    return space + text if to_right else text + space
+
+
+def display_width(text: str) -> int:
+    """Columns on a terminal: currencies are named in every script."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def printable(text: str) -> str:
+    """Without control characters: what a source calls a currency must not steer the terminal."""
+    return "".join(c if unicodedata.category(c)[0] != "C" else "?" for c in text)

@@ -1,0 +1,34 @@
+"""The whole stack, Dagster included: what Dagster starts ends with it."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from crypto_platform.stack.processes import find_marked
+from tests.stack_harness import kill, running_up, stack_folder, wait_until_nothing_is_left
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_run_workers_do_not_outlive_a_killed_stack() -> None:
+    """They are grandchildren, which the kernel does not end, and write into the next stack."""
+    with stack_folder() as folder:
+        with running_up(folder) as first:
+            # The first ingest run is launched at once; its worker is a child of the code server.
+            eventually(lambda: bool(_run_workers(folder)), within_s=120)
+            workers = _run_workers(folder)
+            kill(first.pid)
+            first.wait()
+        with running_up(folder, "--only", "mongo"):
+            wait_until_nothing_is_left(folder / "nowhere", known=workers)
+        wait_until_nothing_is_left(folder)
+
+
+def _run_workers(folder: Path) -> list[psutil.Process]:
+    return [
+        process
+        for process in find_marked(folder)
+        if any("spawn_main" in word for word in process.cmdline())
+    ]
