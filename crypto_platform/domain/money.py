@@ -3,8 +3,9 @@
 Here: the one text form an amount has inside the platform, and its limits. An amount is a `str` in
 that form (never a float); `Decimal` where somebody calculates. Not here: what an amount means.
 
-Stored form, chosen so that PostgreSQL numeric and MongoDB Decimal128 give back what they were given:
-zero is unsigned, a positive exponent is written out, the scale is the source's (1.10 is not 1.1).
+Stored form, chosen so that PostgreSQL numeric and MongoDB Decimal128 give back what they were
+given: zero is unsigned, a positive exponent is written out, the scale is the source's (1.10 is not
+1.1).
 """
 
 import re

@@ -1,0 +1,90 @@
+# What can be done here; `make` alone lists it. ARGS="..." goes to the command behind a target.
+.DEFAULT_GOAL := help
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+BIN := .venv/bin
+PYTHON := $(BIN)/python
+PLATFORM := $(BIN)/crypto-platform
+INSTALLED := .venv/installed
+ARGS ?=
+
+# The first Python that is new enough, unless one is named: make PYTHON3=/opt/python/bin/python3
+PYTHON3 ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; \
+	done)
+
+.PHONY: help
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(INSTALLED)  ## Fetch everything needed, into .venv and the user's cache
+	@$(PYTHON) -m crypto_platform.stack.install
+
+$(INSTALLED): requirements.lock pyproject.toml bootstrap.py
+	@if [ -z "$(PYTHON3)" ]; then \
+		echo "Python 3.11 or later is needed; found: $$(python3 --version 2>&1)." >&2; \
+		echo "Install one (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install" >&2; \
+		echo "python@3.13), or name one: make $(MAKECMDGOALS) PYTHON3=/path/to/python3" >&2; \
+		exit 1; \
+	fi
+	@$(PYTHON3) bootstrap.py
+
+# For what must work beside a running stack: installed if it never was, never renewed under it.
+$(PLATFORM):
+	@$(MAKE) $(INSTALLED)
+
+.PHONY: up
+up: install  ## Start everything and show it live; Ctrl-C stops it
+	@$(PLATFORM) up $(ARGS)
+
+.PHONY: down
+down: | $(PLATFORM)  ## Stop it from another terminal
+	@$(PLATFORM) down $(ARGS)
+
+.PHONY: status
+status: | $(PLATFORM)  ## Say what runs, what lags and what needs a person
+	@$(PLATFORM) status $(ARGS)
+
+.PHONY: test
+test: install  ## Run all tests but the slow ones
+	@$(PYTHON) -m pytest -m "not slow" $(ARGS)
+
+.PHONY: test-fast
+test-fast: $(INSTALLED)  ## Run the tests that need no server
+	@$(PYTHON) -m pytest -m "not slow and not servers" $(ARGS) tests/unit tests/contract
+
+.PHONY: check
+check: $(INSTALLED)  ## Look for faults in style, types, imports and the compose file
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/basedpyright
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+.PHONY: format
+format: $(INSTALLED)  ## Rewrite the code in the one style
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+# setuptools is named beside the project's needs: it builds the editable install, offline.
+.PHONY: lock
+lock: $(INSTALLED)  ## Write requirements.lock anew (ARGS=--upgrade takes newer versions)
+	@echo setuptools | $(BIN)/uv pip compile pyproject.toml - --all-extras --universal \
+		--python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+		--custom-compile-command "make lock" --quiet --output-file requirements.lock $(ARGS)
+
+.PHONY: migration
+migration: install  ## Write a revision of the tables (MESSAGE="what it does"; needs a running stack)
+	@$(PLATFORM) exec $(ARGS) -- python -m crypto_platform.migrations revision -m "$(MESSAGE)"
+
+.PHONY: bench
+bench: install  ## Measure rate and latency on this machine
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+.PHONY: clean
+clean:  ## Remove the environment and caches; data stay (make down ARGS=--wipe deletes them)
+	@rm -rf .venv .venv.lock build dist *.egg-info .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+	@find crypto_platform tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

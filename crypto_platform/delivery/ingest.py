@@ -1,0 +1,342 @@
+"""Poll sources and publish each poll once.
+
+Here: when a feed is due, what of a poll is new, back-off, and the ways a run ends. Every feed has a
+thread of its own, so one that is slow or fails never holds up another. Not here: HTTP (sources/),
+transactions (kafka/producer.py), Dagster (assets/ingest.py). Protocol: docs/exactly-once.md 1.
+
+A run with `follow_s` goes on until a newer run takes its feeds over (it notices when it publishes),
+at the latest at twice that age. A run without polls each feed once.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from crypto_platform.domain.hours import TimeUs
+from crypto_platform.errors import (
+    IncidentKind,
+    KafkaUnavailableError,
+    PublisherFencedError,
+    SourceError,
+    SourceUnavailableError,
+)
+from crypto_platform.feeds import FEED_BY_NAME
+from crypto_platform.feeds.codec import encode
+from crypto_platform.feeds.incidents import INCIDENTS, Incident, build_incident
+from crypto_platform.feeds.rejected import REJECTED
+from crypto_platform.kafka.cursors import (
+    WHOLE_FEED,
+    Cursor,
+    cursor_key,
+    encode_cursor,
+    read_cursors,
+    select_cursors,
+)
+from crypto_platform.kafka.producer import Outgoing, Publisher
+from crypto_platform.kafka.topics import CURSORS_TOPIC, topic_name
+from crypto_platform.kafka.watermarks import Part, Watermarks
+from crypto_platform.settings import Settings
+from crypto_platform.sources.base import Poll, Source
+
+logger = logging.getLogger(__name__)
+
+BACK_OFF_S_MAX = 600.0
+KAFKA_PAUSE_S = 1.0
+ERRORS_KEPT_MAX = 5
+
+_US = 1_000_000
+
+Clock = Callable[[], TimeUs]
+
+
+class IngestEnd(StrEnum):
+    """How a feed's thread ended; each is a success of the run unless a poll failed."""
+
+    DONE = "done"
+    FENCED = "fenced"
+    STOPPED = "stopped"
+
+
+@dataclass(kw_only=True)
+class FeedReport:
+    """What one run did for one feed of one source.
+
+    Attributes:
+        polls: Polls published.
+        records, rejected_records: Published, first arrivals and the repeats a new run may send.
+        unchanged_records: Left out: the same as this run published before.
+        failures: Polls that failed; `errors` holds the last few texts.
+        last_poll_us: When the last published poll was asked.
+    """
+
+    source: str
+    feed: str
+    polls: int = 0
+    records: int = 0
+    rejected_records: int = 0
+    unchanged_records: int = 0
+    failures: int = 0
+    errors: deque[str] = field(default_factory=lambda: deque(maxlen=ERRORS_KEPT_MAX))
+    first_poll_us: int | None = None
+    last_poll_us: int | None = None
+    end: IngestEnd = IngestEnd.DONE
+
+
+def back_off_s(failures: int, *, pace_s: float, retry_after_s: float | None) -> float:
+    """Seconds until the next try: the pace, doubled by each further failure, at most 10 min."""
+    doubled = pace_s * 2 ** min(failures - 1, 20)
+    return max(min(doubled, BACK_OFF_S_MAX), retry_after_s or 0.0)
+
+
+def due_at(cursor: Cursor | None, *, pace_s: float) -> TimeUs:
+    """When a feed may be asked next; at once if it never was."""
+    if cursor is None:
+        return 0
+    return max(cursor.polled_at + int(pace_s * _US), cursor.not_before)
+
+
+def ingest(
+    settings: Settings,
+    sources: Mapping[str, Source],
+    selection: Sequence[tuple[str, str]],
+    *,
+    clock: Clock,
+    stop: threading.Event,
+    follow_s: float = 0.0,
+) -> list[FeedReport]:
+    """Poll the selected (source, feed) pairs and publish what they give.
+
+    Args:
+        sources: By name; may hold more than are selected.
+        selection: Pairs of source and feed name.
+        clock: Microseconds now; real time except in tests.
+        stop: Ends the run within about a second.
+        follow_s: 0 polls once; else see the module's text.
+
+    Returns:
+        One report per pair, in order; failures are in them, not raised.
+
+    Raises:
+        KafkaUnavailableError: Before anything was polled: the publishers or cursors.
+    """
+    publishers = _open_publishers(settings, selection)
+    watermarks = Watermarks(settings)
+    cursors = read_cursors(settings, watermarks)
+    began_us = clock()
+    threads = [
+        _FeedThread(
+            settings,
+            sources[source],
+            feed,
+            publisher=publishers[source, feed],
+            cursors=select_cursors(cursors, source=source, feed=feed),
+            clock=clock,
+            stop=stop,
+            began_us=began_us,
+            follow_s=follow_s,
+        )
+        for source, feed in selection
+    ]
+    if not cursors:
+        _report_lost_cursors(settings, watermarks, threads, ts_ingest=began_us)
+    with ThreadPoolExecutor(max(len(threads), 1), thread_name_prefix="ingest") as pool:
+        reports = list(pool.map(_FeedThread.run, threads))
+    for publisher in publishers.values():
+        publisher.close()
+    return reports
+
+
+def _open_publishers(
+    settings: Settings, selection: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Publisher]:
+    """Open all at once: each takes about a second where it fences a predecessor."""
+    publishers = {
+        (source, feed): Publisher(settings, source=source, feed=feed) for source, feed in selection
+    }
+    with ThreadPoolExecutor(max(len(publishers), 1)) as pool:
+        for opened in [pool.submit(publisher.open) for publisher in publishers.values()]:
+            opened.result()
+    return publishers
+
+
+def _report_lost_cursors(
+    settings: Settings,
+    watermarks: Watermarks,
+    threads: "Sequence[_FeedThread]",
+    *,
+    ts_ingest: TimeUs,
+) -> None:
+    """No cursor at all, yet records: the cursors were lost, and nobody must jump silently."""
+    for thread in threads:
+        feed = FEED_BY_NAME[thread.feed]
+        topic = topic_name(settings, feed.topic)
+        parts = [Part(topic, part) for part in range(feed.partitions)]
+        if all(bounds.low == bounds.high for bounds in watermarks.read_bounds(parts).values()):
+            continue
+        kind = IncidentKind.CURSOR_LOST.value
+        incident = build_incident(
+            Incident(
+                kind=kind,
+                state="open",
+                subject=f"{thread.source.name}/{thread.feed}/{kind}/{ts_ingest}",
+                source=thread.source.name,
+                feed=thread.feed,
+                topic=topic,
+                message=f"{topic} holds records, but no cursor says how far "
+                f"{thread.source.name} was read; polling goes on from now",
+                next_step="nothing is owed for a feed without history (quotes); for others, "
+                "fill the gap from the source's history",
+                ts_ingest=ts_ingest,
+            )
+        )
+        thread.publish_incident(incident)
+
+
+class _FeedThread:
+    """One source's feed: wait until due, poll, publish, again."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: Source,
+        feed: str,
+        *,
+        publisher: Publisher,
+        cursors: dict[str, Cursor],
+        clock: Clock,
+        stop: threading.Event,
+        began_us: TimeUs,
+        follow_s: float,
+    ) -> None:
+        self.source = source
+        self.feed = feed
+        self._settings = settings
+        self._pace_s = settings.sources[source.name].pace_s
+        self._publisher: Publisher | None = publisher
+        self._cursors = cursors
+        self._clock = clock
+        self._stop = stop
+        self._follow_s = follow_s
+        self._end_us = began_us + int(2 * follow_s * _US)
+        self._published: dict[str, str] = {}
+        self._report = FeedReport(source=source.name, feed=feed)
+
+    def run(self) -> FeedReport:
+        """Until fenced, stopped or done; failures go into the report."""
+        report = self._report
+        while True:
+            due_us = due_at(self._cursors.get(WHOLE_FEED), pace_s=self._pace_s)
+            if self._follow_s and due_us >= self._end_us:
+                return report
+            if self._follow_s and self._stop.wait(max(due_us - self._clock(), 0) / _US):
+                report.end = IngestEnd.STOPPED
+                return report
+            try:
+                self._poll_once()
+            except PublisherFencedError:
+                report.end = IngestEnd.FENCED
+                return report
+            except KafkaUnavailableError as error:
+                self._note_failure(str(error))
+                self._stop.wait(KAFKA_PAUSE_S)
+            if not self._follow_s:
+                return report
+            if self._stop.is_set():
+                report.end = IngestEnd.STOPPED
+                return report
+
+    def publish_incident(self, incident: Incident) -> None:
+        """Publish an incident of this feed, in a transaction of its own."""
+        if self._publisher is not None:
+            topic = topic_name(self._settings, INCIDENTS.topic)
+            key = INCIDENTS.key_of(incident)
+            self._publisher.publish([Outgoing(topic, key, encode(incident))])
+
+    def _poll_once(self) -> None:
+        publisher = self._publisher or self._reopen()
+        asked_us = self._clock()
+        try:
+            poll = self.source.poll(self.feed, positions=self._positions(), ts_ingest=asked_us)
+        except SourceError as error:
+            self._note_failure(str(error))
+            self._publish(publisher, [], {WHOLE_FEED: self._failed_cursor(error, asked_us)})
+            return
+        cursors = {WHOLE_FEED: Cursor(polled_at=asked_us)} | {
+            venue_symbol: Cursor(polled_at=asked_us, position=position)
+            for venue_symbol, position in poll.positions.items()
+        }
+        fresh, outgoing = self._outgoing(poll)
+        self._publish(publisher, outgoing, cursors)
+        self._published |= fresh
+        report = self._report
+        report.polls += 1
+        report.records += sum(1 for key in fresh if not key.startswith("rejected/"))
+        report.rejected_records += len(poll.rejected)
+        report.unchanged_records += len(poll.records) + len(poll.rejected) - len(outgoing)
+        report.first_poll_us = report.first_poll_us or asked_us
+        report.last_poll_us = asked_us
+
+    def _outgoing(self, poll: Poll) -> tuple[dict[str, str], list[Outgoing]]:
+        """What differs from the last of its key that this run published, and its new ids by key."""
+        fresh: dict[str, str] = {}
+        outgoing: list[Outgoing] = []
+        for feed, records in ((FEED_BY_NAME[self.feed], poll.records), (REJECTED, poll.rejected)):
+            topic = topic_name(self._settings, feed.topic)
+            for record in records:
+                key = feed.key_of(record)
+                seen_as = key if feed is not REJECTED else f"rejected/{record.event_id}"
+                if self._published.get(seen_as) == record.event_id:
+                    continue
+                fresh[seen_as] = record.event_id
+                outgoing.append(Outgoing(topic, key, encode(record)))
+        return fresh, outgoing
+
+    def _positions(self) -> dict[str, str]:
+        return {
+            venue_symbol: cursor.position
+            for venue_symbol, cursor in self._cursors.items()
+            if cursor.position is not None
+        }
+
+    def _publish(
+        self, publisher: Publisher, records: list[Outgoing], cursors: Mapping[str, Cursor]
+    ) -> None:
+        topic = topic_name(self._settings, CURSORS_TOPIC)
+        moved = [
+            Outgoing(topic, cursor_key(self.source.name, self.feed, name), encode_cursor(cursor))
+            for name, cursor in cursors.items()
+        ]
+        try:
+            publisher.publish([*records, *moved])
+        except KafkaUnavailableError:
+            # whether the last commit went through is told by the cursors the next one reads
+            publisher.close()
+            self._publisher = None
+            raise
+        self._cursors |= cursors
+
+    def _reopen(self) -> Publisher:
+        publisher = Publisher(self._settings, source=self.source.name, feed=self.feed)
+        publisher.open()
+        cursors = read_cursors(self._settings, Watermarks(self._settings))
+        self._cursors = select_cursors(cursors, source=self.source.name, feed=self.feed)
+        self._publisher = publisher
+        return publisher
+
+    def _failed_cursor(self, error: SourceError, asked_us: TimeUs) -> Cursor:
+        last = self._cursors.get(WHOLE_FEED)
+        failures = (last.failures if last else 0) + 1
+        retry_after_s = error.retry_after_s if isinstance(error, SourceUnavailableError) else None
+        pause_s = back_off_s(failures, pace_s=self._pace_s, retry_after_s=retry_after_s)
+        return Cursor(
+            polled_at=asked_us, not_before=asked_us + int(pause_s * _US), failures=failures
+        )
+
+    def _note_failure(self, text: str) -> None:
+        self._report.failures += 1
+        self._report.errors.append(text)
+        logger.warning("%s/%s: %s", self.source.name, self.feed, text)

@@ -1,0 +1,492 @@
+"""Bring records from Kafka into one store, each exactly once.
+
+Here: the loop claim -> read -> commit and the ways it ends. Not here: SQL and BSON (stores/), when
+to start a run (planning.py), Dagster (assets/loads.py). Protocol: docs/exactly-once.md 3 and 4.
+
+A run reads ahead before it claims, so that taking over from its predecessor costs milliseconds; the
+claim says where the store really stands, and what was read ahead of that is dropped. It ends when a
+newer run has taken all its partitions over (FENCED), at twice follow_s, when told to stop, or, with
+follow_s = 0, once everything that was there is stored (DRAINED).
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from crypto_platform.delivery.slices import cut_slices
+from crypto_platform.domain.hours import TimeUs
+from crypto_platform.errors import (
+    IncidentKind,
+    KafkaUnavailableError,
+    OutcomeUnknownError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
+from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.incidents import Incident, build_load_incident
+from crypto_platform.kafka.reader import PartitionReader, PartRead, Start
+from crypto_platform.kafka.topics import topic_name
+from crypto_platform.kafka.watermarks import Bounds, Part, Watermarks
+from crypto_platform.settings import Settings
+from crypto_platform.stores.base import (
+    Claim,
+    Outcome,
+    Slice,
+    Store,
+    StoredOffset,
+    TopicPart,
+)
+
+logger = logging.getLogger(__name__)
+
+IDLE_WAIT_S = 0.5
+"""How long an idle load waits for a first record before it looks at the clock and at `stop`."""
+
+RETRY_PAUSE_S_MAX = 10.0
+PREFETCH_WAIT_S = 3.0
+OWNERSHIP_CHECK_S = 5.0
+"""A commit notices at once that a claim was taken over; an idle partition asks so often."""
+
+Clock = Callable[[], TimeUs]
+
+
+class LoadEnd(StrEnum):
+    """How a load ended; all are successes, only errors that last longer are raised."""
+
+    DRAINED = "drained"
+    FENCED = "fenced"
+    AGED = "aged"
+    STOPPED = "stopped"
+    NOTHING = "nothing_to_claim"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topic:
+    """A topic as the broker knows it now."""
+
+    feed: Feed[Record]
+    name: str
+    topic_id: str
+    partitions: int
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """What a load has done so far.
+
+    Attributes:
+        stored_records: By feed name.
+        commits: Store transactions.
+        freshness_s_max: Longest time from append to commit since it was last reset.
+        hours: Hours of append time touched, by feed name.
+    """
+
+    stored_records: dict[str, int] = field(default_factory=dict)
+    repeated_records: int = 0
+    quarantined_records: int = 0
+    commits: int = 0
+    retries: int = 0
+    freshness_s_max: float = 0.0
+    hours: dict[str, set[int]] = field(default_factory=dict)
+    incidents: list[Incident] = field(default_factory=list)
+
+    def note(self, slices: Iterable[Slice], outcome: Outcome, *, now_us: TimeUs) -> None:
+        """Add one commit."""
+        self.commits += 1
+        self.repeated_records += outcome.repeated_records
+        self.quarantined_records += outcome.quarantined_records
+        for name, count in outcome.stored_records.items():
+            self.stored_records[name] = self.stored_records.get(name, 0) + count
+        for piece in slices:
+            if piece.claim.partition in outcome.fenced or not piece.arrivals:
+                continue
+            self.hours.setdefault(piece.claim.feed.name, set()).add(piece.hour)
+            waited_s = (now_us - piece.arrivals[0].ts_append) / 1_000_000
+            self.freshness_s_max = max(self.freshness_s_max, waited_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadReport:
+    """What a load did and how it ended."""
+
+    end: LoadEnd
+    progress: Progress
+
+
+def load(
+    settings: Settings,
+    store: Store,
+    feeds: Sequence[Feed[Record]],
+    *,
+    run_id: str,
+    clock: Clock,
+    stop: threading.Event,
+    follow_s: float = 0.0,
+    publish_incident: Callable[[Incident], None] = lambda incident: None,
+    on_commit: Callable[[Progress], None] = lambda progress: None,
+) -> LoadReport:
+    """Load these feeds into the store until one of the ends.
+
+    Args:
+        run_id: Written beside each claim and batch.
+        clock: Microseconds now.
+        stop: Ends the load after the commit it is in.
+        follow_s: 0 drains and ends; else see the module's text.
+        publish_incident: Best effort; the store already holds the incident.
+        on_commit: Called after each commit, from this thread: must be quick and must not raise.
+
+    Raises:
+        StoreUnavailableError, KafkaUnavailableError: Lasted longer than the retries of a draining
+            load, or twice follow_s.
+        StoreRefusedError: A table or right is missing.
+    """
+    run = _Load(settings, store, feeds, run_id=run_id, clock=clock, stop=stop, follow_s=follow_s)
+    run.publish_incident = publish_incident
+    run.on_commit = on_commit
+    return run.go()
+
+
+class _Load:
+    """One run: its claims, its reader, its end."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        feeds: Sequence[Feed[Record]],
+        *,
+        run_id: str,
+        clock: Clock,
+        stop: threading.Event,
+        follow_s: float,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._feeds = feeds
+        self._run_id = run_id
+        self._clock = clock
+        self._stop = stop
+        self._follow_s = follow_s
+        self._deadline = time.monotonic() + (
+            2 * follow_s if follow_s else settings.load.stall_s * 4
+        )
+        self._watermarks = Watermarks(settings)
+        self._claims: dict[Part, Claim] = {}
+        self._ends: dict[Part, int] = {}
+        self._refused_in_a_row: dict[Part, int] = {}
+        self._refused: StoreRefusedError | None = None
+        self._next_check = time.monotonic() + OWNERSHIP_CHECK_S
+        self._progress = Progress()
+        self.publish_incident: Callable[[Incident], None] = lambda incident: None
+        self.on_commit: Callable[[Progress], None] = lambda progress: None
+
+    def go(self) -> LoadReport:
+        """Serve claims until an end; begin anew, claims included, after anything uncertain."""
+        pause_s = 0.2
+        while True:
+            commits = self._progress.commits
+            try:
+                end = self._serve()
+            except (KafkaUnavailableError, StoreUnavailableError, OutcomeUnknownError) as error:
+                if self._progress.commits > commits:
+                    pause_s = 0.2
+                self._progress.retries += 1
+                if time.monotonic() + pause_s > self._deadline or self._stop.wait(pause_s):
+                    raise
+                logger.warning("%s load: %s", self._store.sink, error)
+                pause_s = min(pause_s * 2, RETRY_PAUSE_S_MAX)
+                self._store.close()
+            else:
+                if self._refused is not None:
+                    raise self._refused
+                return LoadReport(end=end, progress=self._progress)
+
+    def _serve(self) -> LoadEnd:
+        reader = PartitionReader(self._settings)
+        try:
+            ahead = self._prepare(reader)
+            if not self._claims:
+                return LoadEnd.NOTHING
+            return self._follow(reader, ahead)
+        finally:
+            reader.close()
+
+    def _prepare(self, reader: PartitionReader) -> dict[Part, PartRead]:
+        """Read ahead, then claim, then check; leaves self._claims and returns what was read."""
+        topics = self._read_topics()
+        stored = {row.partition: row for row in self._store.read_offsets()}
+        wanted = [
+            (topic, TopicPart(topic.topic_id, part))
+            for topic in topics
+            for part in range(topic.partitions)
+        ]
+        free = [
+            (topic, part)
+            for topic, part in wanted
+            if part not in stored or stored[part].blocked_by is None
+        ]
+        starts = {Part(topic.name, part.part): _start(stored.get(part)) for topic, part in free}
+        reader.assign(starts)
+        ahead = reader.read(
+            records_max=self._settings.load.batch_records_max,
+            first_wait_s=PREFETCH_WAIT_S if self._follow_s else IDLE_WAIT_S,
+            more_wait_s=self._settings.load.batch_wait_s,
+        )
+        claims = self._store.claim(
+            [(topic.feed, topic.name, part) for topic, part in free], run_id=self._run_id
+        )
+        self._claims = {Part(claim.topic, claim.partition.part): claim for claim in claims}
+        self._check_recreated(topics, stored.values())
+        self._check_bounds()
+        restarted = {
+            part: Start(claim.next_offset, claim.leader_epoch)
+            for part, claim in self._claims.items()
+            if claim.next_offset < starts[part].offset
+        }
+        if restarted or set(starts) != set(self._claims):
+            # the store went back (a restored backup) or some may not be read: begin where it stands
+            reader.assign(
+                {p: Start(c.next_offset, c.leader_epoch) for p, c in self._claims.items()}
+            )
+            return {}
+        return ahead
+
+    def _read_topics(self) -> list[Topic]:
+        names = {topic_name(self._settings, feed.topic): feed for feed in self._feeds}
+        ids = self._watermarks.read_topic_ids(names)
+        missing = sorted(set(names) - set(ids))
+        if missing:
+            message = (
+                f"Kafka: no topic {', '.join(missing)} (yet); "
+                "`crypto-platform up` or `python -m crypto_platform.migrations` creates it"
+            )
+            raise KafkaUnavailableError(message)
+        return [
+            Topic(feed=names[name], name=name, topic_id=topic_id, partitions=partitions)
+            for name, (topic_id, partitions) in ids.items()
+        ]
+
+    def _check_recreated(self, topics: Sequence[Topic], stored: Iterable[StoredOffset]) -> None:
+        """A topic of the same name under another id was re-created: nobody may guess."""
+        ids = {topic.name: topic.topic_id for topic in topics}
+        known = {row.topic for row in stored if row.partition.topic_id == ids.get(row.topic)}
+        for row in stored:
+            current = ids.get(row.topic)
+            if current is None or row.partition.topic_id == current or row.topic in known:
+                continue
+            claim = self._claims.get(Part(row.topic, row.partition.part))
+            if claim is not None:
+                self._block(
+                    claim,
+                    IncidentKind.TOPIC_RECREATED,
+                    message=f"{row.topic} is another topic than before (its id was "
+                    f"{row.partition.topic_id}, is {current}); {row.next_offset} offsets of the "
+                    "old one are stored",
+                    next_step="acknowledge the incident to load the new topic from its beginning",
+                    next_offset=None,
+                )
+
+    def _check_bounds(self) -> None:
+        """Between the claim and the first read: is the stored offset still inside the log?"""
+        bounds = self._watermarks.read_bounds(list(self._claims))
+        self._ends = {part: bound.last_stable for part, bound in bounds.items()}
+        for part, claim in list(self._claims.items()):
+            self._check_bound(claim, bounds[part])
+
+    def _check_bound(self, claim: Claim, bound: Bounds) -> None:
+        if claim.next_offset < bound.low:
+            self._block(
+                claim,
+                IncidentKind.RETENTION_GAP,
+                message=f"Kafka's retention removed offsets {claim.next_offset} to "
+                f"{bound.low - 1} of {claim.topic}/{claim.partition.part} before they were stored",
+                next_step="restore the range from the other store, then acknowledge the incident",
+                next_offset=bound.low,
+            )
+        elif claim.next_offset > bound.high:
+            self._block(
+                claim,
+                IncidentKind.OFFSET_BEYOND_END,
+                message=f"{claim.topic}/{claim.partition.part} ends at {bound.high}, but "
+                f"{claim.next_offset} offsets of it are stored: the log was cut or replaced",
+                next_step="find out what happened to Kafka's log, then acknowledge the incident",
+                next_offset=None,
+            )
+
+    def _block(
+        self,
+        claim: Claim,
+        kind: IncidentKind,
+        *,
+        message: str,
+        next_step: str,
+        next_offset: int | None,
+    ) -> None:
+        incident = build_load_incident(
+            kind=kind,
+            sink=self._store.sink,
+            feed=claim.feed.name,
+            topic=claim.topic,
+            topic_id=claim.partition.topic_id,
+            part=claim.partition.part,
+            first_offset=claim.next_offset,
+            next_offset=next_offset,
+            message=message,
+            next_step=next_step,
+            ts_ingest=self._clock(),
+        )
+        self._store.block(claim, incident)
+        self._claims.pop(Part(claim.topic, claim.partition.part), None)
+        self._progress.incidents.append(incident)
+        logger.warning("%s load: incident %s: %s", self._store.sink, kind.value, message)
+        self.publish_incident(incident)
+
+    def _follow(self, reader: PartitionReader, ahead: dict[Part, PartRead]) -> LoadEnd:
+        limits = self._settings.load
+        reads = ahead
+        while True:
+            self._commit(reader, reads)
+            self._drop_taken_over(reader)
+            if not self._claims:
+                return LoadEnd.FENCED if not self._progress.incidents else LoadEnd.NOTHING
+            if self._stop.is_set():
+                return LoadEnd.STOPPED
+            if self._follow_s and time.monotonic() >= self._deadline:
+                return LoadEnd.AGED
+            if not self._follow_s and self._is_drained():
+                return LoadEnd.DRAINED
+            reads = reader.read(
+                records_max=limits.batch_records_max,
+                first_wait_s=IDLE_WAIT_S,
+                more_wait_s=limits.batch_wait_s,
+            )
+
+    def _is_drained(self) -> bool:
+        return all(
+            claim.next_offset >= self._ends.get(part, 0) for part, claim in self._claims.items()
+        )
+
+    def _commit(self, reader: PartitionReader, reads: Mapping[Part, PartRead]) -> None:
+        """Write what was read and move the claims forward by it."""
+        slices: list[Slice] = []
+        for part, read in reads.items():
+            claim = self._claims.get(part)
+            if claim is None:
+                continue
+            if read.lost_position is not None:
+                self._block_truncated(claim, read.lost_position)
+                reader.drop([part])
+                continue
+            slices += cut_slices(claim, read, record_bytes_max=self._settings.load.record_bytes_max)
+        self._stop_drifting(reader, slices)
+        slices = [piece for piece in slices if _part(piece) in self._claims]
+        if not slices:
+            return
+        try:
+            outcome = self._store.commit(slices, run_id=self._run_id)
+        except StoreRefusedError as error:
+            self._leave_out(reader, error)
+            self._commit(reader, reads)
+            return
+        self._advance(slices, outcome.fenced)
+        if outcome.fenced:
+            reader.drop([part for part in reads if part not in self._claims])
+            self._next_check = 0.0
+        self._progress.note(slices, outcome, now_us=self._clock())
+        self.on_commit(self._progress)
+
+    def _drop_taken_over(self, reader: PartitionReader) -> None:
+        """Let go of idle partitions that a younger run has claimed; a successor takes them all."""
+        if time.monotonic() < self._next_check:
+            return
+        self._next_check = time.monotonic() + OWNERSHIP_CHECK_S
+        epochs = {row.partition: row.epoch for row in self._store.read_offsets()}
+        lost = [
+            part
+            for part, claim in self._claims.items()
+            if epochs.get(claim.partition) != claim.epoch
+        ]
+        if lost:
+            reader.drop(lost)
+            for part in lost:
+                del self._claims[part]
+
+    def _advance(self, slices: Sequence[Slice], fenced: frozenset[TopicPart]) -> None:
+        for piece in slices:
+            part = _part(piece)
+            if piece.claim.partition in fenced:
+                self._claims.pop(part, None)
+                continue
+            claim = self._claims[part]
+            self._claims[part] = Claim(
+                feed=claim.feed,
+                topic=claim.topic,
+                partition=claim.partition,
+                epoch=claim.epoch,
+                next_offset=piece.next_offset,
+                leader_epoch=piece.leader_epoch or claim.leader_epoch,
+                max_ts_append=piece.max_ts_append,
+            )
+
+    def _block_truncated(self, claim: Claim, text: str) -> None:
+        self._block(
+            claim,
+            IncidentKind.LOG_TRUNCATED,
+            message=f"{claim.topic}/{claim.partition.part} was cut below offset "
+            f"{claim.next_offset}, which is stored, and written again: {text}",
+            next_step="acknowledge the incident to read again from where the log was cut",
+            next_offset=None,
+        )
+
+    def _stop_drifting(self, reader: PartitionReader, slices: Sequence[Slice]) -> None:
+        """A partition of which nothing can be stored any more stops, before it skips anything."""
+        for part in {_part(piece) for piece in slices}:
+            pieces = [piece for piece in slices if _part(piece) == part]
+            refusals = [refusal for piece in pieces for refusal in piece.refusals]
+            if not refusals or any(piece.arrivals for piece in pieces):
+                self._refused_in_a_row.pop(part, None)
+                continue
+            refused = self._refused_in_a_row.get(part, 0) + len(refusals)
+            self._refused_in_a_row[part] = refused
+            if refused < self._settings.load.drift_records_max:
+                continue
+            first = refusals[0]
+            self._block(
+                self._claims[part],
+                IncidentKind.SOURCE_DRIFT,
+                message=f"{refused} records of {part.topic}/{part.part} in a row were refused, "
+                f"at offset {first.offset}: {first.reason.value}: {first.error[:200]}",
+                next_step="mend the source or the feed's schema, then acknowledge the incident",
+                next_offset=None,
+            )
+            reader.drop([part])
+
+    def _leave_out(self, reader: PartitionReader, error: StoreRefusedError) -> None:
+        """Go on without the feed whose table the store refuses; with none left, give up."""
+        feeds = {f"{f.schema}.{f.table}": f.name for f in self._feeds}
+        feeds |= {feed.collection: feed.name for feed in self._feeds}
+        name = feeds.get(error.table or "")
+        parts = [part for part, claim in self._claims.items() if claim.feed.name == name]
+        if not parts or len(parts) == len(self._claims):
+            raise error
+        logger.warning(
+            "%s load: %s goes on without %s: %s", self._store.sink, self._run_id, name, error
+        )
+        self._refused = error
+        reader.drop(parts)
+        for part in parts:
+            del self._claims[part]
+
+
+def _part(piece: Slice) -> Part:
+    return Part(piece.claim.topic, piece.claim.partition.part)
+
+
+def _start(row: StoredOffset | None) -> Start:
+    return Start(0, None) if row is None else Start(row.next_offset, row.leader_epoch)
+
+
+__all__ = ["LoadEnd", "LoadReport", "Progress", "load"]

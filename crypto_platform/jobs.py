@@ -1,0 +1,35 @@
+"""Jobs: what one run does. One ingest job for all sources, one load job a store."""
+
+import dagster as dg
+
+from crypto_platform.assets.names import INGEST_JOB, TAG_STORE, load_job
+from crypto_platform.settings import Settings
+
+STARTING_MARGIN_S = 60
+
+
+def build_ingest_job(ingest: dg.AssetsDefinition, settings: Settings) -> object:
+    """Polls all sources; scheduled every minute."""
+    return dg.define_asset_job(
+        INGEST_JOB,
+        selection=dg.AssetSelection.assets(ingest),
+        executor_def=dg.in_process_executor,
+        run_tags=_run_tags(settings.ingest.follow_s),
+        description="Poll every source and publish each poll once; one run a minute.",
+    )
+
+
+def build_load_job(loads: dg.AssetsDefinition, store: str, settings: Settings) -> object:
+    """Loads all topics into one store; asked for by the store's sensor."""
+    return dg.define_asset_job(
+        load_job(store),
+        selection=dg.AssetSelection.assets(loads),
+        executor_def=dg.in_process_executor,
+        run_tags={TAG_STORE: store} | _run_tags(settings.load.follow_s),
+        description=f"Bring every waiting record from Kafka into {store}, exactly once.",
+    )
+
+
+def _run_tags(follow_s: float) -> dict[str, str]:
+    """The default launcher has no health check of its own, so no run may be believed for ever."""
+    return {"dagster/max_runtime": str(int(2 * follow_s + STARTING_MARGIN_S))}

@@ -1,0 +1,288 @@
+"""What the readings mean together, and the reasons why that is not good.
+
+Here: pure functions from Readings to a Status. Not here: asking (readings.py, status.py), the
+values' meaning (health.py).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC
+
+from crypto_platform.delivery.ingest import due_at
+from crypto_platform.domain.hours import from_time_us
+from crypto_platform.errors import ConfigurationError
+from crypto_platform.feeds import FEEDS
+from crypto_platform.feeds.incidents import Incident
+from crypto_platform.kafka.cursors import Cursor, select_cursors
+from crypto_platform.serving.health import (
+    DiskStatus,
+    FeedStatus,
+    IncidentStatus,
+    PartStatus,
+    Readings,
+    SourceStatus,
+    Status,
+    StoreStatus,
+)
+from crypto_platform.serving.probe import Answer
+from crypto_platform.serving.readings import KafkaReading
+from crypto_platform.settings import Settings
+from crypto_platform.sources import SourceState, explain_sources
+from crypto_platform.stores.base import StoredOffset, TopicPart
+
+LAG_STALLS_MAX = 2.0
+"""A first record that waits longer than so many times load.stall_s is a problem: by then the sensor
+has had the time to notice it and to start another run."""
+
+RATE_LAG_S_MAX = 60.0
+"""What a store that lags more has stored of the last minute says nothing about its speed."""
+
+BLOCKED_S_MAX = 10.0
+"""An open transaction that holds readers back so long is a problem; brokers abort them at 5 s."""
+
+SOURCE_FAILURES_MAX = 3
+SOURCE_LATE_S = 120.0
+"""A source that is due for so long is not polled any more."""
+
+DAYS_LEFT_AFTER_S = 3600.0
+"""From a younger data folder no growth can be told."""
+
+_US = 1_000_000
+_S_PER_DAY = 86_400.0
+
+
+def build_status(settings: Settings, readings: Readings) -> Status:
+    """Put the readings together and judge them."""
+    stores = tuple(_build_store(name, readings) for name in readings.stores)
+    feeds = tuple(_build_feed(feed.name, feed.topic, readings) for feed in FEEDS)
+    sources, source_problems = _build_sources(settings, readings)
+    incidents = _build_incidents(readings)
+    disk = _build_disk(settings, readings)
+    problems = (
+        *_judge_kafka(readings.kafka, feeds),
+        *_judge_stores(settings, stores),
+        *source_problems,
+        *_judge_sources(sources),
+        *(f"incident {i.kind}: {i.message} -> {i.next_step}" for i in incidents),
+        *_judge_parts(readings.parts or ()),
+        *_judge_disk(settings, disk),
+    )
+    return Status(
+        at=from_time_us(readings.at_us),
+        data_dir=str(settings.data_dir),
+        deployment=settings.deployment,
+        is_good=not problems,
+        problems=problems,
+        webserver_url=settings.dagster.webserver_url,
+        webserver_up=readings.webserver_up,
+        kafka_address=settings.kafka.bootstrap_servers,
+        kafka_up=readings.kafka.value is not None,
+        kafka_problem=readings.kafka.problem,
+        stores=stores,
+        feeds=feeds,
+        sources=sources,
+        incidents=incidents,
+        parts=None if readings.parts is None else tuple(readings.parts),
+        disk=disk,
+    )
+
+
+def find_lags(kafka: KafkaReading, offsets: Iterable[StoredOffset]) -> dict[TopicPart, int]:
+    """Offsets that wait in each partition that is not blocked; 0 where none does."""
+    rows = {row.partition: row for row in offsets}
+    lags: dict[TopicPart, int] = {}
+    for partition, bound in kafka.bounds.items():
+        row = rows.get(partition)
+        if row is None:
+            lags[partition] = bound.last_stable - bound.low
+        elif row.blocked_by is None:
+            lags[partition] = max(bound.last_stable - row.next_offset, 0)
+    return lags
+
+
+def _build_store(name: str, readings: Readings) -> StoreStatus:
+    answer, details = readings.stores[name], readings.details[name].value
+    address = readings.addresses.get(name)
+    if answer.value is None:
+        return StoreStatus(name=name, up=False, problem=answer.problem, address=address)
+    kafka, offsets = readings.kafka.value, answer.value.offsets
+    if kafka is not None:
+        offsets = [row for row in offsets if row.partition in kafka.bounds]
+    lags = None if kafka is None else find_lags(kafka, offsets)
+    lag_s = None if lags is None else _find_lag_s(name, lags, readings)
+    stored = None if details is None else details.stored_last_minute
+    return StoreStatus(
+        name=name,
+        up=True,
+        version=answer.value.version,
+        address=address,
+        next_offset=sum(row.next_offset for row in offsets),
+        lag_records=None if lags is None else sum(lags.values()),
+        lag_s=lag_s,
+        records_per_minute=stored if lag_s is not None and lag_s < RATE_LAG_S_MAX else None,
+        commit_age_s=_age_s(readings, (row.updated_at for row in offsets)),
+        record_age_s=_age_s(readings, (row.max_ts_append for row in offsets)),
+        blocked_partitions=sum(row.blocked_by is not None for row in offsets),
+        quarantined_records=None if details is None else details.matters.quarantined_records,
+    )
+
+
+def _find_lag_s(name: str, lags: Mapping[TopicPart, int], readings: Readings) -> float | None:
+    since = readings.waiting_since.get(name, {})
+    waiting = [partition for partition, lag in lags.items() if lag]
+    known = [since[partition] for partition in waiting if partition in since]
+    if not waiting:
+        return 0.0
+    return _age_s(readings, [min(known)]) if known else None
+
+
+def _build_feed(name: str, topic: str, readings: Readings) -> FeedStatus:
+    kafka = readings.kafka.value
+    parts = [p for p, feed in kafka.feed_of.items() if feed == name] if kafka else []
+    if kafka is None or not parts:
+        return FeedStatus(name=name, topic=topic)
+    bounds = [kafka.bounds[partition] for partition in parts]
+    first_of_minute = [
+        bound.high if (first := kafka.minute_ago[partition]) is None else first
+        for partition, bound in zip(parts, bounds, strict=True)
+    ]
+    blocked = [readings.blocked_since[p] for p in parts if p in readings.blocked_since]
+    high = sum(bound.high for bound in bounds)
+    return FeedStatus(
+        name=name,
+        topic=topic,
+        partitions=len(parts),
+        low=sum(bound.low for bound in bounds),
+        high=high,
+        last_stable=sum(bound.last_stable for bound in bounds),
+        # counted a moment after the bounds, so it may lie past them
+        offsets_per_minute=max(high - sum(first_of_minute), 0),
+        append_age_s=_age_s(readings, (kafka.last_append[partition] for partition in parts)),
+        blocked_s=_age_s(readings, [min(blocked)]) if blocked else 0.0,
+    )
+
+
+def _build_sources(
+    settings: Settings, readings: Readings
+) -> tuple[tuple[SourceStatus, ...], tuple[str, ...]]:
+    try:
+        states = explain_sources(settings)
+    except ConfigurationError as error:
+        return (), (str(error),)
+    return tuple(_build_source(settings, state, readings) for state in states), ()
+
+
+def _build_source(settings: Settings, state: SourceState, readings: Readings) -> SourceStatus:
+    read = readings.cursors.value
+    cursors = [] if read is None else _find_cursors(state.name, read.cursors)
+    at_us = readings.at_us if read is None else read.at_us
+    pace_s = settings.sources[state.name].pace_s
+    due = [due_at(cursor, pace_s=pace_s) for cursor in cursors]
+    polled_at = max((cursor.polled_at for cursor in cursors), default=None)
+    return SourceStatus(
+        name=state.name,
+        dialect=state.dialect,
+        simulated=state.simulated,
+        enabled=state.enabled,
+        reason=state.reason,
+        poll_age_s=None if polled_at is None else max((at_us - polled_at) / _US, 0.0),
+        failures=max((cursor.failures for cursor in cursors), default=None),
+        due_in_s=(min(due) - at_us) / _US if due and state.enabled else None,
+    )
+
+
+def _find_cursors(source: str, cursors: Mapping[str, Cursor]) -> list[Cursor]:
+    of_feeds = (select_cursors(cursors, source=source, feed=feed.name) for feed in FEEDS)
+    return [cursor for found in of_feeds for cursor in found.values()]
+
+
+def _build_incidents(readings: Readings) -> tuple[IncidentStatus, ...]:
+    """Each open incident once: those of ingestion stand in both stores."""
+    found: dict[str, Incident] = {}
+    for answer in readings.details.values():
+        for record in answer.value.matters.incidents if answer.value else ():
+            if isinstance(record, Incident):
+                found[record.event_id] = record
+    newest_first = sorted(found.values(), key=lambda incident: incident.ts_ingest, reverse=True)
+    return tuple(
+        IncidentStatus(
+            event_id=incident.event_id,
+            kind=incident.kind,
+            subject=incident.subject,
+            store=incident.sink,
+            source=incident.source,
+            message=incident.message,
+            next_step=incident.next_step,
+            age_s=_age_s(readings, [incident.ts_ingest]) or 0.0,
+        )
+        for incident in newest_first
+    )
+
+
+def _build_disk(settings: Settings, readings: Readings) -> DiskStatus | None:
+    disk = readings.disk.value
+    if disk is None:
+        return None
+    age_s = (from_time_us(readings.at_us) - settings.installed_at.astimezone(UTC)).total_seconds()
+    days_left = None
+    if age_s >= DAYS_LEFT_AFTER_S and disk.used_bytes:
+        days_left = round(disk.free_bytes / disk.used_bytes * age_s / _S_PER_DAY, 1)
+    return DiskStatus(
+        used_bytes=disk.used_bytes, free_bytes=disk.free_bytes, days_left=days_left
+    )
+
+
+def _age_s(readings: Readings, times_us: Iterable[int | None]) -> float | None:
+    """Seconds since the latest of these times; None where none is known (0 is none)."""
+    latest = max((time_us for time_us in times_us if time_us), default=None)
+    return None if latest is None else max((readings.at_us - latest) / _US, 0.0)
+
+
+def _judge_kafka(kafka: Answer[KafkaReading], feeds: Sequence[FeedStatus]) -> Iterable[str]:
+    if kafka.value is None:
+        yield f"Kafka is down: {kafka.problem}"
+        return
+    if kafka.value.missing:
+        yield (
+            f"no topic for {', '.join(kafka.value.missing)}: `crypto-platform up` creates them"
+        )
+    for feed in feeds:
+        if feed.blocked_s is not None and feed.blocked_s > BLOCKED_S_MAX:
+            yield (
+                f"an open transaction has held back the readers of {feed.topic} for "
+                f"{feed.blocked_s:.0f} s"
+            )
+
+
+def _judge_stores(settings: Settings, stores: Sequence[StoreStatus]) -> Iterable[str]:
+    lag_s_max = settings.load.stall_s * LAG_STALLS_MAX
+    for store in stores:
+        if not store.up:
+            yield f"{store.name} is down: {store.problem}"
+        elif store.lag_s is not None and store.lag_s > lag_s_max:
+            yield (
+                f"{store.name}: {store.lag_records} records wait, the first of them for "
+                f"{store.lag_s:.0f} s (good is up to {lag_s_max:.0f} s)"
+            )
+        if store.blocked_partitions:
+            yield f"{store.name}: {store.blocked_partitions} partitions are stopped by an incident"
+
+
+def _judge_sources(sources: Sequence[SourceStatus]) -> Iterable[str]:
+    if sources and not any(source.enabled for source in sources):
+        yield "no source is read: `crypto-platform sources` says why"
+    for source in sources:
+        if not source.enabled:
+            continue
+        if source.failures is not None and source.failures >= SOURCE_FAILURES_MAX:
+            yield f"source {source.name} failed {source.failures} times in a row"
+        elif source.due_in_s is not None and source.due_in_s < -SOURCE_LATE_S:
+            yield f"source {source.name} has been due for {-source.due_in_s:.0f} s: nobody polls it"
+
+
+def _judge_parts(parts: Sequence[PartStatus]) -> Iterable[str]:
+    return (f"{part.name} is {part.state}" for part in parts if not part.is_good)
+
+
+def _judge_disk(settings: Settings, disk: DiskStatus | None) -> Iterable[str]:
+    if disk is not None and disk.free_bytes < settings.stack.disk_free_bytes_min:
+        yield f"only {disk.free_bytes / 1e9:.2f} GB are free where {settings.data_dir} is"

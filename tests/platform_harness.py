@@ -1,0 +1,232 @@
+"""A whole platform for one test: real Kafka, PostgreSQL and MongoDB, own topics and databases.
+
+Here: `servers` (one set a test run, started by the stack itself) and `platform` (a data folder of
+its own on them: topic prefix, PostgreSQL database by TEMPLATE, MongoDB database). Tests end with
+`platform.audit()`. Markers and the header are conftest.py's.
+"""
+
+import itertools
+import os
+import secrets
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from psycopg import sql
+from pymongo import MongoClient
+
+from crypto_platform.delivery.audit import AuditReport, audit
+from crypto_platform.delivery.ingest import FeedReport, ingest
+from crypto_platform.delivery.load import LoadReport, load
+from crypto_platform.feeds import FEEDS, Record
+from crypto_platform.feeds.codec import encode
+from crypto_platform.feeds.feed import Feed
+from crypto_platform.kafka.connection import client_config
+from crypto_platform.kafka.producer import Outgoing, Publisher
+from crypto_platform.kafka.topics import create_topics, topic_name
+from crypto_platform.kafka.watermarks import Part, Watermarks
+from crypto_platform.settings import ENVIRONMENT_FILE, Settings, load_settings
+from crypto_platform.sources.base import Source
+from crypto_platform.stack.embedded import embedded_servers, find_admin_urls
+from crypto_platform.stores import STORES, open_store
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.mongo import schema as mongo_schema
+
+ROLES = ("migrator", "loader", "analyst")
+MONGO_RIGHTS = {
+    "migrator": ("dbAdmin", "readWrite"),
+    "loader": ("readWrite",),
+    "analyst": ("read",),
+}
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Servers:
+    """One running set of servers and the ways to make databases on it."""
+
+    settings: Settings
+    postgres_admin_url: str
+    mongo_admin_url: str
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Kafka, PostgreSQL and MongoDB, migrated; ended with the test run."""
+    with tempfile.TemporaryDirectory(prefix="crypto_platform_test_") as name:
+        Path(name).chmod(0o755)
+        folder = Path(name) / "data"
+        with embedded_servers(folder, migrate=True) as settings:
+            admin = find_admin_urls(folder)
+            yield Servers(
+                settings=settings, postgres_admin_url=admin.postgres, mongo_admin_url=admin.mongo
+            )
+
+
+def clock() -> int:
+    """Microseconds now."""
+    return time.time_ns() // 1000
+
+
+class Platform:
+    """One test's platform; see the module's text."""
+
+    def __init__(self, servers: Servers, data_dir: Path) -> None:
+        self.servers = servers
+        self.data_dir = data_dir
+        self.number = next(_numbers)
+        self.name = f"t{os.getpid()}_{self.number}_{secrets.token_hex(2)}"
+        self.variables = self._make_databases()
+        self.reload()
+        create_topics(self.settings, progress=lambda text: None)
+        self._publishers: dict[str, Publisher] = {}
+        self._closing = ExitStack()
+
+    def reload(self, **variables: str) -> Settings:
+        """Write the data folder's environment (with changes) and read the settings again."""
+        self.variables |= variables
+        lines = [f"{key}={value}\n" for key, value in self.variables.items()]
+        (self.data_dir / ENVIRONMENT_FILE).write_text("".join(lines), "utf-8")
+        self.settings = load_settings(self.data_dir, environment={})
+        return self.settings
+
+    def store(self, name: str, role: str = "loader") -> Store:
+        """A store of this platform, closed with it."""
+        store = open_store(name, self.settings, role=role)
+        self._closing.callback(store.close)
+        return store
+
+    def topic(self, feed: Feed[Record]) -> str:
+        """A feed's topic on this platform."""
+        return topic_name(self.settings, feed.topic)
+
+    def publish(self, feed: Feed[Record], records: Sequence[Record]) -> None:
+        """Publish records as one transaction, as an ingest run would."""
+        self.publish_raw([(feed, feed.key_of(record), encode(record)) for record in records])
+
+    def publish_raw(self, values: Sequence[tuple[Feed[Record], str, bytes]]) -> None:
+        """Publish any bytes as one transaction."""
+        publisher = self._publishers.get("test")
+        if publisher is None:
+            publisher = Publisher(self.settings, source="test", feed="any")
+            publisher.open()
+            self._publishers["test"] = publisher
+        publisher.publish([Outgoing(self.topic(feed), key, value) for feed, key, value in values])
+
+    def publish_and_abort(self, feed: Feed[Record], records: Sequence[Record]) -> None:
+        """Write records into the log in a transaction that is then aborted."""
+        producer = Producer(
+            client_config(self.settings) | {"transactional.id": f"{self.name}.aborted"}
+        )
+        producer.init_transactions(10)
+        producer.begin_transaction()
+        for record in records:
+            producer.produce(self.topic(feed), key=feed.key_of(record), value=encode(record))
+        assert producer.flush(10) == 0
+        producer.abort_transaction(10)
+
+    def delete_records(self, feed: Feed[Record], *, below: int) -> list[int]:
+        """Remove what lies below an offset, as retention would; returns the partitions concerned."""
+        admin = AdminClient(client_config(self.settings))
+        parts = [Part(self.topic(feed), part) for part in range(feed.partitions)]
+        bounds = self.watermarks().read_bounds(parts)
+        long_enough = [part for part in parts if bounds[part].high > below]
+        request = [TopicPartition(part.topic, part.part, below) for part in long_enough]
+        for future in admin.delete_records(request).values():
+            future.result(timeout=10)
+        return [part.part for part in long_enough]
+
+    def ingest(self, sources: Mapping[str, Source]) -> list[FeedReport]:
+        """Poll each feed of these sources once."""
+        selection = [(name, feed) for name, source in sources.items() for feed in source.feeds]
+        return ingest(self.settings, sources, selection, clock=clock, stop=threading.Event())
+
+    def load(self, store: str) -> LoadReport:
+        """Load everything that waits into one store."""
+        run_id = f"00000000-0000-0000-0000-{secrets.token_hex(6)}"
+        return load(
+            self.settings,
+            self.store(store),
+            FEEDS,
+            run_id=run_id,
+            clock=clock,
+            stop=threading.Event(),
+        )
+
+    def load_both(self) -> None:
+        """Load everything into both stores."""
+        for name in STORES:
+            self.load(name)
+
+    def audit(self, *, deep: bool = True) -> AuditReport:
+        """The audit over both stores, as role analyst."""
+        stores = {name: self.store(name, role="analyst") for name in STORES}
+        return audit(self.settings, stores, FEEDS, deep=deep)
+
+    def delete_quotes(self, store: str, *, currency_id: str) -> None:
+        """Delete rows behind the platform's back, as somebody's mistake would."""
+        if store == "postgres":
+            url = self.servers.postgres_admin_url.rpartition("/")[0] + f"/{self.name}"
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("DELETE FROM market.quote WHERE currency_id = %s", [currency_id])
+            return
+        mongo: MongoClient[dict[str, object]] = MongoClient(self.servers.mongo_admin_url)
+        with mongo:
+            mongo[self.name]["quotes"].delete_many({"currency_id": currency_id})
+
+    def watermarks(self) -> Watermarks:
+        """Bounds of this platform's partitions."""
+        return Watermarks(self.settings)
+
+    def close(self) -> None:
+        """Give everything back but the databases: they go with the servers."""
+        self._closing.close()
+        for publisher in self._publishers.values():
+            publisher.close()
+
+    def _make_databases(self) -> dict[str, str]:
+        base = self.servers.settings
+        with psycopg.connect(self.servers.postgres_admin_url, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE crypto_platform OWNER migrator").format(
+                    sql.Identifier(self.name)
+                )
+            )
+        mongo: MongoClient[dict[str, object]] = MongoClient(self.servers.mongo_admin_url)
+        with mongo:
+            for role in ROLES:
+                rights = [{"role": right, "db": self.name} for right in MONGO_RIGHTS[role]]
+                mongo.admin.command("grantRolesToUser", role, roles=rights)
+        variables = {
+            "CRYPTO_PLATFORM_KAFKA__BOOTSTRAP_SERVERS": base.kafka.bootstrap_servers or "",
+            "CRYPTO_PLATFORM_KAFKA__TOPIC_PREFIX": f"{self.name}.",
+            "CRYPTO_PLATFORM_DEPLOYMENT": self.name,
+            "CRYPTO_PLATFORM_MONGO__DATABASE": self.name,
+            "CRYPTO_PLATFORM_INSTALLED_AT": base.installed_at.isoformat(),
+        }
+        for role in ROLES:
+            postgres = getattr(base.postgres, f"{role}_url").get_secret_value()
+            url = urlunsplit(urlsplit(postgres)._replace(path=f"/{self.name}"))
+            variables[f"CRYPTO_PLATFORM_POSTGRES__{role.upper()}_URL"] = url
+            mongo_url = getattr(base.mongo, f"{role}_url").get_secret_value()
+            variables[f"CRYPTO_PLATFORM_MONGO__{role.upper()}_URL"] = mongo_url
+        mongo_schema.migrate(variables["CRYPTO_PLATFORM_MONGO__MIGRATOR_URL"], self.name)
+        return variables
+
+
+@pytest.fixture
+def platform(servers: Servers, tmp_path: Path) -> Iterator[Platform]:
+    """A platform of the test's own."""
+    made = Platform(servers, tmp_path)
+    yield made
+    made.close()

@@ -1,0 +1,152 @@
+"""load(): how a run takes over, what stops one partition only, and that nothing falls between."""
+
+import threading
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from crypto_platform.delivery.load import LoadEnd, LoadReport, load
+from crypto_platform.errors import IncidentKind
+from crypto_platform.feeds import FEEDS
+from crypto_platform.feeds.quotes import QUOTES, Quote, seal_quote
+from crypto_platform.kafka.connection import client_config
+from crypto_platform.kafka.topics import create_topics
+from crypto_platform.stores import STORES
+from tests.platform_harness import Platform, clock
+from tests.waiting import eventually
+
+RUN_A = "00000000-0000-0000-0000-00000000000a"
+RUN_B = "00000000-0000-0000-0000-00000000000b"
+
+
+def quotes(first: int, last: int) -> list[Quote]:
+    """Quotes of currencies c<first> to c<last>."""
+    return [
+        seal_quote(
+            Quote(
+                source="test",
+                currency_id=f"c{number}",
+                quote_currency="USD",
+                price=f"{number}.10",
+                ts_ingest=1_700_000_000_000_000,
+            )
+        )
+        for number in range(first, last + 1)
+    ]
+
+
+class Following(threading.Thread):
+    """A load run that follows, in a thread; `report` once it has ended."""
+
+    def __init__(self, platform: Platform, store: str, run_id: str) -> None:
+        super().__init__(daemon=True)
+        self.stop = threading.Event()
+        self.report: LoadReport | None = None
+        self._arguments = (platform.settings, platform.store(store), FEEDS)
+        self._run_id = run_id
+
+    def run(self) -> None:
+        self.report = load(
+            *self._arguments, run_id=self._run_id, clock=clock, stop=self.stop, follow_s=60
+        )
+
+
+def stored_count(platform: Platform, store: str) -> int:
+    reader = platform.store(store, role="analyst")
+    try:
+        return sum(batch.stored.count for batch in reader.read_load_batches())
+    finally:
+        reader.close()
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_younger_run_takes_over_and_the_older_one_ends_fenced(
+    platform: Platform, store: str
+) -> None:
+    """Fault 6: two writers on one partition must not both write, and neither must be killed."""
+    platform.publish(QUOTES, quotes(1, 20))
+    old = Following(platform, store, RUN_A)
+    old.start()
+    eventually(lambda: stored_count(platform, store) == 20, within_s=20)
+
+    young = Following(platform, store, RUN_B)
+    young.start()
+    eventually(
+        lambda: {row.owner_run_id for row in platform.store(store).read_offsets()} == {RUN_B},
+        within_s=20,
+    )
+    platform.publish(QUOTES, quotes(21, 50))
+    eventually(lambda: stored_count(platform, store) == 50, within_s=20)
+    old.join(timeout=20)
+    young.stop.set()
+    young.join(timeout=20)
+
+    assert old.report is not None
+    assert old.report.end is LoadEnd.FENCED
+    assert young.report is not None
+    assert young.report.end is LoadEnd.STOPPED
+    platform.load_both()
+    assert platform.audit().whole
+
+
+def test_a_topic_made_again_under_its_name_stops_for_a_person(platform: Platform) -> None:
+    """Fault 12: its offsets begin at 0 again, and what is stored says otherwise."""
+    platform.publish(QUOTES, quotes(1, 9))
+    platform.load("postgres")
+    admin = AdminClient(client_config(platform.settings))
+    [deleted] = admin.delete_topics([platform.topic(QUOTES)]).values()
+    deleted.result(timeout=10)
+    eventually(
+        lambda: platform.topic(QUOTES) not in admin.list_topics(timeout=5).topics, within_s=10
+    )
+    create_topics(platform.settings, progress=lambda text: None)
+
+    report = platform.load("postgres")
+
+    kinds = {incident.kind for incident in report.progress.incidents}
+    assert kinds == {IncidentKind.TOPIC_RECREATED.value}
+    rows = platform.store("postgres").read_offsets()
+    blocked = {row.topic for row in rows if row.blocked_by is not None}
+    assert blocked == {platform.topic(QUOTES)}
+
+
+def test_records_that_retention_removed_unread_are_an_incident_with_their_range(
+    platform: Platform,
+) -> None:
+    """Fault 13: reading on from what is left would lose them silently."""
+    platform.publish(QUOTES, quotes(1, 30))
+    parts = platform.delete_records(QUOTES, below=5)
+
+    report = platform.load("mongo")
+
+    found = {
+        (incident.part, incident.first_offset, incident.next_offset)
+        for incident in report.progress.incidents
+    }
+    assert found == {(part, 0, 5) for part in parts}
+    assert {i.kind for i in report.progress.incidents} == {IncidentKind.RETENTION_GAP.value}
+    reader = platform.store("mongo", role="analyst")
+    assert sum(batch.stored.count for batch in reader.read_load_batches()) == 0
+
+
+def test_a_source_that_drifts_stops_before_it_fills_the_quarantine(platform: Platform) -> None:
+    """Fault 21: a million refused records help nobody; the first thousand say it all."""
+    platform.reload(CRYPTO_PLATFORM_LOAD__DRIFT_RECORDS_MAX="10")
+    platform.publish_raw([(QUOTES, "one-key", b'{"v":1}') for _ in range(50)])
+
+    report = platform.load("postgres")
+
+    assert [i.kind for i in report.progress.incidents] == [IncidentKind.SOURCE_DRIFT.value]
+    assert report.progress.quarantined_records == 0
+
+
+def test_an_aborted_transaction_leaves_no_record_and_no_lag(platform: Platform) -> None:
+    """Fault 15: its records are in the log, its markers move the offset, nobody must load them."""
+    platform.publish(QUOTES, quotes(1, 5))
+    platform.publish_and_abort(QUOTES, quotes(6, 9))
+    platform.publish(QUOTES, quotes(10, 12))
+    platform.load_both()
+    for store in STORES:
+        assert stored_count(platform, store) == 8
+    report = platform.audit()
+    assert report.whole

@@ -1,0 +1,108 @@
+"""cut_chunks: Kafka's side of the audit leaves no offset out and never holds more than a chunk."""
+
+from collections.abc import Sequence
+
+from crypto_platform.delivery.audit_chunks import Chunk, cut_chunks, list_firsts
+from crypto_platform.errors import Reason
+from crypto_platform.feeds.codec import encode
+from crypto_platform.feeds.quotes import QUOTES
+from crypto_platform.kafka.reader import RawRecord
+from tests.store_steps import HOUR, NOON, contradict, quote
+
+
+def raw(offset: int, *, at: int = NOON) -> RawRecord:
+    return RawRecord(offset, at, b"key", encode(quote(offset)))
+
+
+def cut(
+    *batches: Sequence[RawRecord],
+    first_offset: int = 0,
+    next_offset: int,
+    borders: Sequence[int] = (),
+    chunk_offsets_max: int = 100,
+) -> list[Chunk]:
+    return list(
+        cut_chunks(
+            QUOTES,
+            batches,
+            first_offset=first_offset,
+            next_offset=next_offset,
+            borders=borders,
+            chunk_offsets_max=chunk_offsets_max,
+        )
+    )
+
+
+def shapes(chunks: Sequence[Chunk]) -> list[tuple[int | None, int, int, int]]:
+    """(hours after noon, first, next, records) of each."""
+    return [
+        (None if c.hour is None else (c.hour - NOON) // HOUR, c.first_offset, c.next_offset, len(c.records))
+        for c in chunks
+    ]  # fmt: skip
+
+
+def test_markers_before_between_and_behind_records_are_covered() -> None:
+    """A row that names a marker's offset would lie in no chunk, and so be seen by nobody."""
+    chunks = cut([raw(2), raw(5)], next_offset=9)
+    assert shapes(chunks) == [(0, 0, 9, 2)]
+
+
+def test_a_range_without_records_is_one_chunk() -> None:
+    """Aborted transactions alone leave nothing to compare, but rows there would be wrong."""
+    assert shapes(cut(next_offset=7)) == [(None, 0, 7, 0)]
+
+
+def test_a_chunk_ends_with_its_hour() -> None:
+    """An hour is what a person replays."""
+    chunks = cut([raw(0), raw(1)], [raw(2, at=NOON + HOUR), raw(3, at=NOON + HOUR)], next_offset=4)
+    assert shapes(chunks) == [(0, 0, 2, 2), (1, 2, 4, 2)]
+
+
+def test_a_clock_that_goes_back_stays_in_the_later_hour() -> None:
+    """Loads count hours by the running maximum; another rule would name the wrong partition."""
+    chunks = cut([raw(0, at=NOON + HOUR), raw(1, at=NOON)], next_offset=2)
+    assert shapes(chunks) == [(1, 0, 2, 2)]
+
+
+def test_a_chunk_never_grows_over_its_limit() -> None:
+    """Memory is bounded by it, whatever the topic holds."""
+    chunks = cut([raw(offset) for offset in range(5)], next_offset=5, chunk_offsets_max=2)
+    assert shapes(chunks) == [(0, 0, 2, 2), (0, 2, 4, 2), (0, 4, 5, 1)]
+
+
+def test_a_gap_longer_than_the_limit_is_cut_too() -> None:
+    """One sum over a million offsets would be one statement over all rows of an extra table."""
+    chunks = cut([raw(0), raw(5)], next_offset=6, chunk_offsets_max=2)
+    assert shapes(chunks) == [(0, 0, 2, 1), (0, 2, 4, 0), (0, 4, 6, 1)]
+
+
+def test_a_chunk_ends_at_every_border() -> None:
+    """A store is compared exactly up to where it has come."""
+    chunks = cut([raw(offset) for offset in range(4)], next_offset=4, borders=[3, 0, 1, 3, 4, 9])
+    assert [(c.first_offset, c.next_offset) for c in chunks] == [(0, 1), (1, 3), (3, 4)]
+
+
+def test_refused_values_keep_their_reason_only() -> None:
+    """Half a megabyte each, twenty thousand of them: bytes must not stay in memory."""
+    [chunk] = cut([RawRecord(0, NOON, b"key", b"{poison")], next_offset=1)
+    assert chunk.refused == {0: Reason.UNDECODABLE}
+    assert chunk.records == []
+
+
+def test_a_value_over_todays_size_limit_is_still_a_record() -> None:
+    """The limit is a setting: what was stored under a higher one is not wrong now."""
+    large = encode(quote(0)) + b" " * 10_000_000
+    [chunk] = cut([RawRecord(0, NOON, b"key", large)], next_offset=1)
+    assert [record.event_id for record in chunk.records] == [quote(0).event_id]
+
+
+def test_the_first_content_of_an_id_counts_and_a_second_is_noticed() -> None:
+    """Sums do not change by a second content: who forgets to notice it never looks for its entry."""
+    values = [quote(0), contradict(quote(0))]
+    [chunk] = cut(
+        [RawRecord(i, NOON, b"key", encode(value)) for i, value in enumerate(values)],
+        next_offset=2,
+    )
+    assert list(chunk.firsts.hashes.values()) == [values[0].content_hash]
+    assert chunk.firsts.contradicted
+    assert not list_firsts(chunk.records, {1}).contradicted

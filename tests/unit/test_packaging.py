@@ -1,0 +1,277 @@
+"""What is handed to strangers: the lock, the compose file and its examples."""
+
+import json
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from crypto_platform.settings import ENV_PREFIX, Settings, load_settings
+from crypto_platform.stack.identity import Identity, new_identity
+from crypto_platform.stack.part import Place
+from crypto_platform.stack.postgres import Cluster, dagster_cluster, store_cluster
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+EXAMPLE = (ROOT / ".env.example").read_text("utf-8")
+LOCK = (ROOT / "requirements.lock").read_text("utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+NOON = datetime(2026, 11, 22, 12, 34, 56, tzinfo=UTC)
+
+SECRETS = ("PASSWORD", "MONGO_KEY", "_URL")
+INTERPOLATION = re.compile(r"\$\{([A-Z_]+)(:[-?])?([^}]*)\}")
+
+
+def environment_of(service: str) -> dict[str, str]:
+    return SERVICES[service].get("environment", {})
+
+
+def interpolate(text: str, values: dict[str, str]) -> str:
+    """As compose does with `${NAME}`, `${NAME:-default}` and `${NAME:?problem}`."""
+
+    def find(match: re.Match[str]) -> str:
+        name, operator, rest = match.groups()
+        if values.get(name):
+            return values[name]
+        assert operator != ":?", f"{name}: {rest}"
+        return rest
+
+    return INTERPOLATION.sub(find, text)
+
+
+def filled_example() -> dict[str, str]:
+    fill = runpy.run_path(str(ROOT / "deploy" / "new_env.py"))["fill"]
+    lines = fill(EXAMPLE, now=NOON).splitlines()
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {name: value for name, _, value in pairs}
+
+
+def place_of(tmp_path: Path, identity: Identity) -> Place:
+    ports = dict.fromkeys(("kafka", "kafka_controller", "postgres", "dagster_postgres", "mongo"), 1)
+    return Place(data_dir=tmp_path, settings=Settings(), identity=identity, ports=ports)
+
+
+def test_the_compose_file_is_valid() -> None:
+    """A misspelt key is ignored by some versions of compose: a health check that never was."""
+    checker = Path(sys.executable).with_name("check-jsonschema")
+    command = [checker, "--builtin-schema", "vendor.compose-spec", ROOT / "docker-compose.yml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_secret_has_a_default() -> None:
+    """A password that everybody knows is worse than a start that fails with a name."""
+    asked: set[str] = set()
+    for service in SERVICES:
+        for name, value in environment_of(service).items():
+            if not name.endswith(SECRETS) or "BASE_URL" in name:
+                continue
+            found = INTERPOLATION.findall(value)
+            assert found, f"{service}: {name} holds no variable"
+            assert {operator for _, operator, _ in found} == {":?"}, f"{service}: {name}"
+            asked |= {variable for variable, _, _ in found}
+    assert len(asked) == 11
+    for variable in asked:
+        assert f"\n{variable}=\n" in EXAMPLE, f"{variable} is not in .env.example, or is filled in"
+
+
+def test_what_compose_asks_for_stands_in_the_example() -> None:
+    """Nobody should learn the names one failing start after another."""
+    text = (ROOT / "docker-compose.yml").read_text("utf-8")
+    used = {name for name, _, _ in INTERPOLATION.findall(text)}
+    named = set(re.findall(r"^#?([A-Z_]+)=", EXAMPLE, re.MULTILINE)) - {"COMPOSE_PROFILES"}
+    assert used | {"PYTHON_IMAGE"} == named
+
+
+def test_ports_are_published_on_the_loopback_only() -> None:
+    """The UI has no log-in: on all addresses it is everybody's in the same café."""
+    ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert ports == {"webserver": ["127.0.0.1:${WEBSERVER_PORT:-3000}:3000"]}
+
+
+def test_containers_may_do_no_more_than_they_must() -> None:
+    """One service without the anchor's lines would run as root, unnoticed."""
+    for name, service in SERVICES.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["read_only"] is True, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert "privileged" not in service, name
+
+
+def test_servers_are_on_a_network_without_a_way_out() -> None:
+    """They talk in plain text and hold the data; only the sources' readers need the world."""
+    assert COMPOSE["networks"]["servers"] == {"internal": True}
+    outside = {
+        name for name, service in SERVICES.items() if "outside" in service.get("networks", ())
+    }
+    assert outside == {"code-server", "webserver"}
+
+
+def test_images_are_pinned() -> None:
+    """`latest` is another server on another day."""
+    for name, service in SERVICES.items():
+        [(_, _, image)] = INTERPOLATION.findall(service["image"])
+        assert re.fullmatch(r"[a-z/-]+:\d+\.\d+(\.\d+)?", image), f"{name}: {image}"
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    assert re.search(r"^ARG PYTHON_IMAGE=python:\d+\.\d+\.\d+-slim", dockerfile, re.MULTILINE)
+    assert re.search(r"^USER (?!0|root)", dockerfile, re.MULTILINE)
+
+
+def test_the_programs_know_every_setting_that_compose_gives_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A setting that was renamed would stop the containers, at somebody else's place."""
+    monkeypatch.delenv(f"{ENV_PREFIX}CONFIG", raising=False)
+    values = filled_example()
+    for service in ("migrate", "code-server"):
+        variables = {k: interpolate(v, values) for k, v in environment_of(service).items()}
+        settings = load_settings(tmp_path, environment=variables)
+        assert settings.installed_at == datetime(2026, 11, 22, 12, tzinfo=UTC)
+        assert settings.kafka.bootstrap_servers == "kafka:9092"
+        assert settings.postgres.loader_url is not None
+        assert settings.sources["simulated"].enabled is False
+
+
+def test_the_settings_named_in_the_example_exist(tmp_path: Path) -> None:
+    """A comment that names a setting is tried out by its reader."""
+    named = dict(re.findall(rf"({ENV_PREFIX}[A-Z_]+)=(\S+)", EXAMPLE))
+    assert set(named) == {
+        "CRYPTO_PLATFORM_SOURCES__SIMULATED__ENABLED",
+        "CRYPTO_PLATFORM_DEPLOYMENT",
+        "CRYPTO_PLATFORM_SOURCES__COINCAP__KEY",
+    }
+    assert load_settings(tmp_path, environment=named).deployment == "compose"
+
+
+def test_only_what_changes_tables_knows_the_migrators_password() -> None:
+    """The webserver is what strangers reach first; it must have nothing to give away."""
+    holders = {
+        name: sorted(role for role in ("MIGRATOR", "LOADER", "ANALYST") if role in json.dumps(env))
+        for name in ("migrate", "code-server", "daemon", "webserver")
+        for env in [environment_of(name)]
+    }
+    assert holders == {
+        "migrate": ["ANALYST", "LOADER", "MIGRATOR"],
+        "code-server": ["ANALYST", "LOADER"],
+        "daemon": [],
+        "webserver": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "build"), [("store.sql", store_cluster), ("dagster.sql", dagster_cluster)]
+)
+def test_composes_roles_are_those_of_the_embedded_stack(
+    file: str, build: Callable[[Place], Cluster], tmp_path: Path
+) -> None:
+    """A right given in one place only is found missing, or found too wide, in the other."""
+    identity = new_identity(NOON)
+    cluster = build(place_of(tmp_path, identity))
+    passwords = identity.postgres_passwords | identity.dagster_passwords
+    named = {value: f":'{role}_password'" for role, value in passwords.items()}
+    expected = "\n".join(line for lines in cluster.statements.values() for line in lines)
+    for value, name in named.items():
+        expected = expected.replace(f"'{value}'", name)
+    text = (ROOT / "deploy" / "postgres" / file).read_text("utf-8")
+    statements = [line.rstrip(";") for line in text.splitlines() if re.match(r"[A-Z]", line)]
+    assert "\n".join(statements) == expected
+
+
+def test_composes_mongo_users_are_those_of_the_embedded_stack() -> None:
+    """As above, for MongoDB."""
+    embedded = (ROOT / "crypto_platform" / "stack" / "mongo.py").read_text("utf-8")
+    setup = (ROOT / "deploy" / "mongo" / "setup.js").read_text("utf-8")
+    found = re.search(r"^_ROLES[^=]*= \{\n(.*?)^\}", embedded, re.MULTILINE | re.DOTALL)
+    copied = re.search(r"^const ROLES = \{\n(.*?)^\}", setup, re.MULTILINE | re.DOTALL)
+    assert found
+    assert copied
+    assert [re.findall(r"\w+", line) for line in copied[1].splitlines()] == [
+        re.findall(r"\w+", line) for line in found[1].splitlines()
+    ]
+
+
+def test_composes_broker_has_the_settings_of_the_embedded_one() -> None:
+    """Append time here and create time there would move records between hours."""
+    source = (ROOT / "crypto_platform" / "stack" / "kafka.py").read_text("utf-8")
+    [block] = re.findall(r"def _write_properties.*?^def ", source, re.MULTILINE | re.DOTALL)
+    embedded = dict(re.findall(r'"([a-z.]+)": "([^"{]*)",', block))
+    given = {
+        name.removeprefix("KAFKA_").lower().replace("_", "."): value
+        for name, value in environment_of("kafka").items()
+    }
+    assert len(embedded) > 20
+    assert {name: given.get(name) for name in embedded} == embedded
+
+
+def test_a_new_env_file_leaves_nothing_empty_and_repeats_no_password() -> None:
+    """An empty value would pass for set in other tools than compose."""
+    values = filled_example()
+    assert all(values.values())
+    assert len(set(values.values())) == len(values) == 13
+    assert all(re.fullmatch(r"[\w-]{20,}", v) for k, v in values.items() if "PASSWORD" in k)
+
+
+def test_every_package_of_the_lock_has_hashes_and_no_address() -> None:
+    """A package without a hash is whatever the network says; an address is some machine's own."""
+    entries = re.split(r"^(?=\S)", LOCK, flags=re.MULTILINE)
+    packages = [entry for entry in entries if entry and not entry.startswith("#")]
+    assert len(packages) > 100
+    for package in packages:
+        assert re.match(r"[a-z0-9.-]+==\S+", package), package
+        assert "--hash=sha256:" in package, package
+    assert "://" not in LOCK
+    assert "--index-url" not in LOCK
+    assert "/tmp" not in LOCK  # noqa: S108 (looked for, not written to)
+
+
+def test_the_lock_has_what_the_project_asks_for() -> None:
+    """A dependency added without `make lock` is missing at the next fresh start."""
+    asked = list(PROJECT["project"]["dependencies"])
+    for extra in PROJECT["project"]["optional-dependencies"].values():
+        asked += extra
+    names = {re.split(r"[\[<>=~!;]", need, maxsplit=1)[0].strip() for need in asked}
+    missing = {name for name in names | {"setuptools"} if f"\n{name}==" not in LOCK}
+    assert missing == set()
+
+
+def test_dagsters_files_are_for_compose_too() -> None:
+    """They read addresses from the environment, under names that compose has to give."""
+    wanted: set[str] = set()
+    for name in ("dagster.yaml", "workspace.yaml"):
+        text = (ROOT / name).read_text("utf-8")
+        assert yaml.safe_load(text)
+        wanted |= set(re.findall(r"env: (\w+)", text))
+    for service in ("code-server", "daemon", "webserver"):
+        assert wanted <= set(environment_of(service)), service
+
+
+def test_every_part_of_the_package_has_its_place_in_the_type_check() -> None:
+    """A new folder would be checked loosely, and nobody would know."""
+    shells = {"assets", "definitions", "jobs", "resources", "schedules", "sensors"}
+    strict = {
+        Path(path).stem
+        for path in PROJECT["tool"]["basedpyright"]["strict"]
+        if path.startswith("crypto_platform/")
+    }
+    package = ROOT / "crypto_platform"
+    parts = {path.stem for path in package.glob("*.py")} - {"__init__", "__main__"}
+    parts |= {path.parent.name for path in package.glob("*/__init__.py")}
+    assert parts == strict | shells
+
+
+def test_make_alone_lists_every_target() -> None:
+    """A target that is not listed is not there for whoever comes new."""
+    text = (ROOT / "Makefile").read_text("utf-8")
+    phony = re.findall(r"^\.PHONY: (\S+)$", text, re.MULTILINE)
+    command = ["make"]  # nothing else: what somebody types who does not know what there is
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == phony
