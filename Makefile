@@ -7,6 +7,7 @@ BIN := .venv/bin
 PYTHON := $(BIN)/python
 PLATFORM := $(BIN)/crypto-platform
 INSTALLED := .venv/installed
+SERVERS := .venv/servers
 ARGS ?=
 
 # The first Python that is new enough, unless one is named: make PYTHON3=/opt/python/bin/python3
@@ -19,8 +20,8 @@ help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: install
-install: $(INSTALLED)  ## Fetch everything needed, into .venv and the user's cache
-	@$(PYTHON) -m crypto_platform.stack.install
+install: $(SERVERS)  ## Fetch everything needed, into .venv and the user's cache
+	@echo "ready: make up"
 
 $(INSTALLED): requirements.lock pyproject.toml bootstrap.py
 	@if [ -z "$(PYTHON3)" ]; then \
@@ -31,12 +32,16 @@ $(INSTALLED): requirements.lock pyproject.toml bootstrap.py
 	fi
 	@$(PYTHON3) bootstrap.py
 
+$(SERVERS): $(INSTALLED) crypto_platform/stack/kafka.py
+	@$(PYTHON) -m crypto_platform.stack.install
+	@touch $@
+
 # For what must work beside a running stack: installed if it never was, never renewed under it.
 $(PLATFORM):
 	@$(MAKE) $(INSTALLED)
 
 .PHONY: up
-up: install  ## Start everything and show it live; Ctrl-C stops it
+up: $(SERVERS)  ## Start everything and show it live; Ctrl-C stops it
 	@$(PLATFORM) up $(ARGS)
 
 .PHONY: down
@@ -48,18 +53,22 @@ status: | $(PLATFORM)  ## Say what runs, what lags and what needs a person
 	@$(PLATFORM) status $(ARGS)
 
 .PHONY: test
-test: install  ## Run all tests but the slow ones
+test: $(SERVERS)  ## Run all tests but the slow ones
 	@$(PYTHON) -m pytest -m "not slow" $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(INSTALLED)  ## Run the tests that need no server
 	@$(PYTHON) -m pytest -m "not slow and not servers" $(ARGS) tests/unit tests/contract
 
+.PHONY: test-crash
+test-crash: $(SERVERS)  ## Kill every part in turn and see that nothing is lost or repeated
+	@$(PYTHON) -m pytest $(ARGS) tests/crash
+
 .PHONY: check
 check: $(INSTALLED)  ## Look for faults in style, types, imports and the compose file
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/basedpyright
+	@$(BIN)/basedpyright --pythonpath $(PYTHON)
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
@@ -76,11 +85,11 @@ lock: $(INSTALLED)  ## Write requirements.lock anew (ARGS=--upgrade takes newer 
 		--custom-compile-command "make lock" --quiet --output-file requirements.lock $(ARGS)
 
 .PHONY: migration
-migration: install  ## Write a revision of the tables (MESSAGE="what it does"; needs a running stack)
+migration: $(SERVERS)  ## Write a revision of the tables (MESSAGE="what it does"; needs a running stack)
 	@$(PLATFORM) exec $(ARGS) -- python -m crypto_platform.migrations revision -m "$(MESSAGE)"
 
 .PHONY: bench
-bench: install  ## Measure rate and latency on this machine
+bench: $(SERVERS)  ## Measure rate and latency on this machine
 	@$(PYTHON) -m benchmarks $(ARGS)
 
 .PHONY: clean

@@ -25,7 +25,13 @@ from crypto_platform.settings import Settings, load_settings
 from crypto_platform.stores import STORES, open_store
 
 POLL_S = 0.02
-LOAD_FOLLOW_S = 60
+SETTINGS = """
+[load]
+follow_s = 60
+
+[sources.simulated]
+pace_s = 1.0
+"""
 US = 1_000_000
 
 
@@ -54,7 +60,7 @@ def _stack(data_dir: Path | None) -> Iterator[tuple[Settings, Path]]:
         folder = Path(name) / "data"
         Path(name).chmod(0o755)
         folder.mkdir()
-        (folder / "settings.toml").write_text(f"[load]\nfollow_s = {LOAD_FOLLOW_S}\n")
+        (folder / "settings.toml").write_text(SETTINGS)
         at = ["--data-dir", str(folder)]
         cli(["up", "--detach", "--sources", "simulated", *at], standalone_mode=False)
         try:

@@ -1,7 +1,7 @@
-"""Kafka and a store as lists, for the audit: a log that is written by hand, a store that can be spoilt.
+"""Kafka and a store as lists, for the audit: a log written by hand, a store that can be spoilt.
 
-Here: the smallest model of both that the audit can read. `FakeStore.load` is what a correct load does;
-tests then change its lists as an accident would. Not here: expectations.
+Here: the smallest model of both that the audit can read. `FakeStore.load` does what a correct load
+does; tests then change its lists as an accident would. Not here: expectations.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +25,7 @@ from crypto_platform.stores.base import (
 )
 from tests.store_steps import HOUR, NOON, TOPIC_ID
 
+P0 = TopicPart(TOPIC_ID, 0)
 MARKER = None
 """Takes an offset and is no value, like the end of a transaction."""
 
@@ -61,7 +62,9 @@ class FakeLog:
         """From low to the last stable offset or the end."""
         end = len(self.values)
         bounds = Bounds(
-            low=self.low, high=end, last_stable=end if self.last_stable is None else self.last_stable
+            low=self.low,
+            high=end,
+            last_stable=end if self.last_stable is None else self.last_stable,
         )
         return dict.fromkeys(parts, bounds)
 
@@ -102,7 +105,11 @@ class Row:
     def proof(self) -> StoredRecord:
         """What the audit asks for."""
         return StoredRecord(
-            self.event_id, self.content_hash, self.partition.topic_id, self.partition.part, self.offset
+            self.event_id,
+            self.content_hash,
+            self.partition.topic_id,
+            self.partition.part,
+            self.offset,
         )
 
 
@@ -111,11 +118,11 @@ class FakeStore:
     """A store of one feed and partition as lists.
 
     Attributes:
-        looked_up_ids: How many ids read_records was asked for: the slow way was taken.
+        looked_up_ids, rows_read: Ids and rows that were looked at singly: the slow way was taken.
     """
 
     sink: str = "postgres"
-    partition: TopicPart = TopicPart(TOPIC_ID, 0)
+    partition: TopicPart = P0
     topic: str = "market.quotes"
     feed: Feed[Record] = QUOTES
     next_offset: int = 0
@@ -124,8 +131,11 @@ class FakeStore:
     quarantine: list[QuarantineEntry] = field(default_factory=list)
     batches: list[LoadBatch] = field(default_factory=list)
     looked_up_ids: int = 0
+    rows_read: int = 0
 
-    def load(self, log: FakeLog, records: Sequence[Record | bytes | None], *, hour: int = NOON) -> None:
+    def load(
+        self, log: FakeLog, records: Sequence[Record | bytes | None], *, hour: int = NOON
+    ) -> None:
         """Load what was published next, in one batch, as a correct load would."""
         first = self.next_offset
         hashes: list[int] = []
@@ -246,17 +256,16 @@ class FakeStore:
         self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
     ) -> Sum:
         """By first arrival."""
-        return sum_of(
-            [r.content_hash for r in self.read_range(feed, partition, first_offset, next_offset)]
-        )
+        rows = self._arrived(feed, partition, first_offset, next_offset)
+        return sum_of([row.content_hash for row in rows])
 
     def read_range(
         self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
     ) -> Iterator[StoredRecord]:
         """By first arrival, in order."""
-        for row in sorted(self._of(feed), key=lambda row: row.offset):
-            if row.partition == partition and first_offset <= row.offset < next_offset:
-                yield row.proof()
+        for row in self._arrived(feed, partition, first_offset, next_offset):
+            self.rows_read += 1
+            yield row.proof()
 
     def read_quarantine(
         self,
@@ -280,6 +289,15 @@ class FakeStore:
     def read_facts(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[Record]:
         """Columns by id."""
         return [row.record for row in self._of(feed) if row.event_id in set(event_ids)]
+
+    def _arrived(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> list[Row]:
+        return [
+            row
+            for row in sorted(self._of(feed), key=lambda row: row.offset)
+            if row.partition == partition and first_offset <= row.offset < next_offset
+        ]
 
     def _of(self, feed: Feed[Record]) -> list[Row]:
         return list(self.rows) if feed.name == self.feed.name else []

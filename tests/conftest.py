@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ["tests.platform_harness"]
+pytest_plugins = ["tests.mongo_harness", "tests.store_harness", "tests.platform_harness"]
 
 SERVER_FIXTURES = frozenset(
     {"servers", "platform", "store_factory", "postgres_server", "mongo_server"}

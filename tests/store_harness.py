@@ -29,7 +29,7 @@ from crypto_platform.stack.postgres import find_binaries
 from crypto_platform.stores import STORES, open_store
 from crypto_platform.stores.base import Store
 from crypto_platform.stores.mongo import schema as mongo_schema
-from tests.mongo_harness import MongoServer, free_port, run_mongo
+from tests.mongo_harness import MongoServer, free_port
 from tests.waiting import eventually
 
 ENV_TEST_POSTGRES_URL = "TEST_POSTGRES_URL"
@@ -194,13 +194,6 @@ def postgres_urls(postgres_server: PostgresServer) -> Iterator[PostgresUrls]:
     )
     yield postgres_server.urls(name)
     postgres_server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-@pytest.fixture(scope="session")
-def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
-    """A one-node replica set."""
-    with run_mongo(tmp_path_factory.mktemp("mongo")) as server:
-        yield server
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,11 @@
-"""`config`: every setting, its value, where it came from and what it is for; secrets stay hidden."""
+"""`config`: every setting, its value, where it came from, what it is for; secrets stay hidden."""
 
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import click
 from pydantic import BaseModel, SecretStr
@@ -99,11 +99,9 @@ def list_settings(settings: Settings, origins: Mapping[str, str]) -> list[Settin
 
 def find_origins(data_dir: Path, file: Path) -> dict[str, str]:
     """Where each setting that somebody set came from; the winner, by path in lower case."""
-    origins = {path: file.name for path in _toml_paths(file)}
-    origins |= {
-        path: f"<data>/{ENVIRONMENT_FILE}"
-        for path, _ in _variables(read_environment_file(data_dir / ENVIRONMENT_FILE))
-    }
+    origins = dict.fromkeys(_toml_paths(file), file.name)
+    written = dict(_variables(read_environment_file(data_dir / ENVIRONMENT_FILE)))
+    origins |= dict.fromkeys(written, f"<data>/{ENVIRONMENT_FILE}")
     origins |= dict(_variables(process_environment()))
     return origins | {"data_dir": origins.get("data_dir", "--data-dir or the current folder")}
 
@@ -122,7 +120,7 @@ def _toml_paths(file: Path) -> Iterator[str]:
 def _paths(prefix: str, values: Mapping[str, Any]) -> Iterator[str]:
     for key, value in values.items():
         if isinstance(value, Mapping):
-            yield from _paths(f"{prefix}{key}.", value)
+            yield from _paths(f"{prefix}{key}.", cast("Mapping[str, Any]", value))
         else:
             yield f"{prefix}{key}".lower()
 
@@ -132,8 +130,8 @@ def _walk(prefix: str, section: BaseModel) -> Iterator[tuple[str, object, FieldI
         value = getattr(section, name)
         if isinstance(value, BaseModel):
             yield from _walk(f"{prefix}{name}.", value)
-        elif isinstance(value, dict) and _holds_sections(field):
-            for key, item in value.items():
+        elif _holds_sections(field):
+            for key, item in cast("Mapping[str, BaseModel]", value).items():
                 yield from _walk(f"{prefix}{name}.{key}.", item)
         else:
             yield f"{prefix}{name}", value, field
@@ -150,8 +148,8 @@ def _reveal(value: object) -> object:
         return HIDDEN
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if isinstance(value, (tuple, list)):
-        return [_reveal(item) for item in value]
+    if isinstance(value, tuple):
+        return [_reveal(item) for item in cast("tuple[object, ...]", value)]
     return str(value)
 
 
@@ -160,4 +158,3 @@ def _shorten(value: object) -> str:
         return NOT_SET
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= VALUE_SHOWN_MAX else f"{text[: VALUE_SHOWN_MAX - 1]}…"
-

@@ -18,6 +18,7 @@ import click
 from pydantic import SecretStr
 
 from crypto_platform.cli.options import data_dir_option
+from crypto_platform.cli.signals import stop_on
 from crypto_platform.errors import ConfigurationError, StackError
 from crypto_platform.settings import load_settings, process_environment
 
@@ -49,15 +50,11 @@ class Client:
 )
 @click.option("--role", type=click.Choice(ROLES), default="analyst", show_default=True)
 @data_dir_option
-def connect_command(
-    *, store: str, statement: str | None, role: str, data_dir: Path | None
-) -> None:
+def connect_command(*, store: str, statement: str | None, role: str, data_dir: Path | None) -> None:
     """Open a shell on a store, or run one statement; as analyst nothing can be changed.
 
-    \b
-    Examples:
-      crypto-platform connect postgres -c 'SELECT count(*) FROM market.quote'
-      crypto-platform connect mongo -c '{"find": "quotes", "limit": 1}'
+    Examples: crypto-platform connect postgres -c 'SELECT count(*) FROM market.quote' or
+    crypto-platform connect mongo -c '{"find": "quotes", "limit": 1}'
     """
     settings = load_settings(data_dir)
     section = settings.postgres if store == "postgres" else settings.mongo
@@ -88,7 +85,7 @@ def connect_command(
 
 
 def find_psql() -> str:
-    """psql of the embedded server's package, else the one on the PATH.
+    """Find psql of the embedded server's package, else the one on the PATH.
 
     Raises:
         ConfigurationError: There is none.
@@ -108,10 +105,8 @@ def find_psql() -> str:
     return found
 
 
-def build_psql(
-    psql: str, url: str, *, role: str, statement: str | None
-) -> Client:
-    """psql with everything it needs in its environment.
+def build_psql(psql: str, url: str, *, role: str, statement: str | None) -> Client:
+    """Build psql with everything it needs in its environment.
 
     Args:
         psql: The program.
@@ -138,7 +133,7 @@ def build_psql(
 
 
 def build_mongosh(mongosh: str, url: str) -> Client:
-    """mongosh, connecting by a script that reads the URL from its environment."""
+    """Build mongosh, connecting by a script that reads the URL from its environment."""
     return Client(
         argv=[mongosh, "--nodb", "--quiet", "--shell", "--eval", _MONGOSH_START],
         environment={MONGO_URL_VARIABLE: url},
@@ -147,8 +142,8 @@ def build_mongosh(mongosh: str, url: str) -> Client:
 
 def _run(client: Client) -> int:
     """Run it in our terminal: 0 good, 1 whatever else it says."""
-    # Ctrl-C is the client's: it cancels a query. A handler of ours, unlike SIG_IGN, is not inherited.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    # Ctrl-C is the client's and cancels a query; a handler, unlike SIG_IGN, is not inherited
+    stop_on(signal.SIGINT)
     environment = process_environment() | dict(client.environment)
     try:
         ended = subprocess.run(client.argv, env=environment, check=False)

@@ -1,5 +1,7 @@
 """`doctor`: what usually goes wrong before and after `up`, looked at without changing anything.
 
+(A mongod that lost its run bit in its package is copied into the user's cache, as `up` does.)
+
 Here: the checks, each a line with what to do. Not here: how a running platform is (status.py).
 """
 
@@ -110,8 +112,8 @@ def check_memory(available_bytes: int, *, total_bytes: int) -> Check:
         is_ok=available_bytes >= MEMORY_BYTES_MIN,
         found=f"{available_bytes / 1e9:.1f} of {total_bytes / 1e9:.1f} GB available",
         advice=(
-            f"the embedded stack needs about {MEMORY_BYTES_MIN / 1e9:.0f} GB: end other programs, or "
-            "give servers elsewhere by URL in the settings"
+            f"the embedded stack needs about {MEMORY_BYTES_MIN / 1e9:.0f} GB: end other programs, "
+            "or give servers elsewhere by URL in the settings"
         ),
     )
 
@@ -123,8 +125,8 @@ def check_disk(free_bytes: int, *, bytes_min: int) -> Check:
         is_ok=free_bytes >= bytes_min,
         found=f"{free_bytes / 1e9:.1f} GB",
         advice=(
-            f"`up` wants {bytes_min / 1e9:.1f} GB (stack.disk_free_bytes_min): make room, or choose "
-            "another disk with --data-dir"
+            f"`up` wants {bytes_min / 1e9:.1f} GB (stack.disk_free_bytes_min): make room, or "
+            "choose another disk with --data-dir"
         ),
     )
 
@@ -220,15 +222,21 @@ def _check_kafka_jars() -> Check:
 
 
 def _check_mongod() -> Check:
-    from crypto_platform.stack.mongo import find_mongod
+    def find() -> Path:
+        from crypto_platform.stack.mongo import find_mongod
 
-    return _check_found("mongod", find_mongod)
+        return find_mongod()
+
+    return _check_found("mongod", find)
 
 
 def _check_postgres() -> Check:
-    from crypto_platform.stack.postgres import find_binaries
+    def find() -> Path:
+        from crypto_platform.stack.postgres import find_binaries
 
-    return _check_found("PostgreSQL", lambda: find_binaries() / "postgres")
+        return find_binaries() / "postgres"
+
+    return _check_found("PostgreSQL", find)
 
 
 def _check_found(name: str, find: Callable[[], Path]) -> Check:
@@ -236,6 +244,11 @@ def _check_found(name: str, find: Callable[[], Path]) -> Check:
         program = find()
     except PlatformError as error:
         return Check(name=name, is_ok=False, found="no server installed", advice=str(error))
+    except ImportError as error:
+        # the embedded servers' packages are optional
+        return Check(
+            name=name, is_ok=False, found=f"{error.name} is not installed", advice="`make install`"
+        )
     return _check_program(name, program, "--version")
 
 
@@ -263,9 +276,7 @@ def _check_server_user(folder: Path) -> Check:
     try:
         user = find_server_user(folder / "postgres")
     except PlatformError as error:
-        return Check(
-            name="server user", is_ok=False, found=str(error), advice="do not run as root"
-        )
+        return Check(name="server user", is_ok=False, found=str(error), advice="do not run as root")
     if user is None:
         return Check(name="server user", is_ok=True, found="you")
     return check_reachable(folder, user)

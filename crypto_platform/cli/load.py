@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from crypto_platform.cli.options import data_dir_option, json_option
+from crypto_platform.cli.signals import stop_on
 from crypto_platform.delivery.load import LoadEnd, LoadReport, Progress, load
 from crypto_platform.errors import KafkaUnavailableError
 from crypto_platform.feeds import FEEDS
@@ -39,9 +40,7 @@ def load_command(*, store_name: str, drain: bool, as_json: bool, data_dir: Path 
     Example: crypto-platform load --store postgres --drain
     """
     settings = load_settings(data_dir)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on(signal.SIGINT, signal.SIGTERM)
     run_id = f"cli-{uuid.uuid4()}"
     begun = time.monotonic()
     report = run_load(settings, store_name, run_id=run_id, drain=drain, stop=stop)

@@ -3,7 +3,6 @@
 import json
 import signal
 import sys
-import threading
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 import msgspec
 
 from crypto_platform.cli.options import data_dir_option, json_option
+from crypto_platform.cli.signals import stop_on
 from crypto_platform.cli.text import (
     UNKNOWN,
     format_age,
@@ -82,8 +82,7 @@ def quotes_command(
 
 
 def _watch(reader: QuoteReader) -> None:
-    stop = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    stop = stop_on(signal.SIGINT)
     problems: tuple[str, ...] = ()
     try:
         while not stop.is_set():

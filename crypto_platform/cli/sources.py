@@ -160,9 +160,7 @@ def _list(data_dir: Path | None, *, as_json: bool) -> None:
     ]
     for line in format_table(("source", "state", "kind", "pace", "where or why not"), table):
         click.echo(line)
-    without_key = [
-        name for name, s in settings.sources.items() if s.key_required and s.key is None
-    ]
+    without_key = [name for name, s in settings.sources.items() if s.key_required and s.key is None]
     if without_key:
         click.echo(explain_key(without_key[0], find_settings_file(settings.data_dir)))
 

@@ -2,13 +2,13 @@
 
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from crypto_platform.cli.options import data_dir_option, json_option
+from crypto_platform.cli.signals import stop_on
 from crypto_platform.settings import load_settings
 
 
@@ -28,9 +28,7 @@ def status_command(*, data_dir: Path | None, as_json: bool, watch: bool) -> None
     if watch:
         from crypto_platform.cli.view import run_live_view
 
-        stop = threading.Event()
-        signal.signal(signal.SIGINT, lambda *_: stop.set())
-        run_live_view(settings, stop)
+        run_live_view(settings, stop_on(signal.SIGINT))
         return
     import msgspec
 

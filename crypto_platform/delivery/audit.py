@@ -4,10 +4,10 @@ Here: what is audited in which order, and what it adds up to. Not here: one part
 (audit_partition.py), the comparison of a range (audit_ranges.py) and of a store's own account
 (audit_batches.py), the command (cli/audit.py).
 
-Each partition is read once, from the low watermark to where the furthest store has come (capped at the
-last stable offset); a store is compared up to where it had come when the audit began, so that a load
-may go on meanwhile: what lies below its next_offset does not change any more. What retention has
-removed from Kafka is compared with what the loads wrote down when they stored it (load_batch).
+Each partition is read once, from the low watermark to where the furthest store has come (capped at
+the last stable offset); a store is compared up to where it had come when the audit began, so that
+loads may go on meanwhile: what lies below its next_offset does not change any more. What retention
+has removed from Kafka is compared with what the loads wrote down when they stored it (load_batch).
 Nothing is written anywhere. Memory holds one chunk of ids and hashes, whatever the size.
 
 Not seen: a row without an arrival (an incident that its load wrote and Kafka has not brought yet is
@@ -49,15 +49,15 @@ def audit(
     since_us: int | None = None,
     wait_s: float = 0.0,
     deep: bool = False,
-    progress: Callable[[AuditProgress], None] = lambda progress: None,
+    progress: Callable[[AuditProgress], None] = lambda _: None,
     log: Log | None = None,
 ) -> AuditReport:
     """Compare Kafka with every store, both ways.
 
     Args:
         stores: By sink; only read.
-        since_us: Begin at the hour of append time that holds this time (microseconds); what is older
-            is left out, load_batch sums included.
+        since_us: Begin at the hour of append time that holds this time (microseconds); what is
+            older is left out, load_batch sums included.
         wait_s: Longest wait for the stores to catch up first.
         deep: Compare every id and hash the columns as they are read back.
         progress: Called after each chunk.

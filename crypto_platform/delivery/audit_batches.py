@@ -1,19 +1,19 @@
 """Is a store's own account of one partition, load_batch, whole, and do its rows agree with it?
 
-Here: live ranges cover [0, next_offset) without hole or overlap; count and hash sum of what each stored
-are those of the rows by first arrival. That is the proof for what Kafka's retention has removed. Not
-here: the comparison with Kafka (audit_ranges.py), which is the judge wherever Kafka still has the range.
+Here: live ranges cover [0, next_offset) without hole or overlap; count and hash sum of what each
+stored are those of the rows by first arrival. That is the proof for what Kafka's retention has
+removed. Not here: the comparison with Kafka (audit_ranges.py), the judge wherever it has the range.
 
-A replay's row says what it stored anew: a record whose row had been deleted (then the live sum counts
-it already) or one that was in quarantine (then it does not). So over a range that was repaired the
-rows may be the live sum plus those of any of its replays.
+A replay's row says what it stored anew: a record whose row had been deleted (then the live sum
+counts it already) or one that was in quarantine (then it does not). So over a range that was
+repaired the rows may be the live sum plus those of any of its replays.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from crypto_platform.delivery.audit_ranges import FACTS_PER_CALL, find_changed_columns
+from crypto_platform.delivery.audit_ranges import FACTS_PER_CALL, check_columns
 from crypto_platform.delivery.audit_report import Fault, Findings, format_hash
 from crypto_platform.errors import IncidentKind
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
@@ -194,8 +194,8 @@ class AccountChecker:
             return
         detail = (
             f"offsets {account.fresh_first} to {account.fresh_next - 1}: load_batch says "
-            f"{account.fresh.count} records ({format_hash(account.fresh)}), {found.count} are there "
-            f"and equal to Kafka ({format_hash(found)})"
+            f"{account.fresh.count} records ({format_hash(account.fresh)}), {found.count} are "
+            f"there and equal to Kafka ({format_hash(found)})"
         )
         self.findings.add(
             Fault.SUM_DIFFERS, self.store.sink, offset=account.fresh_first, detail=detail
@@ -204,13 +204,13 @@ class AccountChecker:
     def _check_columns(self, old: OldRange) -> None:
         rows = self.store.read_range(self.feed, self.partition, old.first_offset, old.next_offset)
         for page in _take_pages(rows):
-            for row, derived in find_changed_columns(self.store, self.feed, page):
+            for fault, row, detail in check_columns(self.store, self.feed, page):
                 self.findings.add(
-                    Fault.COLUMNS_CHANGED,
+                    fault,
                     self.store.sink,
                     event_id=row.event_id,
                     offset=row.offset,
-                    detail=f"its columns hash to {derived}, its content hash is {row.content_hash}",
+                    detail=detail,
                     hour=old.hour,
                 )
 

@@ -1,4 +1,4 @@
-"""Cut what Kafka holds of a partition into chunks: decoded, within one hour, no offset left out. Pure.
+"""Cut what Kafka holds of a partition into chunks: decoded, in one hour, without a gap. Pure.
 
 Here: the Kafka side of the audit's sums. Not here: what a store holds of a chunk (audit_ranges.py).
 """

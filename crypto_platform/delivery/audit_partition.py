@@ -1,4 +1,4 @@
-"""Audit one partition of a topic over all stores: old ranges, Kafka's chunks, the account, the rest.
+"""Audit one partition over all stores: old ranges, Kafka's chunks, the account, the rest.
 
 Here: the order, and the lines an hour. Not here: what is compared with what (audit_ranges.py,
 audit_batches.py).
@@ -200,8 +200,8 @@ class PartitionAudit:
         bounds = place.bounds
         if bounds is None and side.next_offset:
             self._notes.append(
-                f"{side.name}: Kafka no longer has {place.topic}/{place.partition.part} of topic id "
-                f"{place.partition.topic_id}; its {side.next_offset} offsets are audited by "
+                f"{side.name}: Kafka no longer has {place.topic}/{place.partition.part} of topic "
+                f"id {place.partition.topic_id}; its {side.next_offset} offsets are audited by "
                 "load_batch"
             )
         if bounds is not None and side.next_offset > bounds.last_stable:

@@ -4,24 +4,24 @@ Here: the two ways to compare a chunk. Not here: reading and cutting Kafka (audi
 audit_chunks.py), load_batch (audit_batches.py).
 
 **The fast way** compares count and order-free hash of the chunk's distinct ids (each with its first
-content, without what this store quarantined) with those of the rows whose first arrival lies in the
-chunk. The content hash is over identity and facts, so equal sums mean equal sets but for a chance of
-2^-64; nothing is missing, extra or changed there. It decides only where it cannot be wrong:
+content, without what this store quarantined) with those of the rows whose first arrival lies in
+the chunk. The content hash is over identity and facts, so equal sums mean equal sets but for a
+chance of 2^-64; nothing is missing, extra or changed there. Where that could be wrong:
 
 - A *repeat* of an id whose first arrival lies in another chunk (or before Kafka's low watermark)
-  makes the sums differ, for the chunk counts the id and the store does not: the slow way. It asks the
-  store where that row arrived. Wherever that is, it is a range that is audited itself, and a place
-  the store has not reached is a fault: no row can hide by naming a far place.
-- A record that was deleted and came back by a *replay of a later repeat* arrives at that repeat: the
-  earlier chunk differs and finds it by id, the later one is equal.
-- *Two contents under one id*: where both are in one chunk, the second one changes no sum. So a chunk
-  in which a content beside the first is not in quarantine never takes the fast way.
+  makes the sums differ, for the chunk counts the id and the store does not: the slow way. It asks
+  the store where that row arrived. Wherever that is, it is a range that is audited itself, and a
+  place the store has not reached is a fault: no row can hide by naming a far place.
+- A record that was deleted and came back by a *replay of a later repeat* arrives at that repeat:
+  the earlier chunk differs and finds it by id, the later one is equal.
+- *Two contents under one id*: where both are in one chunk, the second one changes no sum. So a
+  chunk in which a content beside the first is not in quarantine never takes the fast way.
 - *Refused values* have no hash: each is looked for in quarantine, and each entry in Kafka, always.
-- *One id in two rows*, each at a true arrival in a chunk of its own, would give equal sums twice. The
-  unique key of both stores makes that impossible; the deep audit asks by id and would see it.
-- A row whose *id* or *offset within the chunk* was changed by hand while its hash was kept gives equal
-  sums too; so does one whose *columns* were. These, too, only the deep audit finds: it always takes
-  the slow way and hashes the columns as they are read back.
+- *One id in two rows*, each at a true arrival in a chunk of its own, would give equal sums twice.
+  The unique key of both stores makes that impossible; the deep audit asks by id and would see it.
+- A row whose *id* or *offset within the chunk* was changed by hand while its hash was kept gives
+  equal sums too; so does one whose *columns* were. These, too, only the deep audit finds: it always
+  takes the slow way and hashes the columns as they are read back.
 
 **The slow way** reads the chunk's rows in order of offset, then the ids it still misses.
 """
@@ -116,7 +116,7 @@ class RangeChecker:
         )
 
     def _check_quarantine(self, chunk: Chunk, entries: Mapping[int, _Entry]) -> int:
-        """Every refused value has its entry, every entry its reason; returns how many could load."""
+        """Each refused value has its entry, each entry its reason; returns how many could load."""
         for offset, reason in chunk.refused.items():
             entry = entries.get(offset)
             if entry is None:
@@ -155,7 +155,7 @@ class RangeChecker:
         """The slow way; returns the ids whose row arrived elsewhere."""
         rows = self._compare_rows(chunk, held)
         wanted = {record.event_id for record in chunk.records if record.offset not in held}
-        found = self._look_up(sorted(wanted if self.deep else wanted - rows.keys()))
+        found = self._look_up(sorted(wanted - rows.keys()))
         elsewhere = self._judge_places(chunk, rows, found)
         known = {event_id: own[0].content_hash for event_id, own in found.items()} | rows
         changed = {event_id for event_id, content_hash in rows.items() if content_hash is None}
@@ -230,9 +230,8 @@ class RangeChecker:
         """Deep: hash the facts of these rows as they are read back."""
         if not self.deep or not rows:
             return
-        for row, derived in find_changed_columns(self.store, self.feed, rows):
-            detail = f"its columns hash to {derived}, its content hash is {row.content_hash}"
-            self._fault(chunk, Fault.COLUMNS_CHANGED, row.event_id, row.offset, detail)
+        for fault, row, detail in check_columns(self.store, self.feed, rows):
+            self._fault(chunk, fault, row.event_id, row.offset, detail)
 
     def _look_up(self, event_ids: Sequence[str]) -> dict[str, list[StoredRecord]]:
         """Rows by id; an incident that Kafka has not brought yet does not count."""
@@ -265,19 +264,28 @@ def _judge_row(
     return None
 
 
-def find_changed_columns(
+def check_columns(
     store: Store, feed: Feed[Record], rows: Sequence[StoredRecord]
-) -> Iterator[tuple[StoredRecord, int | None]]:
-    """Rows whose facts, as read back, do not give their content hash, with what they give.
+) -> Iterator[tuple[Fault, StoredRecord, str]]:
+    """Read whole rows back by their ids and hash their facts.
 
     Args:
-        rows: At most FACTS_PER_CALL.
+        store: Holds the rows.
+        feed: Whose rows they are.
+        rows: At most FACTS_PER_CALL, each id once.
+
+    Yields:
+        What is wrong with which row: other columns than those that were hashed, or a second row.
     """
-    facts = {
-        record.event_id: record for record in store.read_facts(feed, [row.event_id for row in rows])
-    }
+    facts: dict[str, list[Record]] = {}
+    for record in store.read_facts(feed, [row.event_id for row in rows]):
+        facts.setdefault(record.event_id, []).append(record)
     for row in rows:
-        record = facts.get(row.event_id)
-        derived = None if record is None else hash_facts(record)
-        if derived != row.content_hash:
-            yield row, derived
+        found = facts.get(row.event_id, [])
+        derived = [hash_facts(record) for record in found]
+        if any(digest != row.content_hash for digest in derived) or not derived:
+            hashes = " and ".join(map(str, derived)) or "nothing"
+            detail = f"its columns hash to {hashes}, its content hash is {row.content_hash}"
+            yield Fault.COLUMNS_CHANGED, row, detail
+        elif len(found) > 1:
+            yield Fault.TWICE, row, f"{len(found)} rows have this id"

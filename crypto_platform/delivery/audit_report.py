@@ -45,8 +45,8 @@ class Fault(StrEnum):
 
 
 _NEXT_STEPS: Mapping[Fault, str] = {
-    Fault.MISSING: "replay these hours: in Dagster materialize these partitions of the store's load "
-    "asset of this feed; what is there already is not touched",
+    Fault.MISSING: "replay these hours: in Dagster materialize these partitions of the store's "
+    "load asset of this feed; what is there already is not touched",
     Fault.CHANGED: "find out who changed these rows; then, as the owner of the tables, delete them "
     "and replay their hours",
     Fault.EXTRA: "find out who wrote these rows; then delete them as the owner of the tables",
@@ -153,7 +153,7 @@ class FeedTotal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lag(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a store is behind the last stable offsets, markers included; not part of the proof."""
+    """How far a store is behind the last stable offsets, markers included; no part of the proof."""
 
     lag_records: int
     blocked_partitions: int
@@ -189,7 +189,7 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def format_hash(total: Sum) -> str:
-    """The order-free hash: 16 hexadecimal digits each for the sums of the upper and lower halves."""
+    """The order-free hash: 16 hexadecimal digits for each half's sum."""
     return f"{total.high:016x}{total.low:016x}"
 
 

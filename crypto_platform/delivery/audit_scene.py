@@ -1,6 +1,6 @@
 """What there is to audit: topics, their bounds, and how far each store has come.
 
-Here: looking once, waiting until the stores have caught up, and the seam to Kafka. Not here: the audit.
+Here: looking once, waiting until the stores have caught up, the seam to Kafka. Not here: the audit.
 """
 
 import threading

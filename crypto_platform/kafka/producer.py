@@ -85,8 +85,12 @@ class Publisher:
 
     def close(self) -> None:
         """Let go without waiting: what was not committed is aborted by the broker."""
-        self._producer.purge()
-        self._producer.flush(0)
+        try:
+            self._producer.purge()
+            self._producer.flush(0)
+        except KafkaException as error:
+            # a fenced producer raises even here; there is nothing left to let go of
+            logger.debug("close of %s: %s", self._transactional_id, error)
 
     def _produce(self, record: Outgoing) -> None:
         while True:

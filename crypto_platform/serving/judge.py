@@ -226,9 +226,7 @@ def _build_disk(settings: Settings, readings: Readings) -> DiskStatus | None:
     days_left = None
     if age_s >= DAYS_LEFT_AFTER_S and disk.used_bytes:
         days_left = round(disk.free_bytes / disk.used_bytes * age_s / _S_PER_DAY, 1)
-    return DiskStatus(
-        used_bytes=disk.used_bytes, free_bytes=disk.free_bytes, days_left=days_left
-    )
+    return DiskStatus(used_bytes=disk.used_bytes, free_bytes=disk.free_bytes, days_left=days_left)
 
 
 def _age_s(readings: Readings, times_us: Iterable[int | None]) -> float | None:
@@ -242,9 +240,7 @@ def _judge_kafka(kafka: Answer[KafkaReading], feeds: Sequence[FeedStatus]) -> It
         yield f"Kafka is down: {kafka.problem}"
         return
     if kafka.value.missing:
-        yield (
-            f"no topic for {', '.join(kafka.value.missing)}: `crypto-platform up` creates them"
-        )
+        yield (f"no topic for {', '.join(kafka.value.missing)}: `crypto-platform up` creates them")
     for feed in feeds:
         if feed.blocked_s is not None and feed.blocked_s > BLOCKED_S_MAX:
             yield (

@@ -49,7 +49,11 @@ class QuoteReader:
     """Asks one question about quotes again and again, connections kept open. For one thread."""
 
     def __init__(
-        self, settings: Settings, currency_ids: Sequence[str] = (), *, records_max: int = RECORDS_MAX
+        self,
+        settings: Settings,
+        currency_ids: Sequence[str] = (),
+        *,
+        records_max: int = RECORDS_MAX,
     ) -> None:
         """Nothing is connected yet.
 
@@ -119,7 +123,7 @@ def find_quotes(quotes: Sequence[Quote], currencies: Sequence[str]) -> list[Quot
         return list(quotes)
     wanted = {currency.lower() for currency in currencies}
     found = [quote for quote in quotes if wanted & names_of(quote)]
-    known = set().union(*map(names_of, found)) if found else set[str]()
+    known = {name for quote in found for name in names_of(quote)}
     for currency in currencies:
         if currency.lower() not in known:
             raise UnknownCurrencyError(_explain_unknown(currency, quotes))
@@ -143,9 +147,7 @@ def _explain_unknown(currency: str, quotes: Sequence[Quote]) -> str:
     return f"{currency}: no source has a currency of this id or symbol; {hint}"
 
 
-def choose_quotes(
-    quotes: Sequence[Quote], *, simulated: frozenset[str], count: int
-) -> list[Quote]:
+def choose_quotes(quotes: Sequence[Quote], *, simulated: frozenset[str], count: int) -> list[Quote]:
     """One quote a symbol for a short list: a real source's before a simulated one's.
 
     Args:

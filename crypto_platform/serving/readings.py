@@ -1,7 +1,7 @@
 """What each part says when asked how it is: one function a part, one value each.
 
-Here: questions and answers as they come, each quick and read-only. Not here: what they mean together
-(health.py), who waits how long for whom (probe.py).
+Here: questions and answers as they come, each quick and read-only. Not here: what they mean
+together (judge.py), who waits how long for whom (probe.py).
 """
 
 import os
@@ -23,7 +23,7 @@ from crypto_platform.stores.base import OpenMatters, Store, StoredOffset, TopicP
 
 MINUTE_US = 60_000_000
 FIRST_WAITING_S_MAX = 1.5
-UI_TIMEOUT_S = 1.0
+UI_TIMEOUT_S = 2.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +109,7 @@ def read_kafka(settings: Settings, watermarks: Watermarks, *, now_us: int) -> Ka
     )
 
 
-def read_first_waiting(
-    settings: Settings, waiting: Mapping[Part, int]
-) -> dict[Part, int | None]:
+def read_first_waiting(settings: Settings, waiting: Mapping[Part, int]) -> dict[Part, int | None]:
     """When the first record at or behind each offset was appended, microseconds.
 
     None where only transaction markers stand there, so nothing waits, or where the log no longer

@@ -60,6 +60,7 @@ Say = Callable[[str], None]
 View = Callable[[Settings, threading.Event], None]
 
 _FIRST_RUN_WAIT_S = 20.0
+_STOPPING = "stopping (once more kills what is left)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,8 +231,11 @@ class _Up:
         try:
             await self._stop.wait()
         finally:
+            seen = self._viewing
             view_stop.set()
             await asyncio.wait({viewing})
+            if seen:
+                self._say(_STOPPING)
             await _cancel(launching)
 
     async def _show_view(self, stop: threading.Event) -> None:
@@ -241,14 +245,14 @@ class _Up:
         try:
             await asyncio.to_thread(self._options.view, load_settings(self._data_dir), stop)
         except PlatformError as error:
-            self._viewing = False
             self._say(f"the live view ended ({error}); the stack runs on, Ctrl-C stops it")
         finally:
             self._viewing = False
 
     async def _launch_first_run(self, url: str | None) -> None:
         if url is not None and "daemon" in self._state.parts:
-            await launch_first_run(url, within_s=_FIRST_RUN_WAIT_S)
+            follow_s = self._place.settings.ingest.follow_s
+            await launch_first_run(url, follow_s=follow_s, within_s=_FIRST_RUN_WAIT_S)
 
     def _webserver_url(self) -> str | None:
         part = self._state.parts.get("webserver")
@@ -280,7 +284,8 @@ class _Up:
             self._say("stopping at once")
             self._at_once.set()
             return
-        self._say("stopping (once more kills what is left)")
+        if not self._viewing:  # else its last picture would be drawn over this
+            self._say(_STOPPING)
         self._stop.set()
 
     def _enter(self, phase: Phase) -> None:

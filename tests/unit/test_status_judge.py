@@ -65,7 +65,9 @@ def test_without_kafka_no_lag_is_known(tmp_path: Path) -> None:
 def test_lag_is_as_old_as_its_first_waiting_record(tmp_path: Path) -> None:
     """The count alone does not tell a busy minute from a stopped load."""
     waiting = readings(
-        kafka=Answer(value=kafka_reading({P0: bounds(last_stable=150), P1: bounds(last_stable=30)})),
+        kafka=Answer(
+            value=kafka_reading({P0: bounds(last_stable=150), P1: bounds(last_stable=30)})
+        ),
         postgres=Answer(value=store_reading(offset(P0, 100), offset(P1, 30))),
         waiting_since={P0: NOON - 40 * SECOND},
     )
@@ -145,9 +147,7 @@ def test_an_open_incident_is_a_problem_with_its_next_step(tmp_path: Path) -> Non
     )
     status = build_status(settings_of(tmp_path), found)
     assert [(i.kind, i.age_s) for i in status.incidents] == [("retention_gap", 60.0)]
-    assert status.problems == (
-        "incident retention_gap: offsets 5 to 8 are gone -> restore them",
-    )
+    assert status.problems == ("incident retention_gap: offsets 5 to 8 are gone -> restore them",)
     assert status.stores[0].quarantined_records == 3
 
 
@@ -190,9 +190,7 @@ def test_a_source_nobody_polls_is_a_problem(tmp_path: Path) -> None:
 
 def test_a_source_in_its_back_off_is_not_late(tmp_path: Path) -> None:
     """It waits because it was told to."""
-    waiting = Cursor(
-        polled_at=NOON - 500 * SECOND, not_before=NOON + 60 * SECOND, failures=2
-    )
+    waiting = Cursor(polled_at=NOON - 500 * SECOND, not_before=NOON + 60 * SECOND, failures=2)
     status = build_status(settings_of(tmp_path), readings(cursors={"simulated/quotes/": waiting}))
     [simulated] = [source for source in status.sources if source.name == "simulated"]
     assert simulated.due_in_s == 60.0

@@ -6,7 +6,7 @@ adds none. Not here: anything the platform itself asks.
 Source: MongoDB Extended JSON v2 specification.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from bson import json_util
 from bson.errors import BSONError
@@ -66,4 +66,4 @@ def parse_command(text: str) -> dict[str, Any]:
     if not isinstance(command, dict) or not command:
         message = f"a command is an object whose first key names it, {example}"
         raise ConfigurationError(message)
-    return command
+    return cast("dict[str, Any]", command)

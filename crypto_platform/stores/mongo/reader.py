@@ -94,20 +94,23 @@ def read_latest_quotes(
     found: list[Document] = []
     # a source at a time, for then the index alone finds the newest of each currency
     for source in collection.distinct("source"):
-        match: dict[str, Any] = {"source": source}
-        if currency_ids:
-            match["currency_id"] = {"$in": list(currency_ids)}
-        found += collection.aggregate(
-            [
-                {"$match": match},
-                {"$sort": {"source": 1, "currency_id": 1, "ts_ingest_us": -1}},
-                {"$group": {"_id": "$currency_id", "newest": {"$first": "$$ROOT"}}},
-                {"$replaceRoot": {"newRoot": "$newest"}},
-            ]
-        )
+        found += collection.aggregate(build_latest(source, currency_ids))
     found.sort(key=_rank)
     documents = documents_of(QUOTES)
     return [documents.decode(document) for document in found[:records_max]]
+
+
+def build_latest(source: str, currency_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The pipeline that finds one source's newest quotes, in an order that the index has."""
+    match: dict[str, Any] = {"source": source}
+    if currency_ids:
+        match["currency_id"] = {"$in": list(currency_ids)}
+    return [
+        {"$match": match},
+        {"$sort": {"source": 1, "currency_id": 1, "ts_ingest_us": -1}},
+        {"$group": {"_id": "$currency_id", "newest": {"$first": "$$ROOT"}}},
+        {"$replaceRoot": {"newRoot": "$newest"}},
+    ]
 
 
 def _rank(document: Mapping[str, Any]) -> tuple[int, str, str]:

@@ -1,7 +1,7 @@
 """Slices -> one transaction, or nothing.
 
 Here: the order of statements, and what to do again when one of them fails. Not here: the statements
-on kafka_offset (claims.py), quarantine and load_batch (bookkeeping.py), bytes (documents.py).
+on kafka_offset (claims.py), records (records.py), quarantine and load_batch (bookkeeping.py).
 
 A transaction first moves the offsets, which fences (only a write does), then inserts records
 without looking: the first arrival is the common case. In MongoDB any failed statement ends the
@@ -16,23 +16,18 @@ The look-up way asks for all ids first: three times the work of the server, but 
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from bson.binary import Binary
-from bson.int64 import Int64
-from bson.raw_bson import RawBSONDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure
 
-from crypto_platform.domain.hours import from_time_us
 from crypto_platform.errors import StoreRefusedError, StoreUnavailableError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.stores.base import BatchKind, Claim, Outcome, Slice, TopicPart
 from crypto_platform.stores.crash_points import reach
-from crypto_platform.stores.mongo import bookkeeping, claims
+from crypto_platform.stores.mongo import bookkeeping, claims, records
 from crypto_platform.stores.mongo.connection import Connection, Retry
 from crypto_platform.stores.mongo.errors import (
     DOCUMENT_INVALID,
@@ -41,21 +36,14 @@ from crypto_platform.stores.mongo.errors import (
     translating,
 )
 from crypto_platform.stores.mongo.pieces import (
-    ENCODE_RECORDS,
     Piece,
-    SortedOut,
-    Stored,
     Tally,
     count_refused,
     order_slices,
     sort_out,
-    split_by_size,
 )
+from crypto_platform.stores.mongo.records import InsertFailedError
 
-BATCH_BYTES_MAX = 8 * 1024 * 1024
-"""Of the documents in one insert command; one of over 16 MB fails."""
-LOOK_UP_IDS_MAX = 10_000
-"""In one query; an id has up to 1024 characters, and a query of over 16 MB fails."""
 TRANSACTION_BYTES_MAX = 32 * 1024 * 1024
 """What a caller should not exceed: a longer transaction may outlive the server's limit."""
 INVALID_DOCUMENTS_MAX = 100
@@ -85,24 +73,6 @@ class _Attempt:
 
 class _ClaimLostError(Exception):
     """Ends an attempt whose offsets could not be moved."""
-
-
-class _InsertFailedError(Exception):
-    """Ends an attempt at a document; the caller knows how to go on without it."""
-
-    def __init__(
-        self,
-        *,
-        collection: str,
-        error: OperationFailure,
-        refused: Mapping[str, Any],
-        owner: tuple[Piece, int],
-    ) -> None:
-        super().__init__(str(error))
-        self.collection = collection
-        self.error = error
-        self.refused = refused
-        self.owner = owner
 
 
 class Writer:
@@ -157,7 +127,7 @@ class Writer:
             if lost:
                 return lost
             cause = lost_claim
-        except _InsertFailedError as failure:
+        except InsertFailedError as failure:
             if self._learn(failure, attempt):
                 return frozenset()
             cause = failure
@@ -201,99 +171,21 @@ class Writer:
     def _write_records(
         self, session: ClientSession, attempt: _Attempt, feed: Feed[Record], pieces: list[Piece]
     ) -> None:
+        about = (session, self._connection, feed.collection)
         if self._takes_look_up(attempt, feed):
-            known = self._read_known(session, feed, pieces)
+            known = records.read_known(*about, pieces)
             for piece in pieces:
                 attempt.tallies[piece] = Tally()
             found = [(piece, sort_out(piece, known, attempt.tallies[piece])) for piece in pieces]
-            self._insert(session, feed.collection, [(piece, each.new) for piece, each in found])
-            self._write_arrivals(session, feed, found)
+            records.insert(*about, [(piece, each.new) for piece, each in found])
+            records.write_arrivals(*about, found)
             return
         for piece in pieces:
             arrivals = piece.slice.arrivals
             hashes = [arrivals[index].record.content_hash for index in piece.valid_indexes()]
             attempt.tallies[piece] = Tally(stored_hashes=hashes)
         work = [(piece, piece.valid_indexes()) for piece in pieces]
-        self._insert(session, feed.collection, work)
-
-    def _insert(
-        self, session: ClientSession, collection: str, work: Sequence[tuple[Piece, Sequence[int]]]
-    ) -> None:
-        """Insert these documents, in commands of a bounded size.
-
-        While a thread waits for the server's answer, this one encodes what comes next; measured on
-        a busy machine, commits of 5,000 quotes took 16 % less. A small commit is one command.
-
-        Raises:
-            _InsertFailedError: At the first document that the server refuses.
-        """
-        sent = 0
-        waiting: Future[None] | None = None
-        documents = (each for piece, indexes in work for each in piece.encode(indexes))
-        is_small = sum(len(indexes) for _, indexes in work) <= ENCODE_RECORDS
-        with ThreadPoolExecutor(1, thread_name_prefix="mongo-insert") as sender:
-            for chunk in split_by_size(documents, bytes_max=BATCH_BYTES_MAX):
-                about = (session, collection, chunk, work, sent)
-                sent += len(chunk)
-                if waiting is not None:
-                    waiting.result()
-                if is_small:
-                    self._send(*about)
-                else:
-                    waiting = sender.submit(self._send, *about)
-            if waiting is not None:
-                waiting.result()
-
-    def _send(
-        self,
-        session: ClientSession,
-        collection: str,
-        chunk: list[RawBSONDocument],
-        work: Sequence[tuple[Piece, Sequence[int]]],
-        sent: int,
-    ) -> None:
-        try:
-            self._connection.insert(session, collection, chunk)
-        except OperationFailure as error:
-            refused = _first_write_error(error)
-            if refused is None:
-                raise
-            owners = [(piece, index) for piece, indexes in work for index in indexes]
-            owner = owners[sent + int(refused["index"])]
-            raise _InsertFailedError(
-                collection=collection, error=error, refused=refused, owner=owner
-            ) from error
-
-    def _write_arrivals(
-        self,
-        session: ClientSession,
-        feed: Feed[Record],
-        found: Iterable[tuple[Piece, SortedOut]],
-    ) -> None:
-        updates = [
-            _build_arrival(piece, index) for piece, each in found for index in each.unarrived
-        ]
-        if updates:
-            self._connection.update(session, feed.collection, updates)
-
-    def _read_known(
-        self, session: ClientSession, feed: Feed[Record], pieces: Sequence[Piece]
-    ) -> dict[str, Stored]:
-        ids = [arrival.record.event_id for piece in pieces for arrival in piece.slice.arrivals]
-        collection = self._connection.collection(feed.collection)
-        known: dict[str, Stored] = {}
-        for start in range(0, len(ids), LOOK_UP_IDS_MAX):
-            found = collection.find(
-                {"_id": {"$in": ids[start : start + LOOK_UP_IDS_MAX]}},
-                {"content_hash": 1, "arrival_topic_id": 1},
-                session=session,
-                batch_size=LOOK_UP_IDS_MAX,
-            )
-            known |= {
-                each["_id"]: Stored(each["content_hash"], each["arrival_topic_id"] is not None)
-                for each in found
-            }
-        return known
+        records.insert(*about, work)
 
     def _write_bookkeeping(self, session: ClientSession, attempt: _Attempt) -> None:
         work = list(attempt.tallies.items())
@@ -307,7 +199,7 @@ class Writer:
     def _takes_look_up(self, attempt: _Attempt, feed: Feed[Record]) -> bool:
         return attempt.kind is BatchKind.REPLAY or feed.collection in self._look_ups_left
 
-    def _learn(self, failure: _InsertFailedError, attempt: _Attempt) -> bool:
+    def _learn(self, failure: InsertFailedError, attempt: _Attempt) -> bool:
         """Keep what a failed insert says, so that the next attempt passes it; False if nothing.
 
         Raises:
@@ -324,7 +216,7 @@ class Writer:
         if code != DOCUMENT_INVALID or invalid >= INVALID_DOCUMENTS_MAX:
             message = f"MongoDB refuses documents of {collection} ({invalid} before): {failure}"
             raise StoreRefusedError(message, table=collection, code=code) from failure.error
-        piece.invalid[index] = _explain_invalid(failure)
+        piece.invalid[index] = failure.explain()
         return True
 
     def _count_down(self, attempt: _Attempt) -> None:
@@ -333,38 +225,13 @@ class Writer:
             name = feed.collection
             if name not in self._look_ups_left:
                 continue
-            if any(attempt.tallies[piece].repeated for piece in pieces):
+            tallies = [attempt.tallies[piece] for piece in pieces]
+            if any(tally.repeated or tally.conflicts for tally in tallies):
                 self._look_ups_left[name] = LOOK_UP_COMMITS
             elif self._look_ups_left[name] > 1:
                 self._look_ups_left[name] -= 1
             else:
                 del self._look_ups_left[name]
-
-
-def _build_arrival(piece: Piece, index: int) -> Mapping[str, Any]:
-    """The update that fills in where Kafka has an incident which its load wrote itself."""
-    arrival = piece.slice.arrivals[index]
-    topic_id, part = piece.slice.claim.partition
-    values = {
-        "arrival_topic_id": topic_id,
-        "arrival_part": Int64(part),
-        "arrival_offset": Int64(arrival.offset),
-        "ts_append_us": Int64(arrival.ts_append),
-        "ts_append": from_time_us(arrival.ts_append),
-    }
-    query = {"_id": arrival.record.event_id, "arrival_topic_id": None}
-    return {"q": query, "u": {"$set": values}}
-
-
-def _first_write_error(error: OperationFailure) -> Mapping[str, Any] | None:
-    """The statement an insert command stopped at; None where the whole command failed."""
-    errors: Sequence[Mapping[str, Any]] = (error.details or {}).get("writeErrors", ())
-    return errors[0] if errors else None
-
-
-def _explain_invalid(failure: _InsertFailedError) -> str:
-    details = failure.refused.get("errInfo", {}).get("details", failure)
-    return f"MongoDB's validator refused it: {details}"[:1000]
 
 
 def _build_outcome(attempt: _Attempt, fenced: Iterable[TopicPart]) -> Outcome:

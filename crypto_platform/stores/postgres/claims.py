@@ -104,18 +104,18 @@ def claim(session: Session, wanted: Sequence[Wanted], *, run_id: str) -> list[Cl
         StoreUnavailableError: Not reached, or somebody else's rows stayed locked.
     """
     by_partition = {partition: (feed, topic) for feed, topic, partition in wanted}
-    ordered = sorted(by_partition)
+    partitions = list(by_partition)
     parameters = [
         run_id,
-        [partition.topic_id for partition in ordered],
-        [partition.part for partition in ordered],
-        [by_partition[partition][1] for partition in ordered],
+        [partition.topic_id for partition in partitions],
+        [partition.part for partition in partitions],
+        [by_partition[partition][1] for partition in partitions],
     ]
     for _ in range(CLAIM_ATTEMPTS_MAX):
         rows = _try_claim(session, parameters)
         if rows is not None:
             break
-        _terminate_holders(session, ordered)
+        _terminate_holders(session, partitions)
     else:
         message = f"offset rows stayed locked through {CLAIM_ATTEMPTS_MAX} attempts to claim them"
         raise StoreUnavailableError(message)
