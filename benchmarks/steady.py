@@ -124,10 +124,11 @@ class _Watch:
 
     def result(self) -> dict[str, object]:
         """Seconds, per store."""
-        return {"records": len(self._appended)} | {
+        by_store: dict[str, object] = {
             name: self._freshness(seen) | {"load_runs": len(self._owners[name])}
             for name, seen in self._seen.items()
         }
+        return {"records": len(self._appended)} | by_store
 
     def _freshness(self, seen: list[tuple[Part, int, int]]) -> dict[str, object]:
         waits: list[float] = []

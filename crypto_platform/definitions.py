@@ -1,6 +1,7 @@
 """Where the parts meet: everything Dagster sees, built from settings and nothing else."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -17,7 +18,7 @@ from crypto_platform.stores import STORES
 
 
 def build_definitions(
-    settings: Settings, resources: Mapping[str, object] | None = None
+    settings: Settings, resources: Mapping[str, dg.ConfigurableResource[Any]] | None = None
 ) -> dg.Definitions:
     """All assets, jobs, schedules and sensors of one deployment.
 
@@ -37,7 +38,7 @@ def build_definitions(
             build_topics_sensor(settings),
             *(build_load_sensor(settings, store) for store in STORES),
         ],
-        resources=build_resources(settings) | dict(resources or {}),
+        resources={**build_resources(settings), **(resources or {})},
         executor=dg.in_process_executor,
     )
 

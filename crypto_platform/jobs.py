@@ -1,14 +1,17 @@
 """Jobs: what one run does. One ingest job for all sources, one load job a store."""
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from crypto_platform.assets.names import INGEST_JOB, TAG_STORE, load_job
 from crypto_platform.settings import Settings
 
 STARTING_MARGIN_S = 60
 
+Job = dg.JobDefinition | UnresolvedAssetJobDefinition
 
-def build_ingest_job(ingest: dg.AssetsDefinition, settings: Settings) -> object:
+
+def build_ingest_job(ingest: dg.AssetsDefinition, settings: Settings) -> Job:
     """Polls all sources; scheduled every minute."""
     return dg.define_asset_job(
         INGEST_JOB,
@@ -19,7 +22,7 @@ def build_ingest_job(ingest: dg.AssetsDefinition, settings: Settings) -> object:
     )
 
 
-def build_load_job(loads: dg.AssetsDefinition, store: str, settings: Settings) -> object:
+def build_load_job(loads: dg.AssetsDefinition, store: str, settings: Settings) -> Job:
     """Loads all topics into one store; asked for by the store's sensor."""
     return dg.define_asset_job(
         load_job(store),

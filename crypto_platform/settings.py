@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AwareDatetime,
@@ -375,8 +375,9 @@ def _merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     for layer in layers:
         for key, value in layer.items():
             if isinstance(value, Mapping):
-                below = merged.get(key)
-                merged[key] = _merge(below if isinstance(below, Mapping) else {}, value)
+                below: Any = merged.get(key)
+                lower = cast("dict[str, Any]", below) if isinstance(below, dict) else {}
+                merged[key] = _merge(lower, cast("Mapping[str, Any]", value))
             else:
                 merged[key] = value
     return merged

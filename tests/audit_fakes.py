@@ -82,7 +82,8 @@ class FakeLog:
         if self.moves_low_to is not None:
             self.low, self.moves_low_to = self.moves_low_to, None
         if first_offset < self.low:
-            raise IncidentError("gone", kind=IncidentKind.RETENTION_GAP)
+            message = "gone"
+            raise IncidentError(message, kind=IncidentKind.RETENTION_GAP)
         records = [
             RawRecord(offset, value[0], b"key", value[1])
             for offset, value in enumerate(self.values)

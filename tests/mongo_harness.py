@@ -5,7 +5,6 @@ Here: start and end of a one-node replica set, with or without users. Not here: 
 
 import contextlib
 import ctypes
-import os
 import secrets
 import signal
 import socket
@@ -21,6 +20,7 @@ import pytest
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
+from crypto_platform.settings import process_environment
 from crypto_platform.stores.mongo import MongoStore, migrate
 from tests.waiting import eventually
 
@@ -76,7 +76,7 @@ class MongoDatabase:
 @pytest.fixture(scope="session")
 def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
     """A replica set with the users migrator and loader, unless TEST_MONGO_URL names another."""
-    users = ENV_TEST_MONGO_URL not in os.environ
+    users = ENV_TEST_MONGO_URL not in process_environment()
     with run_mongo(tmp_path_factory.mktemp("mongo"), users=users) as server:
         yield server
 
@@ -99,7 +99,7 @@ def run_mongo(folder: Path, *, users: bool = False) -> Iterator[MongoServer]:
         folder: Empty; holds data, key and log.
         users: Log in as `migrator` and `loader` (SCRAM); always a fresh server.
     """
-    given = os.environ.get(ENV_TEST_MONGO_URL)
+    given = process_environment().get(ENV_TEST_MONGO_URL)
     if given and not users:
         yield MongoServer(migrator_url=given, loader_url=given, process=None)
         return
@@ -134,7 +134,10 @@ def start_mongod(
         key.chmod(0o600)
         arguments += ["--keyFile", str(key), "--auth"]
     return subprocess.Popen(
-        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent
+        arguments,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=_die_with_parent,  # noqa: PLW1509 - calls one function of libc
     )
 
 

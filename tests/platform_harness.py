@@ -136,7 +136,7 @@ class Platform:
         producer.abort_transaction(10)
 
     def delete_records(self, feed: Feed[Record], *, below: int) -> list[int]:
-        """Remove what lies below an offset, as retention would; returns the partitions concerned."""
+        """Remove what lies below an offset, as retention would; returns which partitions."""
         admin = AdminClient(client_config(self.settings))
         parts = [Part(self.topic(feed), part) for part in range(feed.partitions)]
         bounds = self.watermarks().read_bounds(parts)

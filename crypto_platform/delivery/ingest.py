@@ -284,11 +284,13 @@ class _FeedThread:
         """What differs from the last of its key that this run published, and its new ids by key."""
         fresh: dict[str, str] = {}
         outgoing: list[Outgoing] = []
-        for feed, records in ((FEED_BY_NAME[self.feed], poll.records), (REJECTED, poll.rejected)):
+        feeds = (FEED_BY_NAME[self.feed], FEED_BY_NAME[REJECTED.name])
+        pairs = zip(feeds, (poll.records, poll.rejected), strict=True)
+        for feed, records in pairs:
             topic = topic_name(self._settings, feed.topic)
             for record in records:
                 key = feed.key_of(record)
-                seen_as = key if feed is not REJECTED else f"rejected/{record.event_id}"
+                seen_as = key if feed.name != REJECTED.name else f"rejected/{record.event_id}"
                 if self._published.get(seen_as) == record.event_id:
                     continue
                 fresh[seen_as] = record.event_id

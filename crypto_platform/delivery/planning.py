@@ -196,8 +196,10 @@ def _remember(
         name = f"{part.topic_id}/{part.part}"
         before = memory.waiting.get(name)
         next_offset = stored[part].next_offset if part in stored else 0
-        stands = before is not None and before.next_offset == next_offset
-        waiting[name] = Waiting(next_offset=next_offset, since=before.since if stands else now)
+        if before is not None and before.next_offset == next_offset:
+            waiting[name] = before
+        else:
+            waiting[name] = Waiting(next_offset=next_offset, since=now)
     moved = all(wait.since > memory.last_launch for wait in waiting.values())
     return StallMemory(
         waiting=waiting,

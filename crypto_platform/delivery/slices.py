@@ -18,8 +18,8 @@ def cut_slices(claim: Claim, read: PartRead, *, record_bytes_max: int) -> list[S
         record_bytes_max: See feeds.codec.decode.
 
     Returns:
-        In order and contiguous, one an hour of append time; none where nothing moved. An hour is the
-        running maximum's, so that a broker clock going back never reopens a past hour.
+        In order and contiguous, one an hour of append time; none where nothing moved. The hour is
+        the running maximum's: a broker clock going back never reopens a past hour.
     """
     fresh = [record for record in read.records if record.offset >= claim.next_offset]
     end = max(read.next_offset or 0, claim.next_offset)

@@ -1,5 +1,7 @@
 """WHAT flows: the catalogue. A new feed is one file here and one line in FEEDS."""
 
+from collections.abc import Mapping
+
 from crypto_platform.feeds.feed import Feed, Record
 from crypto_platform.feeds.incidents import INCIDENTS
 from crypto_platform.feeds.quotes import QUOTES
@@ -11,5 +13,5 @@ FEEDS: tuple[Feed[Record], ...] = (
     INCIDENTS,
 )
 
-FEED_BY_NAME = {feed.name: feed for feed in FEEDS}
-FEED_BY_TOPIC = {feed.topic: feed for feed in FEEDS}
+FEED_BY_NAME: Mapping[str, Feed[Record]] = {feed.name: feed for feed in FEEDS}
+FEED_BY_TOPIC: Mapping[str, Feed[Record]] = {feed.topic: feed for feed in FEEDS}

@@ -77,6 +77,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="v", tag=0):
 
 
 R = TypeVar("R", bound=Record)
+R_co = TypeVar("R_co", bound=Record, covariant=True)
 
 NOT_FACTS = frozenset({"event_id", "content_hash", "ts_ingest"})
 """What a record says about itself or about us; never part of its content."""
@@ -94,7 +95,7 @@ class Index:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Feed(Generic[R]):
+class Feed(Generic[R_co]):
     """One catalogue entry: a topic, its record, and where both stores keep it.
 
     Attributes:
@@ -115,10 +116,10 @@ class Feed(Generic[R]):
     name: str
     topic: str
     partitions: int
-    record: type[R]
+    record: type[R_co]
     versions: type | UnionType
-    key_of: Callable[[R], str]
-    event_time_of: Callable[[R], int | None]
+    key_of: Callable[[R_co], str]
+    event_time_of: Callable[[R_co], int | None]
     schema: str
     table: str
     collection: str

@@ -171,8 +171,9 @@ class PartitionReader:
         except KafkaException as error:
             raise unavailable(error, "ask for the position") from error
         for position in positions:
-            epoch = position.leader_epoch
-            if epoch is not None and epoch >= 0:
+            # None where unset, whatever the stub says
+            epoch: int | None = position.leader_epoch
+            if epoch is not None and epoch >= 0:  # pyright: ignore[reportUnnecessaryComparison]
                 reads[Part(position.topic, position.partition)].leader_epoch = epoch
 
 

@@ -7,7 +7,7 @@ metadata: on any error it is refreshed and asked once more, then made anew by th
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
@@ -16,6 +16,9 @@ from crypto_platform.errors import KafkaUnavailableError
 from crypto_platform.kafka.connection import client_config, unavailable
 from crypto_platform.kafka.topics import read_topic_ids
 from crypto_platform.settings import Settings
+
+Spec = Any
+"""An OffsetSpec; the client's stubs disagree with themselves about its subclasses."""
 
 
 class Part(NamedTuple):
@@ -90,12 +93,12 @@ class Watermarks:
         }
 
     def _list(
-        self, parts: Sequence[Part], spec: OffsetSpec, isolation: IsolationLevel
+        self, parts: Sequence[Part], spec: Spec, isolation: IsolationLevel
     ) -> dict[Part, int]:
         return {part: found.offset for part, found in self._ask(parts, spec, isolation).items()}
 
     def _ask(
-        self, parts: Sequence[Part], spec: OffsetSpec, isolation: IsolationLevel
+        self, parts: Sequence[Part], spec: Spec, isolation: IsolationLevel
     ) -> dict[Part, ListOffsetsResultInfo]:
         if not parts:
             return {}
@@ -106,7 +109,7 @@ class Watermarks:
             return self._ask_once(parts, spec, isolation)
 
     def _ask_once(
-        self, parts: Sequence[Part], spec: OffsetSpec, isolation: IsolationLevel
+        self, parts: Sequence[Part], spec: Spec, isolation: IsolationLevel
     ) -> dict[Part, ListOffsetsResultInfo]:
         request = {TopicPartition(part.topic, part.part): spec for part in parts}
         offsets: dict[Part, ListOffsetsResultInfo] = {}

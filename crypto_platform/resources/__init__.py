@@ -5,6 +5,7 @@ settings when a resource is used, so none of them shows in the UI, in run config
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -15,7 +16,7 @@ from crypto_platform.resources.postgres import PostgresResource
 from crypto_platform.settings import Settings
 
 
-def build_resources(settings: Settings) -> Mapping[str, dg.ConfigurableResource]:
+def build_resources(settings: Settings) -> Mapping[str, dg.ConfigurableResource[Any]]:
     """The resources by the names under which assets and sensors ask for them."""
     data_dir = str(settings.data_dir)
     return {

@@ -31,7 +31,7 @@ _LIVE_STATUSES = [
 
 def build_load_sensor(settings: Settings, store_name: str) -> dg.SensorDefinition:
     """The sensor of one store. Keeps its clients between ticks: the code server is one process."""
-    kept: dict[str, Watermarks | Store] = {}
+    kept: list[tuple[Watermarks, Store]] = []
 
     @dg.sensor(
         name=f"{store_name}_lag",
@@ -43,9 +43,9 @@ def build_load_sensor(settings: Settings, store_name: str) -> dg.SensorDefinitio
     )
     def store_lag(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         if not kept:
-            kept["watermarks"] = context.resources.kafka.watermarks()
-            kept["store"] = getattr(context.resources, store_name).open()
-        watermarks, store = kept["watermarks"], kept["store"]
+            opened = getattr(context.resources, store_name).open()
+            kept.append((context.resources.kafka.watermarks(), opened))
+        [(watermarks, store)] = kept
         try:
             bounds = _read_bounds(settings, watermarks)
             stored = store.read_offsets()

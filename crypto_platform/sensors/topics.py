@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 import msgspec
@@ -78,7 +79,7 @@ def _read_next_offsets(
         store.close()
 
 
-def _describe(bounds: Mapping[Part, Bounds]) -> dict[str, object]:
+def _describe(bounds: Mapping[Part, Bounds]) -> dict[str, Any]:
     return {
         "low_watermark": sum(bound.low for bound in bounds.values()),
         "high_watermark": sum(bound.high for bound in bounds.values()),
@@ -87,7 +88,7 @@ def _describe(bounds: Mapping[Part, Bounds]) -> dict[str, object]:
     }
 
 
-def _rate(seen: _Seen | None, now: float, topic: str, high: int) -> dict[str, object]:
+def _rate(seen: _Seen | None, now: float, topic: str, high: int) -> dict[str, Any]:
     if seen is None or topic not in seen.highs or now <= seen.at:
         return {}
     return {"offsets_per_minute": round((high - seen.highs[topic]) / (now - seen.at) * 60, 1)}
@@ -98,7 +99,7 @@ def _lag(
     offsets: Mapping[TopicPart, int] | None,
     topic_id: str,
     bounds: Mapping[Part, Bounds],
-) -> dict[str, object]:
+) -> dict[str, Any]:
     if offsets is None:
         return {f"{store}_lag": "unknown: the store did not answer"}
     lag = sum(

@@ -1,4 +1,7 @@
-"""WHERE TO: the stores. A new one is one package here, one shell in resources/, one line in STORES."""
+"""WHERE TO: the stores.
+
+A new one is one package here, one shell in resources/, one line in STORES.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -8,6 +11,7 @@ from pydantic import SecretStr
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import Store
+from crypto_platform.stores.crash_points import arm
 from crypto_platform.stores.mongo import MongoStore
 from crypto_platform.stores.postgres import PostgresStore
 
@@ -40,6 +44,7 @@ def open_store(name: str, settings: Settings, *, role: Role = "loader") -> Store
     if name not in STORES:
         message = f"there is no store {name!r}; the stores are {', '.join(STORES)}"
         raise ConfigurationError(message)
+    arm(settings.crash_at)
     return STORES[name](settings, role)
 
 

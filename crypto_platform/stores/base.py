@@ -131,7 +131,7 @@ class Outcome:
     """
 
     fenced: frozenset[TopicPart] = frozenset()
-    stored_records: Mapping[str, int] = field(default_factory=dict)
+    stored_records: Mapping[str, int] = field(default_factory=dict[str, int])
     repeated_records: int = 0
     quarantined_records: int = 0
 
@@ -146,7 +146,8 @@ class StoredRecord(NamedTuple):
     offset: int
 
 
-class Sum(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Sum:
     """Count and order-free hash of a set of records.
 
     `high` and `low` add up the unsigned upper and lower 32 bits of content_hash apart.
@@ -156,7 +157,7 @@ class Sum(NamedTuple):
     high: int
     low: int
 
-    def __add__(self, other: "Sum") -> "Sum":  # type: ignore[override]
+    def __add__(self, other: "Sum") -> "Sum":
         return Sum(self.count + other.count, self.high + other.high, self.low + other.low)
 
 

@@ -23,7 +23,7 @@ RECORD_BYTES_MAX = 100_000
 each_feed = pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
 
 
-def build_record(feed: Feed[Record], /, **changes: Any) -> Record:
+def build_record(feed: Feed[Record], /, **changes: object) -> Record:
     """A sealed record with every field filled, or all that may be unknown left unknown."""
     facts = {
         field.name: SAMPLES[field.kind]

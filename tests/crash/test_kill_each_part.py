@@ -25,7 +25,7 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 BACK_WITHIN_S = 150.0
-"""A run whose worker died is noticed after 15 s without progress; ingestion waits for the minute."""
+"""A dead run is noticed after 15 s without progress; ingestion waits for its minute."""
 
 
 class RunningPlatform:

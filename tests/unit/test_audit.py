@@ -372,6 +372,29 @@ def test_an_old_range_that_was_repaired_is_whole_either_way() -> None:
     assert run(log, store).whole
 
 
+def test_a_changed_column_in_an_old_range_is_found_by_the_deep_audit() -> None:
+    """Its sums say nothing about its columns, and Kafka has forgotten them."""
+    log, store = published(Q0, Q1)
+    log.low = 2
+    store.change(Q0.event_id, record=msgspec.structs.replace(Q0, price="9999"))
+    assert run(log, store).whole
+    assert found(run(log, store, deep=True)) == {"columns_changed": [(Q0.event_id, 0)]}
+
+
+def test_a_row_that_kafka_has_not_brought_does_not_count() -> None:
+    """A load writes its incident into its store before it publishes it."""
+    log, store = published(Q0, Q1)
+    store.rows.append(replace(store.row(Q3, -1), partition=TopicPart("", -1)))
+    assert run(log, store).whole
+
+
+def test_a_row_without_arrival_is_no_proof_that_kafkas_record_was_stored() -> None:
+    """Once Kafka has brought it, the load fills in where it lies; else it was not loaded."""
+    log, store = published(Q0, Q1)
+    store.change(Q1.event_id, offset=-1, partition=TopicPart("", -1))
+    assert found(run(log, store)) == {"missing": [(Q1.event_id, 1)]}
+
+
 def test_a_topic_that_was_made_again_leaves_its_old_rows_audited() -> None:
     """The rows of the old one are there for good, Kafka knows nothing of them."""
     _, store = published(Q0, Q1)

@@ -19,7 +19,9 @@ def test_the_asset_graph_is_the_way_of_a_record(settings: Settings) -> None:
     """A renamed key orphans its history in the UI and breaks everybody's selections."""
     graph = build_definitions(settings).resolve_asset_graph()
     parents = {
-        key.to_user_string(): sorted(parent.to_user_string() for parent in graph.get(key).parent_keys)
+        key.to_user_string(): sorted(
+            parent.to_user_string() for parent in graph.get(key).parent_keys
+        )
         for key in graph.get_all_asset_keys()
     }
     ingest = ["coingecko/quotes", "simulated/quotes"]

@@ -119,7 +119,7 @@ def write_arrivals(
         connection.update(session, collection, updates)
 
 
-def _send(  # noqa: PLR0913, PLR0917 - what a thread needs
+def _send(
     session: ClientSession,
     connection: Connection,
     collection: str,
