@@ -109,7 +109,10 @@ def _install_uv() -> None:
 
 
 def _install_packages() -> None:
-    uv = (VENV / "bin" / "uv", "pip", "sync", "--quiet", "--python", PYTHON)
+    # Compiled once here: else, where Python may not write beside its modules, every process of the
+    # stack compiles Dagster anew (measured: 2.3 instead of 0.9 CPU seconds for `import dagster`).
+    options = ("--quiet", "--compile-bytecode", "--python", PYTHON)
+    uv = (VENV / "bin" / "uv", "pip", "sync", *options)
     try:
         _run(*uv, "--require-hashes", LOCK)
     except subprocess.CalledProcessError:

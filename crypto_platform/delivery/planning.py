@@ -16,6 +16,9 @@ SUCCESSOR_LEAD_S = 20.0
 """The successor is asked for so long before its predecessor's follow_s ends."""
 
 STALL_BACK_OFF_S_MAX = 600.0
+WARM_UP_S = 60.0
+"""So long after the start of a stack a run is asked for before anything waits."""
+
 FENCED_GRACE_S = 60.0
 """A run whose claims were all taken over so long ago and that has not ended is dead."""
 
@@ -111,7 +114,13 @@ def plan_load(
     alive = [run for run in runs if run.run_id not in dead]
     remembered = _remember(now, memory, behind, stored_by_part)
     launch, reason = _decide(
-        now, follow_s=follow_s, stall_s=stall_s, lag=lag_records, alive=alive, memory=remembered
+        now,
+        follow_s=follow_s,
+        stall_s=stall_s,
+        lag=lag_records,
+        alive=alive,
+        memory=remembered,
+        is_fresh=stack_started_at is not None and now - stack_started_at < WARM_UP_S,
     )
     if launch:
         remembered = msgspec.structs.replace(
@@ -135,11 +144,14 @@ def _decide(
     lag: int,
     alive: Sequence[LiveRun],
     memory: StallMemory,
+    is_fresh: bool,
 ) -> tuple[bool, str]:
     newest = max(alive, key=lambda run: run.created_at, default=None)
     stalled_s = max((now - wait.since for wait in memory.waiting.values()), default=0.0)
     pause_s = min(stall_s * 2 ** min(max(memory.launches - 1, 0), 10), STALL_BACK_OFF_S_MAX)
     if newest is None:
+        if lag == 0 and is_fresh and memory.last_launch == 0:
+            return True, "the stack has just started: a run is there before its first record"
         if lag == 0:
             return False, "nothing waits"
         if memory.launches > 1 and now - memory.last_launch < pause_s:

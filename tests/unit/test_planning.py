@@ -86,6 +86,14 @@ def test_an_open_transaction_is_not_lag() -> None:
     assert not plan(last_stable=4, high=9).launch
 
 
+def test_a_stack_just_started_has_a_run_before_its_first_record() -> None:
+    """A run takes seconds to start; the first quotes would wait for it."""
+    assert plan(stored=[row(10)], stack_started_at=NOW - 5).launch
+    assert not plan(stored=[row(10)], stack_started_at=NOW - 61).launch
+    asked = StallMemory(last_launch=NOW - 5)
+    assert not plan(stored=[row(10)], stack_started_at=NOW - 30, memory=asked).launch
+
+
 def test_a_run_at_work_is_left_alone() -> None:
     """A second run would fence the first for nothing."""
     assert not plan(runs=[run("run-a", age_s=100)]).launch
