@@ -5,9 +5,12 @@ import click
 from benchmarks.steady import steady
 
 
-@click.group()
-def main() -> None:
-    """Measure the platform on this machine."""
+@click.group(invoke_without_command=True)
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Measure the platform on this machine; without a name, all of it."""
+    if context.invoked_subcommand is None:
+        context.invoke(steady)
 
 
 main.add_command(steady)
