@@ -18,7 +18,7 @@ from crypto_platform.assets.names import load_key, load_op, topic_key
 from crypto_platform.delivery.load import Progress, load
 from crypto_platform.delivery.replay import Replayed, replay
 from crypto_platform.domain.hours import from_time_us, to_time_us
-from crypto_platform.errors import KafkaUnavailableError, PlatformError
+from crypto_platform.errors import PlatformError
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.settings import Settings
@@ -96,7 +96,7 @@ def _load(
     def publish_incident(incident: Incident) -> None:
         try:
             kafka.publish_incident(incident, publisher=f"load_{store.sink}")
-        except KafkaUnavailableError as error:
+        except PlatformError as error:
             context.log.warning("incident not published, %s holds it: %s", store.sink, error)
 
     with EventQueue(context.log_event) as events, stopping_on_interrupt(stop):
@@ -154,7 +154,7 @@ class _Reporter:
                         load_key(self._sink, self._feeds[name]),
                         partition=from_time_us(hour).strftime(PARTITION_FORMAT),
                         metadata={
-                            "stored_records": stored - self._stored.get(name, 0),
+                            "stored_records_since_last_report": stored - self._stored.get(name, 0),
                             "stored_records_of_run": stored,
                             "commits_of_run": progress.commits,
                             "freshness_s_max": round(progress.freshness_s_max, 3),

@@ -9,8 +9,6 @@ INGEST_OP = "sources_to_kafka"
 """Name of the multi-asset; Dagster allows no job and op of one name."""
 TAG_STORE = "crypto_platform/store"
 """On load runs: the store they load."""
-TAG_KIND = "crypto_platform/kind"
-"""live or replay."""
 
 PRIORITY_LIVE = {"dagster/priority": "10"}
 

@@ -230,7 +230,7 @@ class _FeedThread:
         report = self._report
         while True:
             due_us = due_at(self._cursors.get(WHOLE_FEED), pace_s=self._pace_s)
-            if self._follow_s and due_us >= self._end_us:
+            if self._follow_s and max(due_us, self._clock()) >= self._end_us:
                 return report
             if self._follow_s and self._stop.wait(max(due_us - self._clock(), 0) / _US):
                 report.end = IngestEnd.STOPPED
@@ -242,7 +242,7 @@ class _FeedThread:
                 return report
             except KafkaUnavailableError as error:
                 self._note_failure(str(error))
-                self._stop.wait(KAFKA_PAUSE_S)
+                self._stop.wait(max(KAFKA_PAUSE_S, self._pace_s))
             if not self._follow_s:
                 return report
             if self._stop.is_set():

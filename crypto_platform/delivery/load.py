@@ -25,8 +25,8 @@ from crypto_platform.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from crypto_platform.feeds import Feed, Record
-from crypto_platform.feeds.incidents import Incident, build_load_incident
+from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
+from crypto_platform.feeds.incidents import INCIDENTS, Incident, build_load_incident
 from crypto_platform.kafka.reader import PartitionReader, PartRead, Start
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.kafka.watermarks import Bounds, Part, Watermarks
@@ -47,6 +47,8 @@ IDLE_WAIT_S = 0.5
 
 RETRY_PAUSE_S_MAX = 10.0
 PREFETCH_WAIT_S = 3.0
+ANSWERED_BY_UNBLOCKING = frozenset({IncidentKind.TOPIC_RECREATED, IncidentKind.SOURCE_DRIFT})
+"""Kinds for which a person's answer is "go on": nothing has to move but `blocked_by`."""
 OWNERSHIP_CHECK_S = 5.0
 """A commit notices at once that a claim was taken over; an idle partition asks so often."""
 
@@ -170,11 +172,11 @@ class _Load:
         self._clock = clock
         self._stop = stop
         self._follow_s = follow_s
-        self._deadline = time.monotonic() + (
-            2 * follow_s if follow_s else settings.load.stall_s * 4
-        )
+        self._patience_s = 2 * follow_s if follow_s else settings.load.stall_s * 4
+        self._deadline = time.monotonic() + self._patience_s
         self._watermarks = Watermarks(settings)
         self._claims: dict[Part, Claim] = {}
+        self._held: set[TopicPart] = set()
         self._ends: dict[Part, int] = {}
         self._refused_in_a_row: dict[Part, int] = {}
         self._refused: StoreRefusedError | None = None
@@ -194,8 +196,10 @@ class _Load:
                 if self._progress.commits > commits:
                     pause_s = 0.2
                 self._progress.retries += 1
-                if time.monotonic() + pause_s > self._deadline or self._stop.wait(pause_s):
+                if time.monotonic() + pause_s > self._deadline:
                     raise
+                if self._stop.wait(pause_s):
+                    return LoadReport(end=LoadEnd.STOPPED, progress=self._progress)
                 logger.warning("%s load: %s", self._store.sink, error)
                 pause_s = min(pause_s * 2, RETRY_PAUSE_S_MAX)
                 self._store.close()
@@ -209,7 +213,7 @@ class _Load:
         try:
             ahead = self._prepare(reader)
             if not self._claims:
-                return LoadEnd.NOTHING
+                return self._end_without_claims()
             return self._follow(reader, ahead)
         finally:
             reader.close()
@@ -223,11 +227,10 @@ class _Load:
             for topic in topics
             for part in range(topic.partitions)
         ]
-        free = [
-            (topic, part)
-            for topic, part in wanted
-            if part not in stored or stored[part].blocked_by is None
-        ]
+        free = [(topic, part) for topic, part in wanted if self._is_free(part, stored.get(part))]
+        if self._held and not free:
+            self._claims = {}
+            return {}
         starts = {Part(topic.name, part.part): _start(stored.get(part)) for topic, part in free}
         reader.assign(starts)
         ahead = reader.read(
@@ -239,6 +242,7 @@ class _Load:
             [(topic.feed, topic.name, part) for topic, part in free], run_id=self._run_id
         )
         self._claims = {Part(claim.topic, claim.partition.part): claim for claim in claims}
+        self._held |= {claim.partition for claim in claims}
         self._check_recreated(topics, stored.values())
         self._check_bounds()
         restarted = {
@@ -254,6 +258,22 @@ class _Load:
             return {}
         return ahead
 
+    def _is_free(self, part: TopicPart, row: StoredOffset | None) -> bool:
+        """Not stopped by an incident, and not taken from this run by a younger one.
+
+        After an error a run claims again; what it held and somebody else has now is not its own
+        any more, or the two would take it from each other for ever.
+        """
+        if row is None:
+            return True
+        taken = part in self._held and row.owner_run_id != self._run_id
+        return row.blocked_by is None and not taken
+
+    def _end_without_claims(self) -> LoadEnd:
+        if self._held and not self._progress.incidents:
+            return LoadEnd.FENCED
+        return LoadEnd.NOTHING
+
     def _read_topics(self) -> list[Topic]:
         names = {topic_name(self._settings, feed.topic): feed for feed in self._feeds}
         ids = self._watermarks.read_topic_ids(names)
@@ -263,7 +283,9 @@ class _Load:
                 f"Kafka: no topic {', '.join(missing)} (yet); "
                 "`crypto-platform up` or `python -m crypto_platform.migrations` creates it"
             )
-            raise KafkaUnavailableError(message)
+            if not ids:
+                raise KafkaUnavailableError(message)
+            logger.warning("%s load goes on without it: %s", self._store.sink, message)
         return [
             Topic(feed=names[name], name=name, topic_id=topic_id, partitions=partitions)
             for name, (topic_id, partitions) in ids.items()
@@ -272,13 +294,12 @@ class _Load:
     def _check_recreated(self, topics: Sequence[Topic], stored: Iterable[StoredOffset]) -> None:
         """A topic of the same name under another id was re-created: nobody may guess."""
         ids = {topic.name: topic.topic_id for topic in topics}
-        known = {row.topic for row in stored if row.partition.topic_id == ids.get(row.topic)}
         for row in stored:
             current = ids.get(row.topic)
-            if current is None or row.partition.topic_id == current or row.topic in known:
+            if current is None or row.partition.topic_id == current:
                 continue
             claim = self._claims.get(Part(row.topic, row.partition.part))
-            if claim is not None:
+            if claim is not None and claim.next_offset == 0:
                 self._block(
                     claim,
                     IncidentKind.TOPIC_RECREATED,
@@ -338,8 +359,16 @@ class _Load:
             next_step=next_step,
             ts_ingest=self._clock(),
         )
-        self._store.block(claim, incident)
+        asked_before = kind in ANSWERED_BY_UNBLOCKING and self._store.read_facts(
+            FEED_BY_NAME[INCIDENTS.name], [incident.event_id]
+        )
+        if asked_before:
+            # the incident is there and the partition free: a person has answered it
+            return
+        held = self._store.block(claim, incident)
         self._claims.pop(Part(claim.topic, claim.partition.part), None)
+        if not held:
+            return
         self._progress.incidents.append(incident)
         logger.warning("%s load: incident %s: %s", self._store.sink, kind.value, message)
         self.publish_incident(incident)
@@ -351,13 +380,16 @@ class _Load:
             self._commit(reader, reads)
             self._drop_taken_over(reader)
             if not self._claims:
-                return LoadEnd.FENCED if not self._progress.incidents else LoadEnd.NOTHING
+                return self._end_without_claims()
             if self._stop.is_set():
                 return LoadEnd.STOPPED
             if self._follow_s and time.monotonic() >= self._deadline:
                 return LoadEnd.AGED
             if not self._follow_s and self._is_drained():
                 return LoadEnd.DRAINED
+            if time.monotonic() >= self._deadline:
+                message = f"Kafka: records wait, but none came for {self._patience_s:.0f} s"
+                raise KafkaUnavailableError(message)
             reads = reader.read(
                 records_max=limits.batch_records_max,
                 first_wait_s=IDLE_WAIT_S,
@@ -382,19 +414,25 @@ class _Load:
                 continue
             slices += cut_slices(claim, read, record_bytes_max=self._settings.load.record_bytes_max)
         self._stop_drifting(reader, slices)
-        slices = [piece for piece in slices if _part(piece) in self._claims]
+        self._write(reader, slices)
+
+    def _write(self, reader: PartitionReader, read: Sequence[Slice]) -> None:
+        slices = [piece for piece in read if _part(piece) in self._claims]
         if not slices:
             return
         try:
             outcome = self._store.commit(slices, run_id=self._run_id)
         except StoreRefusedError as error:
             self._leave_out(reader, error)
-            self._commit(reader, reads)
+            self._write(reader, slices)
             return
+        held = set(self._claims)
         self._advance(slices, outcome.fenced)
         if outcome.fenced:
-            reader.drop([part for part in reads if part not in self._claims])
+            reader.drop([part for part in held if part not in self._claims])
             self._next_check = 0.0
+        if not self._follow_s:
+            self._deadline = time.monotonic() + self._patience_s
         self._progress.note(slices, outcome, now_us=self._clock())
         self.on_commit(self._progress)
 
@@ -403,6 +441,7 @@ class _Load:
         if time.monotonic() < self._next_check:
             return
         self._next_check = time.monotonic() + OWNERSHIP_CHECK_S
+        self._notice_recreated()
         epochs = {row.partition: row.epoch for row in self._store.read_offsets()}
         lost = [
             part
@@ -413,6 +452,18 @@ class _Load:
             reader.drop(lost)
             for part in lost:
                 del self._claims[part]
+
+    def _notice_recreated(self) -> None:
+        """Reading goes by name: begin anew where a name stands for another topic now."""
+        try:
+            ids = self._watermarks.read_topic_ids({part.topic for part in self._claims})
+        except KafkaUnavailableError:
+            return  # not known now; the next check asks again
+        for part, claim in self._claims.items():
+            topic_id, _ = ids.get(part.topic, (claim.partition.topic_id, 0))
+            if topic_id != claim.partition.topic_id:
+                message = f"Kafka: {part.topic} is another topic now; starting anew"
+                raise KafkaUnavailableError(message)
 
     def _advance(self, slices: Sequence[Slice], fenced: frozenset[TopicPart]) -> None:
         for piece in slices:
@@ -427,11 +478,18 @@ class _Load:
                 partition=claim.partition,
                 epoch=claim.epoch,
                 next_offset=piece.next_offset,
-                leader_epoch=piece.leader_epoch or claim.leader_epoch,
+                leader_epoch=(
+                    claim.leader_epoch if piece.leader_epoch is None else piece.leader_epoch
+                ),
                 max_ts_append=piece.max_ts_append,
             )
 
     def _block_truncated(self, claim: Claim, text: str) -> None:
+        part = Part(claim.topic, claim.partition.part)
+        # the log may also have moved on: retention overtook a load that was held up
+        self._check_bound(claim, self._watermarks.read_bounds([part])[part])
+        if part not in self._claims:
+            return
         self._block(
             claim,
             IncidentKind.LOG_TRUNCATED,
@@ -462,7 +520,8 @@ class _Load:
                 next_step="mend the source or the feed's schema, then acknowledge the incident",
                 next_offset=None,
             )
-            reader.drop([part])
+            if part not in self._claims:
+                reader.drop([part])
 
     def _leave_out(self, reader: PartitionReader, error: StoreRefusedError) -> None:
         """Go on without the feed whose table the store refuses; with none left, give up."""

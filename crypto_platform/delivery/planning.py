@@ -150,10 +150,9 @@ def _decide(
     stalled_s = max((now - wait.since for wait in memory.waiting.values()), default=0.0)
     pause_s = min(stall_s * 2 ** min(max(memory.launches - 1, 0), 10), STALL_BACK_OFF_S_MAX)
     if newest is None:
-        if lag == 0 and is_fresh and memory.last_launch == 0:
-            return True, "the stack has just started: a run is there before its first record"
         if lag == 0:
-            return False, "nothing waits"
+            early = is_fresh and memory.last_launch == 0
+            return early, "the stack has just started" if early else "nothing waits"
         if memory.launches > 1 and now - memory.last_launch < pause_s:
             return (
                 False,
@@ -161,7 +160,8 @@ def _decide(
             )
         return True, f"{lag} records wait and no run is there"
     age_s = now - newest.created_at
-    if newest.started and age_s >= follow_s - SUCCESSOR_LEAD_S:
+    due_s = max(follow_s - SUCCESSOR_LEAD_S, follow_s / 2)
+    if newest.started and age_s >= due_s and now - memory.last_launch >= stall_s:
         return True, f"run {newest.run_id[:8]} is {age_s:.0f} s old: its successor is due"
     if lag and stalled_s >= stall_s and min(age_s, now - memory.last_launch) >= pause_s:
         return True, f"{lag} records wait and nothing moved for {stalled_s:.0f} s"

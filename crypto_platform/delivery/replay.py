@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from crypto_platform.delivery.slices import cut_slices
 from crypto_platform.domain.hours import from_time_us
-from crypto_platform.errors import IncidentError, IncidentKind
+from crypto_platform.errors import IncidentError, IncidentKind, KafkaUnavailableError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.kafka.reader import PartRead, read_range
 from crypto_platform.kafka.topics import topic_name
@@ -53,6 +53,9 @@ def replay(
     watermarks = Watermarks(settings)
     topic = topic_name(settings, feed.topic)
     ids = watermarks.read_topic_ids([topic])
+    if topic not in ids:
+        message = f"Kafka: no topic {topic}; `python -m crypto_platform.migrations` creates it"
+        raise KafkaUnavailableError(message)
     replayed = Replayed()
     stored = [
         row

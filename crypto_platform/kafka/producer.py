@@ -78,9 +78,15 @@ class Publisher:
             self._producer.begin_transaction()
             for record in records:
                 self._produce(record)
-            self._commit()
         except KafkaException as error:
             self._abort(error)
+            raise self._translate(error, f"publish {len(records)} records") from error
+        try:
+            self._commit()
+        except KafkaException as error:
+            # a commit without an answer may have gone through: aborting would be a lie
+            if error.args[0].txn_requires_abort():
+                self._abort(error)
             raise self._translate(error, f"publish {len(records)} records") from error
 
     def close(self) -> None:
@@ -113,7 +119,7 @@ class Publisher:
                 return
 
     def _abort(self, error: KafkaException) -> None:
-        if not error.args[0].txn_requires_abort():
+        if error.args[0].fatal():
             return
         try:
             self._producer.abort_transaction(self._timeout_s)

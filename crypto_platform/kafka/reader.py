@@ -98,7 +98,12 @@ class PartitionReader:
 
     def drop(self, parts: list[Part]) -> None:
         """Stop reading these partitions."""
-        self._consumer.incremental_unassign([TopicPartition(p.topic, p.part) for p in parts])
+        if not parts:
+            return
+        try:
+            self._consumer.incremental_unassign([TopicPartition(p.topic, p.part) for p in parts])
+        except KafkaException as error:
+            raise unavailable(error, "drop partitions") from error
 
     def read(
         self, *, records_max: int, first_wait_s: float, more_wait_s: float

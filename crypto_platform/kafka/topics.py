@@ -1,4 +1,4 @@
-"""Names, sizes and settings of the topics; only `up` and `migrate` create them."""
+"""Names, sizes and settings of the topics; only a migration creates them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -46,6 +46,9 @@ def create_topics(settings: Settings, *, progress: Callable[[str], None] = print
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise unavailable(error, f"create topic {name}") from error
+        except TimeoutError as error:
+            message = f"Kafka: create topic {name}: no answer in {timeout_s} s"
+            raise KafkaUnavailableError(message) from error
     progress(f"kafka: created {', '.join(topic.topic for topic in missing)}")
 
 

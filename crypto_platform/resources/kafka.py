@@ -34,10 +34,13 @@ class KafkaResource(SettingsResource):
             publisher: Who publishes; part of the transactional id.
 
         Raises:
-            KafkaUnavailableError: It was not published; the store's copy stands.
+            KafkaUnavailableError, PublisherFencedError: It was not published; the store's copy
+                stands.
         """
         producer = Publisher(self.settings, source=publisher, feed=INCIDENTS.name)
-        producer.open()
         topic = topic_name(self.settings, INCIDENTS.topic)
-        producer.publish([Outgoing(topic, INCIDENTS.key_of(incident), encode(incident))])
-        producer.close()
+        try:
+            producer.open()
+            producer.publish([Outgoing(topic, INCIDENTS.key_of(incident), encode(incident))])
+        finally:
+            producer.close()

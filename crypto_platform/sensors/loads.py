@@ -50,6 +50,7 @@ def build_load_sensor(settings: Settings, store_name: str) -> dg.SensorDefinitio
             bounds = _read_bounds(settings, watermarks)
             stored = store.read_offsets()
         except PlatformError as error:
+            store.close()
             kept.clear()
             return dg.SkipReason(f"not known whether records wait: {error}")
         plan = _plan(context, settings, store_name, bounds, stored)
@@ -78,9 +79,6 @@ def _plan(
     stored: Sequence[StoredOffset],
 ) -> Plan:
     started_at = settings.stack.started_at
-    memory = (
-        msgspec.json.decode(context.cursor, type=StallMemory) if context.cursor else StallMemory()
-    )
     return plan_load(
         now=time.time(),
         follow_s=settings.load.follow_s,
@@ -88,9 +86,17 @@ def _plan(
         bounds=bounds,
         stored=stored,
         runs=_live_runs(context.instance, store_name),
-        memory=memory,
+        memory=_read_memory(context.cursor),
         stack_started_at=started_at.timestamp() if started_at else None,
     )
+
+
+def _read_memory(cursor: str | None) -> StallMemory:
+    """What was remembered; nothing where an older release wrote it otherwise."""
+    try:
+        return msgspec.json.decode(cursor or "{}", type=StallMemory)
+    except msgspec.DecodeError:
+        return StallMemory()
 
 
 def _live_runs(instance: dg.DagsterInstance, store_name: str) -> list[LiveRun]:

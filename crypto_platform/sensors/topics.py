@@ -46,7 +46,7 @@ def build_topics_sensor(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason(f"Kafka was not read: {error}")
         stored = {name: _read_next_offsets(context, name) for name in STORES}
         now = time.time()
-        seen = msgspec.json.decode(context.cursor, type=_Seen) if context.cursor else None
+        seen = _read_seen(context.cursor)
         events: list[dg.AssetObservation] = []
         highs: dict[str, int] = {}
         for feed in FEEDS:
@@ -63,6 +63,14 @@ def build_topics_sensor(settings: Settings) -> dg.SensorDefinition:
         return dg.SensorResult(asset_events=events, cursor=cursor)
 
     return topics
+
+
+def _read_seen(cursor: str | None) -> _Seen | None:
+    """The last observation; None where there was none, or an older release wrote it otherwise."""
+    try:
+        return msgspec.json.decode(cursor, type=_Seen) if cursor else None
+    except msgspec.DecodeError:
+        return None
 
 
 def _read_next_offsets(

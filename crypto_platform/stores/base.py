@@ -278,8 +278,8 @@ class Store(Protocol):
         """
         ...
 
-    def block(self, claim: Claim, incident: Incident) -> None:
-        """Write the incident and blocked_by in one transaction, if the claim still holds."""
+    def block(self, claim: Claim, incident: Incident) -> bool:
+        """Write the incident and blocked_by in one transaction; False if the claim was lost."""
         ...
 
     # What the audit reads. Ranges are half open.

@@ -12,6 +12,7 @@ from crypto_platform.feeds.quotes import QUOTES, Quote, seal_quote
 from crypto_platform.kafka.connection import client_config
 from crypto_platform.kafka.topics import create_topics
 from crypto_platform.stores import STORES
+from crypto_platform.stores.base import TopicPart
 from tests.platform_harness import Platform, clock
 from tests.waiting import eventually
 
@@ -59,6 +60,17 @@ def stored_count(platform: Platform, store: str) -> int:
         reader.close()
 
 
+def recreate(platform: Platform) -> None:
+    """Delete the topic of quotes and make it again under its name."""
+    admin = AdminClient(client_config(platform.settings))
+    [deleted] = admin.delete_topics([platform.topic(QUOTES)]).values()
+    deleted.result(timeout=10)
+    eventually(
+        lambda: platform.topic(QUOTES) not in admin.list_topics(timeout=5).topics, within_s=10
+    )
+    create_topics(platform.settings, progress=lambda text: None)
+
+
 @pytest.mark.parametrize("store", STORES)
 def test_a_younger_run_takes_over_and_the_older_one_ends_fenced(
     platform: Platform, store: str
@@ -93,13 +105,7 @@ def test_a_topic_made_again_under_its_name_stops_for_a_person(platform: Platform
     """Fault 12: its offsets begin at 0 again, and what is stored says otherwise."""
     platform.publish(QUOTES, quotes(1, 9))
     platform.load("postgres")
-    admin = AdminClient(client_config(platform.settings))
-    [deleted] = admin.delete_topics([platform.topic(QUOTES)]).values()
-    deleted.result(timeout=10)
-    eventually(
-        lambda: platform.topic(QUOTES) not in admin.list_topics(timeout=5).topics, within_s=10
-    )
-    create_topics(platform.settings, progress=lambda text: None)
+    recreate(platform)
 
     report = platform.load("postgres")
 
@@ -150,3 +156,56 @@ def test_an_aborted_transaction_leaves_no_record_and_no_lag(platform: Platform) 
         assert stored_count(platform, store) == 8
     report = platform.audit()
     assert report.whole
+
+
+def test_a_re_created_topic_is_noticed_again_after_a_kill_between_claim_and_block(
+    platform: Platform,
+) -> None:
+    """Else the new topic would load silently, for its rows would look like old acquaintances."""
+    platform.publish(QUOTES, quotes(1, 9))
+    platform.load("postgres")
+    recreate(platform)
+    store = platform.store("postgres")
+    [(topic_id, parts)] = platform.watermarks().read_topic_ids([platform.topic(QUOTES)]).values()
+    claims = [(QUOTES, platform.topic(QUOTES), TopicPart(topic_id, part)) for part in range(parts)]
+    store.claim(claims, run_id=RUN_A)
+
+    report = platform.load("postgres")
+
+    kinds = {incident.kind for incident in report.progress.incidents}
+    assert kinds == {IncidentKind.TOPIC_RECREATED.value}
+
+
+def test_a_re_created_topic_loads_once_a_person_has_unblocked_it(platform: Platform) -> None:
+    """Asking again after the answer would stop it for ever."""
+    platform.publish(QUOTES, quotes(1, 9))
+    platform.load("postgres")
+    recreate(platform)
+    platform.load("postgres")
+    platform.unblock("postgres")
+    platform.publish(QUOTES, quotes(10, 12))
+
+    report = platform.load("postgres")
+
+    assert report.progress.incidents == []
+    assert report.progress.stored_records["quotes"] == 3
+
+
+def test_a_run_that_was_overtaken_does_not_take_its_claims_back_after_an_error(
+    platform: Platform,
+) -> None:
+    """A paused run that wakes up would else fence its successor, and so on for ever."""
+    platform.publish(QUOTES, quotes(1, 20))
+    old = Following(platform, "postgres", RUN_A)
+    old.start()
+    eventually(lambda: stored_count(platform, "postgres") == 20, within_s=20)
+    store = platform.store("postgres")
+    rows = store.read_offsets()
+    feeds = {platform.topic(feed): feed for feed in FEEDS}
+    store.claim([(feeds[row.topic], row.topic, row.partition) for row in rows], run_id=RUN_B)
+    platform.end_backends()
+    old.join(timeout=30)
+
+    assert old.report is not None
+    assert old.report.end is LoadEnd.FENCED
+    assert {row.owner_run_id for row in platform.store("postgres").read_offsets()} == {RUN_B}

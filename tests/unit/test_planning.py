@@ -105,6 +105,13 @@ def test_the_successor_is_due_shortly_before_the_run_is_old() -> None:
     assert plan(stored=[row(10)], runs=[run("run-a", age_s=881)]).launch
 
 
+def test_a_successor_that_dies_at_once_is_not_asked_for_at_every_tick() -> None:
+    """The old run stays the newest one; a broken import would start 180 runs in 15 minutes."""
+    asked = StallMemory(last_launch=NOW - 14)
+    old = [run("run-a", age_s=890)]
+    assert not plan(stored=[row(10)], runs=old, memory=asked).launch
+
+
 def test_a_successor_on_its_way_is_not_asked_for_twice() -> None:
     """The old run stays started until it is fenced."""
     runs = [run("run-a", age_s=890), run("run-b", age_s=2, started=False)]

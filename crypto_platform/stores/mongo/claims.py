@@ -228,7 +228,7 @@ def _refuse_missing_collections(connection: Connection, names: Collection[str]) 
     if missing:
         message = (
             f"collections missing in MongoDB: {', '.join(sorted(missing))}; "
-            "`crypto-platform migrate` makes them"
+            "`python -m crypto_platform.migrations` makes them"
         )
         raise StoreRefusedError(message, table=min(missing))
 

@@ -103,17 +103,18 @@ class MongoStore:
         """See Store."""
         return self._writer.write(slices, run_id=run_id, kind=BatchKind.REPLAY)
 
-    def block(self, claim: Claim, incident: Incident) -> None:
+    def block(self, claim: Claim, incident: Incident) -> bool:
         """See Store. The incident's arrival stays empty until Kafka's copy of it is loaded."""
         connection = self._connection
         [encoded] = documents_of(INCIDENTS).encode([incident], [NO_ARRIVAL])
         known = {"_id": incident.event_id}
         with translating("block a partition"), connection.transaction() as session:
             if not claims.block(session, connection, claim, incident_id=incident.event_id):
-                return
+                return False
             if connection.collection(INCIDENTS.collection).find_one(known, session=session) is None:
                 connection.insert(session, INCIDENTS.collection, [RawBSONDocument(encoded)])
             connection.commit(session)
+        return True
 
     def read_records(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[StoredRecord]:
         """See Store."""

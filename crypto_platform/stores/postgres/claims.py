@@ -156,12 +156,13 @@ def _terminate_holders(session: Session, partitions: Sequence[TopicPart]) -> Non
     _log.warning("ended the backends (pid, whether gone) of stopped writers: %s", ended)
 
 
-def block(session: Session, claim: Claim, incident: Incident) -> None:
+def block(session: Session, claim: Claim, incident: Incident) -> bool:
     """See Store.block."""
     partition = claim.partition
     with session.transaction() as connection:
         held = lock_offsets(connection, [partition]).get(partition)
         if held is None or held[0] != claim.epoch:
-            return
+            return False
         facts.insert_unarrived(connection, FEED_BY_NAME[INCIDENTS.name], incident)
         connection.execute(_BLOCK, [incident.event_id, partition.topic_id, partition.part])
+    return True

@@ -64,8 +64,8 @@ class PostgresStore:
     def commit_replay(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
         return self._writer.commit_replay(slices, run_id=run_id)
 
-    def block(self, claim: Claim, incident: Incident) -> None:
-        claims.block(self._session, claim, incident)
+    def block(self, claim: Claim, incident: Incident) -> bool:
+        return claims.block(self._session, claim, incident)
 
     def read_records(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[StoredRecord]:
         return reader.read_records(self._session, feed, event_ids)
