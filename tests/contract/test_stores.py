@@ -22,6 +22,7 @@ from crypto_platform.stores.base import (
     LoadBatch,
     Store,
     StoredRecord,
+    Sum,
     TopicPart,
     sum_of,
 )
@@ -511,8 +512,8 @@ def test_hash_sums_add_the_unsigned_halves(store: Store) -> None:
     store.commit([piece(own, records)], run_id="run-a")
     high = (2**32 - 1) + 2**31 + (2**31 - 1)
     low = (2**32 - 1) + (2**32 - 1) + 1
-    assert store.sum_range(QUOTES, P0, 0, 4) == (4, high, low)
-    assert store.sum_range(QUOTES, P0, 1, 2) == (1, 2**31, 0)
+    assert store.sum_range(QUOTES, P0, 0, 4) == Sum(4, high, low)
+    assert store.sum_range(QUOTES, P0, 1, 2) == Sum(1, 2**31, 0)
     assert store.sum_range(QUOTES, P1, 0, 4) == EMPTY_SUM
 
 

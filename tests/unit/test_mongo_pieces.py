@@ -5,7 +5,7 @@ import msgspec
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Record
 from crypto_platform.feeds.quotes import QUOTES, Quote
-from crypto_platform.stores.base import Arrival, Claim, Refusal, Slice, TopicPart
+from crypto_platform.stores.base import Arrival, Claim, Refusal, Slice, Sum, TopicPart
 from crypto_platform.stores.mongo.pieces import (
     Piece,
     SortedOut,
@@ -85,7 +85,7 @@ def test_an_incident_that_its_load_wrote_counts_as_stored_when_kafka_brings_it()
     """Else the sums of load_batch would miss a document that sum_range finds."""
     piece, tally = piece_of(record("a", 1)), Tally()
     assert sort_out(piece, {"a": Stored(1, arrived=False)}, tally) == SortedOut([], unarrived=[0])
-    assert tally.stored == (1, 0, 1)
+    assert tally.stored == Sum(1, 0, 1)
 
 
 def test_what_the_server_refused_is_left_out_and_quarantined() -> None:
