@@ -98,7 +98,7 @@ def test_a_missing_collection_is_refused_at_the_claim(mongo: MongoDatabase) -> N
     """A transaction would make it, without validator and indexes."""
     with mongo.client() as database:
         database.drop_collection("quotes")
-    with pytest.raises(StoreRefusedError, match="migrate") as caught:
+    with pytest.raises(StoreRefusedError, match="migrations") as caught:
         claim_one(mongo.open())
     assert caught.value.table == "quotes"
 
