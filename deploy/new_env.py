@@ -38,7 +38,10 @@ def _fill_line(line: str, now: datetime) -> str:
     if name == "MONGO_KEY":
         return f"{line}{base64.b64encode(secrets.token_bytes(96)).decode()}"
     if name == "KAFKA_CLUSTER_ID":
-        return f"{line}{base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip('=')}"
+        random = uuid.uuid4().bytes
+        # a first bit of 0: Kafka's tools take an id with a leading - for an option
+        first = bytes([random[0] & 0x7F])
+        return f"{line}{base64.urlsafe_b64encode(first + random[1:]).decode().rstrip('=')}"
     if name == "CRYPTO_PLATFORM_INSTALLED_AT":
         hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         return f"{line}{hour.isoformat()}"

@@ -41,8 +41,17 @@ def new_identity(now: datetime) -> Identity:
         mongo_passwords={role: secrets.token_urlsafe(24) for role in MONGO_ROLES},
         dagster_passwords={role: secrets.token_urlsafe(24) for role in ("admin", "dagster")},
         mongo_key=base64.b64encode(secrets.token_bytes(96)).decode(),
-        kafka_cluster_id=base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="),
+        kafka_cluster_id=new_cluster_id(uuid.uuid4().bytes),
     )
+
+
+def new_cluster_id(random: bytes) -> str:
+    """Kafka's form of 16 random bytes, never with a leading `-`: its tools take that for an option.
+
+    One id in 64 would begin so; a first bit of 0 keeps to letters.
+    """
+    first = bytes([random[0] & 0x7F])
+    return base64.urlsafe_b64encode(first + random[1:]).decode().rstrip("=")
 
 
 def read_identity(data_dir: Path) -> Identity | None:

@@ -16,7 +16,7 @@ from crypto_platform.stack.folder import (
     read_lock_holder,
     write_private,
 )
-from crypto_platform.stack.identity import find_identity, read_identity
+from crypto_platform.stack.identity import find_identity, new_cluster_id, read_identity
 from crypto_platform.stack.logs import follow_logs, open_log, read_tail, rotate_log
 from crypto_platform.stack.state import new_state, read_state, write_state
 from crypto_platform.stack.wipe import plan_wipe, wipe
@@ -147,3 +147,9 @@ def test_following_a_log_survives_its_rotation(tmp_path: Path) -> None:
     assert next(lines) == (path, "cut")
     stop.set()
     assert list(lines) == []
+
+
+def test_a_cluster_id_never_looks_like_an_option() -> None:
+    """One folder in 64 could not be formatted: kafka-storage took its id for an option."""
+    begins_with_minus = bytes([0b11111000]) + bytes(15)
+    assert new_cluster_id(begins_with_minus) == "eAAAAAAAAAAAAAAAAAAAAA"
