@@ -5,15 +5,20 @@ from typing import Any
 
 import dagster as dg
 
+from crypto_platform.assets.audits import build_audit_assets
+from crypto_platform.assets.checks import build_health_checks
 from crypto_platform.assets.ingest import build_ingest_assets
 from crypto_platform.assets.loads import build_load_assets
 from crypto_platform.assets.topics import build_topic_assets
-from crypto_platform.jobs import build_ingest_job, build_load_job
+from crypto_platform.jobs import build_audit_job, build_ingest_job, build_load_job
 from crypto_platform.resources import build_resources
-from crypto_platform.schedules import build_ingest_schedule
+from crypto_platform.schedules import build_audit_schedule, build_ingest_schedule
+from crypto_platform.sensors.health import build_health_sensor
 from crypto_platform.sensors.loads import build_load_sensor
-from crypto_platform.sensors.topics import build_topics_sensor
+from crypto_platform.sensors.sources import build_source_sensor
+from crypto_platform.serving.monitor import Monitor
 from crypto_platform.settings import Settings, load_settings
+from crypto_platform.sources import list_feeds
 from crypto_platform.stores import STORES
 
 
@@ -27,15 +32,21 @@ def build_definitions(
     """
     ingest = build_ingest_assets(settings)
     loads = {store: build_load_assets(settings, store) for store in STORES}
+    audits = build_audit_assets(settings)
+    monitor = Monitor(settings)
+    sources = dict.fromkeys(source for source, _ in list_feeds(settings))
     return dg.Definitions(
-        assets=[ingest, *build_topic_assets(settings), *loads.values()],
+        assets=[ingest, *build_topic_assets(settings), *loads.values(), audits],
+        asset_checks=[build_health_checks(settings, monitor)],
         jobs=[
             build_ingest_job(ingest, settings),
             *(build_load_job(assets, store, settings) for store, assets in loads.items()),
+            build_audit_job(audits),
         ],
-        schedules=[build_ingest_schedule(settings)],
+        schedules=[build_ingest_schedule(settings), build_audit_schedule()],
         sensors=[
-            build_topics_sensor(settings),
+            build_health_sensor(settings, monitor),
+            *(build_source_sensor(source, monitor) for source in sources),
             *(build_load_sensor(settings, store) for store in STORES),
         ],
         resources={**build_resources(settings), **(resources or {})},

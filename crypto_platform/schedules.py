@@ -1,21 +1,92 @@
-"""Schedules: the minute."""
+"""Schedules: the minute, and the hour's audit."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import dagster as dg
 
-from crypto_platform.assets.names import INGEST_JOB, INGEST_OP, PRIORITY_LIVE
+from crypto_platform.assets.names import (
+    AUDIT_JOB,
+    INGEST_JOB,
+    INGEST_OP,
+    PRIORITY_LIVE,
+    TAG_POLLED,
+)
+from crypto_platform.assets.partitions import PARTITION_FORMAT
+from crypto_platform.assets.switches import read_paused
+from crypto_platform.delivery.planning import EndedRun, plan_ingest
+from crypto_platform.errors import PlatformError
 from crypto_platform.settings import Settings
+from crypto_platform.sources import list_feeds
+
+RUNS_LOOKED_AT = 12
+AUDIT_MINUTE = 4
+"""Of the hour; by then the loads have long come past the border."""
 
 
 def build_ingest_schedule(settings: Settings) -> dg.ScheduleDefinition:
     """A run on every minute; it takes the feeds over from the previous one."""
     config = {"ops": {INGEST_OP: {"config": {"follow_s": settings.ingest.follow_s}}}}
-    return dg.ScheduleDefinition(
+    sources = {source for source, _ in list_feeds(settings)}
+
+    @dg.schedule(
         name="every_minute",
         job_name=INGEST_JOB,
         cron_schedule="* * * * *",
         execution_timezone="UTC",
-        run_config=config,
-        tags=PRIORITY_LIVE,
         default_status=dg.DefaultScheduleStatus.RUNNING,
+        required_resource_keys={"kafka"},
         description="Poll every source, every minute and inside the minute.",
     )
+    def every_minute(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if sources <= read_paused(context.instance):
+            return dg.SkipReason("every source is paused: `crypto-platform resume` goes on")
+        try:
+            context.resources.kafka.ping()
+        except PlatformError as error:
+            return dg.SkipReason(f"nothing can be published: {error}")
+        now = context.scheduled_execution_time.timestamp()
+        reason = plan_ingest(now=now, ended=_read_ended_runs(context.instance))
+        if reason is not None:
+            return dg.SkipReason(reason)
+        return dg.RunRequest(run_config=config, tags=PRIORITY_LIVE)
+
+    return every_minute
+
+
+def _read_ended_runs(instance: dg.DagsterInstance) -> Sequence[EndedRun]:
+    """The last runs that ended, newest first."""
+    ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+    records = instance.get_run_records(
+        dg.RunsFilter(job_name=INGEST_JOB, statuses=ended), limit=RUNS_LOOKED_AT
+    )
+    return [
+        EndedRun(
+            created_at=record.create_timestamp.timestamp(),
+            was_useless=record.dagster_run.status is dg.DagsterRunStatus.FAILURE
+            and TAG_POLLED not in record.dagster_run.tags,
+        )
+        for record in records
+    ]
+
+
+def build_audit_schedule() -> dg.ScheduleDefinition:
+    """The hour that has just ended, compared in Kafka and both stores."""
+
+    @dg.schedule(
+        name="audit_hourly",
+        job_name=AUDIT_JOB,
+        cron_schedule=f"{AUDIT_MINUTE} * * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Prove the hour that has just ended.",
+    )
+    def audit_hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        return dg.RunRequest(partition_key=find_last_hour(context.scheduled_execution_time))
+
+    return audit_hourly
+
+
+def find_last_hour(now: datetime) -> str:
+    """The partition of the last whole hour before `now`, which is UTC."""
+    return (now - timedelta(hours=1)).strftime(PARTITION_FORMAT.replace("%M", "00"))

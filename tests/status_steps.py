@@ -79,7 +79,7 @@ def store_reading(*offsets: StoredOffset) -> StoreReading:
 
 def details(*, quarantined: int = 0, stored: int | None = 13_200) -> StoreDetails:
     """Nothing waits for a person."""
-    matters = OpenMatters(quarantined_records=quarantined, incidents=())
+    matters = OpenMatters(quarantined={"quotes": quarantined} if quarantined else {}, incidents=())
     return StoreDetails(matters=matters, stored_last_minute=stored)
 
 

@@ -7,25 +7,32 @@ work is delivery/load.py's and delivery/replay.py's.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
+from datetime import timedelta
 
 import dagster as dg
 from pydantic import Field
 
-from crypto_platform.assets.events import EventQueue
+from crypto_platform.assets.descriptions import describe_columns, refer_to, tag, trace_columns
 from crypto_platform.assets.interrupts import stopping_on_interrupt
-from crypto_platform.assets.names import load_key, load_op, topic_key
-from crypto_platform.delivery.load import Progress, load
+from crypto_platform.assets.load_reports import Reporter
+from crypto_platform.assets.names import audit_key, load_key, load_op, topic_key
+from crypto_platform.assets.partitions import build_append_hours
+from crypto_platform.assets.switches import PauseWatch
+from crypto_platform.delivery.load import load
 from crypto_platform.delivery.replay import Replayed, replay
-from crypto_platform.domain.hours import from_time_us, to_time_us
+from crypto_platform.domain.hours import to_time_us
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.incidents import Incident
+from crypto_platform.serving.pauses import load_sensor
 from crypto_platform.settings import Settings
+from crypto_platform.stores import STORES
 from crypto_platform.stores.base import Store
 
-REPORT_INTERVAL_S = 30.0
-PARTITION_FORMAT = "%Y-%m-%d-%H:%M"
+FRESH_WARN_AFTER = timedelta(minutes=5)
+FRESH_FAIL_AFTER = timedelta(minutes=15)
+"""Of the last materialization; check `fresh` knows it by seconds."""
 
 
 class LoadConfig(dg.Config):
@@ -34,11 +41,6 @@ class LoadConfig(dg.Config):
     follow_s: float = Field(
         default=0.0, ge=0, description="0 loads what waits and ends; the sensor asks for more."
     )
-
-
-def build_load_partitions(settings: Settings) -> dg.HourlyPartitionsDefinition:
-    """Hours of append time since the platform was installed, the current one included."""
-    return dg.HourlyPartitionsDefinition(start_date=settings.installed_at, end_offset=1)
 
 
 def build_load_assets(settings: Settings, store_name: str) -> dg.AssetsDefinition:
@@ -50,7 +52,7 @@ def build_load_assets(settings: Settings, store_name: str) -> dg.AssetsDefinitio
         name=load_op(store_name),
         specs=specs,
         can_subset=True,
-        partitions_def=build_load_partitions(settings),
+        partitions_def=build_append_hours(settings),
         backfill_policy=dg.BackfillPolicy.single_run(),
         required_resource_keys={"kafka", store_name},
     )
@@ -73,14 +75,40 @@ def build_load_assets(settings: Settings, store_name: str) -> dg.AssetsDefinitio
 
 
 def _build_spec(store_name: str, feed: Feed[Record]) -> dg.AssetSpec:
+    kind = STORES[store_name]
+    columns = kind.columns_of(feed)
+    place = ".".join(kind.place_of(feed))
     return dg.AssetSpec(
         load_key(store_name, feed),
         deps=[topic_key(feed)],
         skippable=True,
         group_name=store_name,
-        kinds={"postgresql" if store_name == "postgres" else "mongodb"},
-        description=f"{feed.description} Every record of topic {feed.topic}, exactly once.",
-        metadata={"topic": feed.topic},
+        owners=["team:data-platform"],
+        tags=tag(feed, "load", store=store_name),
+        kinds={kind.product},
+        freshness_policy=_freshness_policy(feed),
+        description=f"{feed.description} Every record of topic {feed.topic}, exactly once. "
+        "Selecting past hours replays them from Kafka: what is missing comes back, nothing is "
+        f"doubled. Sensor {load_sensor(store_name)} switched off pauses all loads of {store_name}.",
+        metadata={
+            "dagster/table_name": place,
+            "topic": feed.topic,
+            "proved_by": audit_key(feed),
+            **{f"same_in_{name}": load_key(name, feed) for name in STORES if name != store_name},
+            "shell": f"crypto-platform connect {store_name}",
+            **describe_columns(columns),
+            **trace_columns(columns, topic_key(feed)),
+            **refer_to(the_record=feed.record, the_load=load, the_replay=replay),
+        },
+    )
+
+
+def _freshness_policy(feed: Feed[Record]) -> dg.FreshnessPolicy | None:
+    """None where silence is good: what a feed of the platform's own holds is trouble."""
+    if feed.owned_by_platform:
+        return None
+    return dg.FreshnessPolicy.time_window(
+        fail_window=FRESH_FAIL_AFTER, warn_window=FRESH_WARN_AFTER
     )
 
 
@@ -93,14 +121,25 @@ def _load(
     kafka = context.resources.kafka
     stop = threading.Event()
 
+    def end_if_paused(paused: frozenset[str]) -> None:
+        # a load that a person asks for by hand is done, paused or not
+        if config.follow_s and store.sink in paused:
+            stop.set()
+            context.log.info(
+                "%s is paused: sensor %s is switched off", store.sink, load_sensor(store.sink)
+            )
+
     def publish_incident(incident: Incident) -> None:
         try:
             kafka.publish_incident(incident, publisher=f"load_{store.sink}")
         except PlatformError as error:
             context.log.warning("incident not published, %s holds it: %s", store.sink, error)
 
-    with EventQueue(context.log_event) as events, stopping_on_interrupt(stop):
-        reporter = _Reporter(store.sink, feeds, events.put)
+    with (
+        Reporter(kafka.settings, store.sink, feeds, context.log_event) as reporter,
+        PauseWatch(context.instance, end_if_paused),
+        stopping_on_interrupt(stop),
+    ):
         report = load(
             kafka.settings,
             store,
@@ -112,7 +151,7 @@ def _load(
             publish_incident=publish_incident,
             on_commit=reporter.note,
         )
-        reporter.report(report.progress)
+        reporter.report(report.progress, end=report.end)
     context.log.info(
         "%s: %s after %s commits, %s stored, %s repeated, %s quarantined",
         store.sink,
@@ -122,50 +161,6 @@ def _load(
         report.progress.repeated_records,
         report.progress.quarantined_records,
     )
-
-
-class _Reporter:
-    """A materialization per feed and hour it touched, now and then and at the end."""
-
-    def __init__(
-        self,
-        sink: str,
-        feeds: list[Feed[Record]],
-        put: Callable[[dg.AssetMaterialization], None],
-    ) -> None:
-        self._sink = sink
-        self._feeds = {feed.name: feed for feed in feeds}
-        self._put = put
-        self._reported_at = time.monotonic() - REPORT_INTERVAL_S
-        self._stored: Mapping[str, int] = {}
-
-    def note(self, progress: Progress) -> None:
-        """Called after each commit."""
-        if time.monotonic() - self._reported_at >= REPORT_INTERVAL_S:
-            self.report(progress)
-
-    def report(self, progress: Progress) -> None:
-        """Send what has come since the last time."""
-        for name, hours in progress.hours.items():
-            stored = progress.stored_records.get(name, 0)
-            for hour in sorted(hours):
-                self._put(
-                    dg.AssetMaterialization(
-                        load_key(self._sink, self._feeds[name]),
-                        partition=from_time_us(hour).strftime(PARTITION_FORMAT),
-                        metadata={
-                            "stored_records_since_last_report": stored - self._stored.get(name, 0),
-                            "stored_records_of_run": stored,
-                            "commits_of_run": progress.commits,
-                            "freshness_s_max": round(progress.freshness_s_max, 3),
-                            "quarantined_records_of_run": progress.quarantined_records,
-                        },
-                    )
-                )
-        self._stored = dict(progress.stored_records)
-        self._reported_at = time.monotonic()
-        progress.hours.clear()
-        progress.freshness_s_max = 0.0
 
 
 def _replay(

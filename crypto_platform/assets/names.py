@@ -3,14 +3,25 @@
 import dagster as dg
 
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.stores import STORES
 
 INGEST_JOB = "ingest_live"
 INGEST_OP = "sources_to_kafka"
 """Name of the multi-asset; Dagster allows no job and op of one name."""
 TAG_STORE = "crypto_platform/store"
 """On load runs: the store they load."""
+TAG_POLLED = "crypto_platform/polled"
+"""On ingest runs that failed: how many sources were polled all the same."""
+HEALTH_SENSOR = "health"
+AUDIT_JOB = "audit_hour"
+AUDIT_OP = "compare_stores"
 
 PRIORITY_LIVE = {"dagster/priority": "10"}
+
+
+def audit_key(feed: Feed[Record]) -> dg.AssetKey:
+    """audit/quotes."""
+    return dg.AssetKey(["audit", feed.name])
 
 
 def ingest_key(source: str, feed: str) -> dg.AssetKey:
@@ -25,8 +36,7 @@ def topic_key(feed: Feed[Record]) -> dg.AssetKey:
 
 def load_key(store: str, feed: Feed[Record]) -> dg.AssetKey:
     """postgres/market/quote, mongo/quotes: named as the store names it."""
-    path = [feed.schema, feed.table] if store == "postgres" else [feed.collection]
-    return dg.AssetKey([store, *path])
+    return dg.AssetKey([store, *STORES[store].place_of(feed)])
 
 
 def load_job(store: str) -> str:

@@ -2,26 +2,43 @@
 
 import dagster as dg
 
-from crypto_platform.assets.names import ingest_key, topic_key
+from crypto_platform.assets.descriptions import describe_record, refer_to, tag, trace_fields
+from crypto_platform.assets.names import ingest_key, load_key, topic_key
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.settings import Settings
 from crypto_platform.sources import list_feeds
+from crypto_platform.stores import STORES
 
 
 def build_topic_assets(settings: Settings) -> list[dg.AssetSpec]:
-    """One external asset a feed; the topics sensor observes it."""
+    """One external asset a feed; sensor `health` observes it."""
     pairs = list_feeds(settings)
-    return [_build_spec(feed, pairs) for feed in FEEDS]
+    return [_build_spec(settings, feed, pairs) for feed in FEEDS]
 
 
-def _build_spec(feed: Feed[Record], pairs: list[tuple[str, str]]) -> dg.AssetSpec:
+def _build_spec(
+    settings: Settings, feed: Feed[Record], pairs: list[tuple[str, str]]
+) -> dg.AssetSpec:
     # any source may reject a piece or raise an incident
     sources = [pair for pair in pairs if pair[1] == feed.name or feed.owned_by_platform]
+    parents = [ingest_key(source, name) for source, name in sources]
+    # what a feed of the platform's own says is not a column of what the source published
+    lineage = {} if feed.owned_by_platform else trace_fields(feed, parents)
     return dg.AssetSpec(
         topic_key(feed),
-        deps=[ingest_key(source, name) for source, name in sources],
+        deps=parents,
         group_name="topics",
+        owners=["team:data-platform"],
+        tags=tag(feed, "topic"),
         kinds={"kafka"},
         description=f"Topic {feed.topic}: {feed.description}",
-        metadata={"topic": feed.topic, "partitions": feed.partitions},
+        metadata={
+            "topic": f"{settings.kafka.topic_prefix}{feed.topic}",
+            "partitions": feed.partitions,
+            "retention_hours": settings.kafka.retention_hours,
+            **{f"loaded_to_{store}": load_key(store, feed) for store in STORES},
+            **describe_record(feed),
+            **lineage,
+            **refer_to(the_record=feed.record),
+        },
     )

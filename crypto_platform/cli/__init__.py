@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "quotes": ("quotes", "Show the newest prices."),
     "load": ("load", "Bring what waits in Kafka into a store, in the foreground."),
     "audit": ("audit", "Prove that every record is in each store once, or in quarantine once."),
+    "pause": ("pause", "Stop asking a source, or loading a store, until resume."),
+    "resume": ("pause", "Go on asking a source, or loading a store."),
     "sources": ("sources", "List sources, say why some are not read, ask them once."),
     "config": ("config", "Show every setting, its value and where it came from."),
     "connect": ("connect", "Open psql or mongosh on a store, or run one statement."),

@@ -1,6 +1,5 @@
 """`load`: bring what waits in Kafka into one store, here in the foreground."""
 
-import dataclasses
 import json
 import signal
 import sys
@@ -13,7 +12,8 @@ import click
 
 from crypto_platform.cli.options import data_dir_option, json_option
 from crypto_platform.cli.signals import stop_on
-from crypto_platform.delivery.load import LoadEnd, LoadReport, Progress, load
+from crypto_platform.delivery.load import LoadEnd, LoadReport, load
+from crypto_platform.delivery.progress import Progress
 from crypto_platform.errors import KafkaUnavailableError
 from crypto_platform.feeds import FEEDS
 from crypto_platform.feeds.codec import encode
@@ -124,9 +124,10 @@ def build_document(
     """The report for --json."""
     progress = report.progress
     counts = {
-        field.name: getattr(progress, field.name)
-        for field in dataclasses.fields(progress)
-        if field.name not in {"hours", "incidents", "freshness_s_max"}
+        name: getattr(progress, name)
+        for name in (
+            *("stored_records", "repeated_records", "quarantined_records", "commits", "retries"),
+        )
     }
     return {
         "store": store_name,

@@ -47,6 +47,7 @@ def audit(
     feeds: Sequence[Feed[Record]],
     *,
     since_us: int | None = None,
+    until_us: int | None = None,
     wait_s: float = 0.0,
     deep: bool = False,
     progress: Callable[[AuditProgress], None] = lambda _: None,
@@ -58,6 +59,7 @@ def audit(
         stores: By sink; only read.
         since_us: Begin at the hour of append time that holds this time (microseconds); what is
             older is left out, load_batch sums included.
+        until_us: End before this time, a whole hour (microseconds); lag is then counted to it.
         wait_s: Longest wait for the stores to catch up first.
         deep: Compare every id and hash the columns as they are read back.
         progress: Called after each chunk.
@@ -71,7 +73,9 @@ def audit(
     audited_at_us = time.time_ns() // 1000
     log = log or KafkaLog(settings)
     scene = look_until_settled(settings, stores, feeds, log, wait_s=wait_s)
-    context = AuditContext(stores=stores, log=log, scene=scene, since_us=since_us, deep=deep)
+    context = AuditContext(
+        stores=stores, log=log, scene=scene, since_us=since_us, until_us=until_us, deep=deep
+    )
     results: list[PartitionResult] = []
     all_offsets = sum(context.count_offsets(place) for place in scene.places)
     done_offsets = 0
@@ -98,7 +102,7 @@ def audit(
         since=None if since_us is None else format_time(hour_of(since_us)),
         seconds=round(time.monotonic() - begun, 3),
         feeds={feed.name: _add_up(feed, stores, results) for feed in feeds},
-        lag={name: scene.lag(name) for name in stores},
+        lag={name: context.count_lag(name) for name in stores},
         findings=findings,
         hours=[line for result in results for line in result.lines],
         notes=[note for result in results for note in result.notes],

@@ -70,23 +70,23 @@ class Account:
 
 
 def read_account(
-    store: Store, partition: TopicPart, *, compared_from: int, next_offset: int
+    store: Store, partition: TopicPart, *, compared_from: int, compared_to: int, next_offset: int
 ) -> Account:
     """Read a partition's account.
 
     Args:
-        compared_from: Where the comparison with Kafka begins.
+        compared_from, compared_to: What is compared with Kafka, half open.
         next_offset: How far the store had come when the audit began.
     """
     for _ in range(READ_AGAIN_MAX - 1):
-        account = build_account(store, partition, compared_from, next_offset)
+        account = build_account(store, partition, (compared_from, compared_to), next_offset)
         if not account.holes and not account.overlaps:
             return account
-    return build_account(store, partition, compared_from, next_offset)
+    return build_account(store, partition, (compared_from, compared_to), next_offset)
 
 
 def build_account(
-    store: Store, partition: TopicPart, compared_from: int, next_offset: int
+    store: Store, partition: TopicPart, compared: tuple[int, int], next_offset: int
 ) -> Account:
     """`read_account` without a second look."""
     repairs = [
@@ -105,9 +105,9 @@ def build_account(
         elif batch.first_offset < reached:
             account.overlaps.append((batch.first_offset, min(reached, batch.next_offset)))
         reached = max(reached, batch.next_offset)
-        if batch.first_offset < compared_from:
+        if batch.first_offset < compared[0]:
             _add_old(account, batch, repairs)
-        elif batch.next_offset <= next_offset:
+        elif batch.next_offset <= min(compared[1], next_offset):
             fresh.append(batch)
     if reached < next_offset:
         account.holes.append((reached, next_offset))

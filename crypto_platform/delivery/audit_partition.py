@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from crypto_platform.delivery.audit_batches import Account, AccountChecker, read_account
+from crypto_platform.delivery.audit_batches import Account, AccountChecker, OldRange, read_account
 from crypto_platform.delivery.audit_chunks import Chunk, cut_chunks
 from crypto_platform.delivery.audit_ranges import Checked, RangeChecker
 from crypto_platform.delivery.audit_report import (
@@ -17,6 +17,7 @@ from crypto_platform.delivery.audit_report import (
     Finding,
     Findings,
     HourLine,
+    Lag,
     Tally,
     format_time,
 )
@@ -36,6 +37,7 @@ class AuditContext:
     log: Log
     scene: Scene
     since_us: int | None
+    until_us: int | None
     deep: bool
 
     def find_end(self, store: str, place: Place) -> tuple[int, int]:
@@ -44,7 +46,26 @@ class AuditContext:
         next_offset = 0 if row is None else row.next_offset
         if place.bounds is None:
             return next_offset, 0
-        return next_offset, min(next_offset, place.bounds.last_stable)
+        return next_offset, min(next_offset, self.find_limit(place))
+
+    def find_limit(self, place: Place) -> int:
+        """Where the audited range ends, whatever the stores have; 0 where Kafka has nothing."""
+        if place.bounds is None:
+            return 0
+        if self.until_us is None:
+            return place.bounds.last_stable
+        [found] = self.log.read_offsets_at([place.part], time_us=self.until_us).values()
+        return place.bounds.last_stable if found is None else min(found, place.bounds.last_stable)
+
+    def count_lag(self, store: str) -> Lag:
+        """How far a store is behind the end of the audited range."""
+        lag = self.scene.lag(store)
+        if self.until_us is None or not lag.lag_records:
+            return lag
+        behind = (
+            self.find_limit(place) - self.find_end(store, place)[1] for place in self.scene.places
+        )
+        return Lag(lag_records=sum(behind), blocked_partitions=lag.blocked_partitions)
 
     def find_start(self, place: Place) -> int:
         """Where the comparison with Kafka begins."""
@@ -54,6 +75,22 @@ class AuditContext:
             return place.bounds.low
         [found] = self.log.read_offsets_at([place.part], time_us=hour_of(self.since_us)).values()
         return max(place.bounds.low, place.bounds.last_stable if found is None else found)
+
+    def is_wanted(self, place: Place, old: OldRange) -> bool:
+        """Whether a range is to be proved by the loads' own sums.
+
+        Of a part of the time, only what Kafka has lost: the range that reaches across the first
+        hour's border may still grow, and Kafka is its better judge.
+        """
+        if self.since_us is None and self.until_us is None:
+            return True
+        first_hour = 0 if self.since_us is None else hour_of(self.since_us)
+        is_lost = place.bounds is None or old.first_offset < place.bounds.low
+        return (
+            is_lost
+            and first_hour <= old.hour
+            and (self.until_us is None or old.hour < self.until_us)
+        )
 
     def count_offsets(self, place: Place) -> int:
         """How many offsets of a partition are compared with Kafka."""
@@ -148,8 +185,7 @@ class PartitionAudit:
         """Everything of this partition."""
         for side in self._sides:
             self._check_position(side)
-            if self._context.since_us is None:
-                self._check_old(side)
+            self._check_old(side)
         self._check_chunks()
         for side in self._sides:
             self._check_account(side)
@@ -175,7 +211,11 @@ class PartitionAudit:
             next_offset=next_offset,
             end=end,
             account=read_account(
-                store, place.partition, compared_from=self._start, next_offset=next_offset
+                store,
+                place.partition,
+                compared_from=self._start,
+                compared_to=end,
+                next_offset=next_offset,
             ),
             ranges=RangeChecker(
                 store=store,
@@ -219,6 +259,8 @@ class PartitionAudit:
     def _check_old(self, side: _Side) -> None:
         """What only the loads' own sums can prove."""
         for old in side.account.old:
+            if not self._context.is_wanted(self._place, old):
+                continue
             line = self._line(old.hour, in_kafka=False, first_offset=old.first_offset)
             line.next_offset = max(line.next_offset, min(old.next_offset, self._start))
             with _Noting(line, self._findings):

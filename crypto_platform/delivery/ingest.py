@@ -24,7 +24,7 @@ from crypto_platform.errors import (
     SourceError,
     SourceUnavailableError,
 )
-from crypto_platform.feeds import FEED_BY_NAME
+from crypto_platform.feeds import FEED_BY_NAME, Record
 from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.incidents import INCIDENTS, Incident, build_incident
 from crypto_platform.feeds.rejected import REJECTED
@@ -47,6 +47,7 @@ logger = logging.getLogger(__name__)
 BACK_OFF_S_MAX = 600.0
 KAFKA_PAUSE_S = 1.0
 ERRORS_KEPT_MAX = 5
+SAMPLE_RECORDS = 5
 
 _US = 1_000_000
 
@@ -57,6 +58,7 @@ class IngestEnd(StrEnum):
     """How a feed's thread ended; each is a success of the run unless a poll failed."""
 
     DONE = "done"
+    PAUSED = "paused"
     FENCED = "fenced"
     STOPPED = "stopped"
 
@@ -71,6 +73,7 @@ class FeedReport:
         unchanged_records: Left out: the same as this run published before.
         failures: Polls that failed; `errors` holds the last few texts.
         last_poll_us: When the last published poll was asked.
+        sample: A few of its records, for a preview.
     """
 
     source: str
@@ -83,6 +86,7 @@ class FeedReport:
     errors: deque[str] = field(default_factory=lambda: deque(maxlen=ERRORS_KEPT_MAX))
     first_poll_us: int | None = None
     last_poll_us: int | None = None
+    sample: Sequence[Record] = ()
     end: IngestEnd = IngestEnd.DONE
 
 
@@ -107,6 +111,7 @@ def ingest(
     clock: Clock,
     stop: threading.Event,
     follow_s: float = 0.0,
+    is_paused: Callable[[str], bool] = lambda source: False,
 ) -> list[FeedReport]:
     """Poll the selected (source, feed) pairs and publish what they give.
 
@@ -116,6 +121,7 @@ def ingest(
         clock: Microseconds now; real time except in tests.
         stop: Ends the run within about a second.
         follow_s: 0 polls once; else see the module's text.
+        is_paused: Whether a person has paused a source; asked before each poll of a following run.
 
     Returns:
         One report per pair, in order; failures are in them, not raised.
@@ -138,6 +144,7 @@ def ingest(
             stop=stop,
             began_us=began_us,
             follow_s=follow_s,
+            is_paused=is_paused,
         )
         for source, feed in selection
     ]
@@ -211,6 +218,7 @@ class _FeedThread:
         stop: threading.Event,
         began_us: TimeUs,
         follow_s: float,
+        is_paused: Callable[[str], bool],
     ) -> None:
         self.source = source
         self.feed = feed
@@ -221,6 +229,7 @@ class _FeedThread:
         self._clock = clock
         self._stop = stop
         self._follow_s = follow_s
+        self._is_paused = is_paused
         self._end_us = began_us + int(2 * follow_s * _US)
         self._published: dict[str, str] = {}
         self._report = FeedReport(source=source.name, feed=feed)
@@ -234,6 +243,9 @@ class _FeedThread:
                 return report
             if self._follow_s and self._stop.wait(max(due_us - self._clock(), 0) / _US):
                 report.end = IngestEnd.STOPPED
+                return report
+            if self._follow_s and self._is_paused(self.source.name):
+                report.end = IngestEnd.PAUSED
                 return report
             try:
                 self._poll_once()
@@ -279,6 +291,7 @@ class _FeedThread:
         report.unchanged_records += len(poll.records) + len(poll.rejected) - len(outgoing)
         report.first_poll_us = report.first_poll_us or asked_us
         report.last_poll_us = asked_us
+        report.sample = tuple(poll.records[:SAMPLE_RECORDS])
 
     def _outgoing(self, poll: Poll) -> tuple[dict[str, str], list[Outgoing]]:
         """What differs from the last of its key that this run published, and its new ids by key."""

@@ -13,9 +13,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
+from crypto_platform.delivery.progress import Progress
 from crypto_platform.delivery.slices import cut_slices
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.errors import (
@@ -33,7 +34,6 @@ from crypto_platform.kafka.watermarks import Bounds, Part, Watermarks
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import (
     Claim,
-    Outcome,
     Slice,
     Store,
     StoredOffset,
@@ -73,41 +73,6 @@ class Topic:
     name: str
     topic_id: str
     partitions: int
-
-
-@dataclass(kw_only=True)
-class Progress:
-    """What a load has done so far.
-
-    Attributes:
-        stored_records: By feed name.
-        commits: Store transactions.
-        freshness_s_max: Longest time from append to commit since it was last reset.
-        hours: Hours of append time touched, by feed name.
-    """
-
-    stored_records: dict[str, int] = field(default_factory=dict)
-    repeated_records: int = 0
-    quarantined_records: int = 0
-    commits: int = 0
-    retries: int = 0
-    freshness_s_max: float = 0.0
-    hours: dict[str, set[int]] = field(default_factory=dict)
-    incidents: list[Incident] = field(default_factory=list)
-
-    def note(self, slices: Iterable[Slice], outcome: Outcome, *, now_us: TimeUs) -> None:
-        """Add one commit."""
-        self.commits += 1
-        self.repeated_records += outcome.repeated_records
-        self.quarantined_records += outcome.quarantined_records
-        for name, count in outcome.stored_records.items():
-            self.stored_records[name] = self.stored_records.get(name, 0) + count
-        for piece in slices:
-            if piece.claim.partition in outcome.fenced or not piece.arrivals:
-                continue
-            self.hours.setdefault(piece.claim.feed.name, set()).add(piece.hour)
-            waited_s = (now_us - piece.arrivals[0].ts_append) / 1_000_000
-            self.freshness_s_max = max(self.freshness_s_max, waited_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,6 +207,11 @@ class _Load:
             [(topic.feed, topic.name, part) for topic, part in free], run_id=self._run_id
         )
         self._claims = {Part(claim.topic, claim.partition.part): claim for claim in claims}
+        self._progress.note_claims(
+            claims,
+            owners={row.partition: row.owner_run_id for row in stored.values()},
+            run_id=self._run_id,
+        )
         self._held |= {claim.partition for claim in claims}
         self._check_recreated(topics, stored.values())
         self._check_bounds()
@@ -548,4 +518,4 @@ def _start(row: StoredOffset | None) -> Start:
     return Start(0, None) if row is None else Start(row.next_offset, row.leader_epoch)
 
 
-__all__ = ["LoadEnd", "LoadReport", "Progress", "load"]
+__all__ = ["LoadEnd", "LoadReport", "load"]

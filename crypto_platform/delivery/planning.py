@@ -6,6 +6,7 @@ asks for another one, and fencing makes a second run harmless.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import msgspec
 
@@ -21,6 +22,9 @@ WARM_UP_S = 60.0
 
 FENCED_GRACE_S = 60.0
 """A run whose claims were all taken over so long ago and that has not ended is dead."""
+
+USELESS_RUNS_FREE = 2
+TICK_TOLERANCE_S = 30.0
 
 _US = 1_000_000
 
@@ -133,6 +137,43 @@ def plan_load(
         blocked=len(blocked & set(bounds)),
         dead_run_ids=tuple(sorted(dead)),
         memory=remembered,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndedRun:
+    """An ingest run that is over.
+
+    Attributes:
+        created_at: Seconds since 1970.
+        was_useless: It failed and had polled no source at all: the next one would do the same.
+    """
+
+    created_at: float
+    was_useless: bool
+
+
+def plan_ingest(*, now: float, ended: Sequence[EndedRun]) -> str | None:
+    """Why no ingest run is due this minute; None where one is.
+
+    A source that fails backs off by its own cursor and does not stop the others. Where run after
+    run fails before anything was polled, the next waits 2, 4, 8 minutes, at most 10.
+
+    Args:
+        now: Seconds since 1970.
+        ended: The last runs that ended, newest first.
+    """
+    useless = list(takewhile(lambda run: run.was_useless, ended))
+    if len(useless) <= USELESS_RUNS_FREE:
+        return None
+    pause_s = min(60.0 * 2 ** (len(useless) - USELESS_RUNS_FREE), STALL_BACK_OFF_S_MAX)
+    wait_s = useless[0].created_at + pause_s - now
+    # a tick comes on the minute: one that is due within half of it is due now
+    if wait_s <= TICK_TOLERANCE_S:
+        return None
+    return (
+        f"the last {len(useless)} runs failed before they polled anything; the next is due in "
+        f"{wait_s:.0f} s: the last run's log says why"
     )
 
 

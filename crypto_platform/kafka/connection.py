@@ -14,6 +14,24 @@ from crypto_platform.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+_EXPECTED_TEXTS = (
+    "fenced by a newer instance",
+    "attempted an operation with an old epoch",
+    "Coordinator load in progress",
+)
+"""What librdkafka calls critical and is how every run is succeeded, or a broker that has just
+started: whoever asked gets it as an exception."""
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of librdkafka's tells more than the errors it raises anyway."""
+    text = record.getMessage()
+    return not any(expected in text for expected in _EXPECTED_TEXTS)
+
+
+client_logger = logging.getLogger(f"{__name__}.librdkafka")
+client_logger.addFilter(is_news)
+
 TRANSIENT_CODES = frozenset(
     {
         KafkaError._NOENT,
@@ -49,7 +67,7 @@ def client_config(settings: Settings) -> dict[str, Any]:
         "bootstrap.servers": servers,
         "client.id": f"crypto_platform-{settings.deployment}",
         "error_cb": _note_error,
-        "logger": logger,
+        "logger": client_logger,
         "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 1000,
         "topic.metadata.refresh.interval.ms": 60_000,

@@ -16,6 +16,7 @@ from crypto_platform.errors import PlatformError
 from crypto_platform.feeds import FEEDS
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.kafka.watermarks import Bounds, Part, Watermarks
+from crypto_platform.serving.pauses import load_sensor
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import Store, StoredOffset, TopicPart
 
@@ -34,7 +35,7 @@ def build_load_sensor(settings: Settings, store_name: str) -> dg.SensorDefinitio
     kept: list[tuple[Watermarks, Store]] = []
 
     @dg.sensor(
-        name=f"{store_name}_lag",
+        name=load_sensor(store_name),
         job_name=load_job(store_name),
         minimum_interval_seconds=TICK_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,

@@ -48,6 +48,24 @@ class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
     quarantined_records: int | None = None
 
 
+class LoadStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One feed in one store, None where unknown; see StoreStatus.
+
+    Attributes:
+        record_age_s: Since its newest stored record was appended to Kafka.
+        blocked_by: event_id of an incident that stops one of its partitions.
+    """
+
+    store: str
+    feed: str
+    lag_records: int | None = None
+    lag_s: float | None = None
+    record_age_s: float | None = None
+    blocked_partitions: int | None = None
+    blocked_by: str | None = None
+    quarantined_records: int | None = None
+
+
 class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One feed's topic; offsets are sums over its partitions, None where unknown.
 
@@ -72,6 +90,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         reason: Why it is not asked, else where.
+        feeds: What it is asked for; empty where it is not asked.
         failures: Failed polls in a row of its worst feed.
         due_in_s: Until the next poll; negative where it should have been.
     """
@@ -81,6 +100,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     simulated: bool
     enabled: bool
     reason: str
+    feeds: tuple[str, ...] = ()
     poll_age_s: float | None = None
     failures: int | None = None
     due_in_s: float | None = None
@@ -94,6 +114,7 @@ class IncidentStatus(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     store: str | None
     source: str | None
+    feed: str | None
     message: str
     next_step: str
     age_s: float
@@ -138,6 +159,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     kafka_up: bool
     kafka_problem: str | None
     stores: tuple[StoreStatus, ...]
+    loads: tuple[LoadStatus, ...]
     feeds: tuple[FeedStatus, ...]
     sources: tuple[SourceStatus, ...]
     incidents: tuple[IncidentStatus, ...]

@@ -17,6 +17,7 @@ from crypto_platform.serving.health import (
     DiskStatus,
     FeedStatus,
     IncidentStatus,
+    LoadStatus,
     PartStatus,
     Readings,
     SourceStatus,
@@ -26,7 +27,7 @@ from crypto_platform.serving.health import (
 from crypto_platform.serving.probe import Answer
 from crypto_platform.serving.readings import KafkaReading
 from crypto_platform.settings import Settings
-from crypto_platform.sources import SourceState, explain_sources
+from crypto_platform.sources import SourceState, explain_sources, list_feeds
 from crypto_platform.stores.base import StoredOffset, TopicPart
 
 LAG_STALLS_MAX = 2.0
@@ -53,6 +54,9 @@ _S_PER_DAY = 86_400.0
 def build_status(settings: Settings, readings: Readings) -> Status:
     """Put the readings together and judge them."""
     stores = tuple(_build_store(name, readings) for name in readings.stores)
+    loads = tuple(
+        _build_load(name, feed.name, readings) for name in readings.stores for feed in FEEDS
+    )
     feeds = tuple(_build_feed(feed.name, feed.topic, readings) for feed in FEEDS)
     sources, source_problems = _build_sources(settings, readings)
     incidents = _build_incidents(readings)
@@ -78,6 +82,7 @@ def build_status(settings: Settings, readings: Readings) -> Status:
         kafka_up=readings.kafka.value is not None,
         kafka_problem=readings.kafka.problem,
         stores=stores,
+        loads=loads,
         feeds=feeds,
         sources=sources,
         incidents=incidents,
@@ -126,6 +131,27 @@ def _build_store(name: str, readings: Readings) -> StoreStatus:
     )
 
 
+def _build_load(store: str, feed: str, readings: Readings) -> LoadStatus:
+    kafka, answer = readings.kafka.value, readings.stores[store].value
+    if kafka is None or answer is None:
+        return LoadStatus(store=store, feed=feed)
+    parts = {partition for partition, name in kafka.feed_of.items() if name == feed}
+    lags = {p: lag for p, lag in find_lags(kafka, answer.offsets).items() if p in parts}
+    rows = [row for row in answer.offsets if row.partition in parts]
+    blocked = [row.blocked_by for row in rows if row.blocked_by is not None]
+    details = readings.details[store].value
+    return LoadStatus(
+        store=store,
+        feed=feed,
+        lag_records=sum(lags.values()),
+        lag_s=_find_lag_s(store, lags, readings),
+        record_age_s=_age_s(readings, (row.max_ts_append for row in rows)),
+        blocked_partitions=len(blocked),
+        blocked_by=blocked[0] if blocked else None,
+        quarantined_records=None if details is None else details.matters.quarantined.get(feed, 0),
+    )
+
+
 def _find_lag_s(name: str, lags: Mapping[TopicPart, int], readings: Readings) -> float | None:
     since = readings.waiting_since.get(name, {})
     waiting = [partition for partition, lag in lags.items() if lag]
@@ -165,13 +191,19 @@ def _build_sources(
     settings: Settings, readings: Readings
 ) -> tuple[tuple[SourceStatus, ...], tuple[str, ...]]:
     try:
-        states = explain_sources(settings)
+        states, pairs = explain_sources(settings), list_feeds(settings)
     except ConfigurationError as error:
         return (), (str(error),)
-    return tuple(_build_source(settings, state, readings) for state in states), ()
+    feeds = {name: tuple(f for source, f in pairs if source == name) for name, _ in pairs}
+    return tuple(_build_source(settings, state, feeds, readings) for state in states), ()
 
 
-def _build_source(settings: Settings, state: SourceState, readings: Readings) -> SourceStatus:
+def _build_source(
+    settings: Settings,
+    state: SourceState,
+    feeds: Mapping[str, tuple[str, ...]],
+    readings: Readings,
+) -> SourceStatus:
     read = readings.cursors.value
     cursors = [] if read is None else _find_cursors(state.name, read.cursors)
     at_us = readings.at_us if read is None else read.at_us
@@ -184,6 +216,7 @@ def _build_source(settings: Settings, state: SourceState, readings: Readings) ->
         simulated=state.simulated,
         enabled=state.enabled,
         reason=state.reason,
+        feeds=feeds.get(state.name, ()),
         poll_age_s=None if polled_at is None else max((at_us - polled_at) / _US, 0.0),
         failures=max((cursor.failures for cursor in cursors), default=None),
         due_in_s=(min(due) - at_us) / _US if due and state.enabled else None,
@@ -210,6 +243,7 @@ def _build_incidents(readings: Readings) -> tuple[IncidentStatus, ...]:
             subject=incident.subject,
             store=incident.sink,
             source=incident.source,
+            feed=incident.feed,
             message=incident.message,
             next_step=incident.next_step,
             age_s=_age_s(readings, [incident.ts_ingest]) or 0.0,

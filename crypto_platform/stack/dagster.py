@@ -5,17 +5,15 @@ migrations/); nothing of Dagster is imported.
 """
 
 import asyncio
-import json
 import logging
 import shutil
 import sys
 import sysconfig
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 from crypto_platform.errors import StackError
+from crypto_platform.serving.dagster_api import REPOSITORY, ask_dagster
 from crypto_platform.settings import (
     ENV_PREFIX,
     ENVIRONMENT_FILE,
@@ -34,7 +32,7 @@ CODE_SERVER_HOST = "CRYPTO_CODE_SERVER_HOST"
 CODE_SERVER_PORT = "CRYPTO_CODE_SERVER_PORT"
 """What workspace.yaml reads; not settings, for compose sets them without us."""
 
-LOCATION = "crypto_platform"
+LOCATION = REPOSITORY["repositoryLocationName"]
 FIRST_JOB = "ingest_live"
 FIRST_OP = "sources_to_kafka"
 """As assets/names.py has them, which this part may not import; a test compares the two."""
@@ -214,22 +212,12 @@ async def launch_first_run(webserver_url: str, *, follow_s: float, within_s: flo
 
 
 def _post_launch(webserver_url: str, follow_s: float) -> dict[str, Any]:
-    selector = {
-        "repositoryLocationName": LOCATION,
-        "repositoryName": "__repository__",
-        "jobName": FIRST_JOB,
+    variables = {
+        "job": {**REPOSITORY, "jobName": FIRST_JOB},
+        "config": {"ops": {FIRST_OP: {"config": {"follow_s": follow_s}}}},
     }
-    config = {"ops": {FIRST_OP: {"config": {"follow_s": follow_s}}}}
-    variables = {"job": selector, "config": config}
-    body = json.dumps({"query": _LAUNCH, "variables": variables}).encode()
-    request = urllib.request.Request(
-        f"{webserver_url}/graphql", data=body, headers={"Content-Type": "application/json"}
-    )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=10.0) as answer:
-            content: dict[str, Any] = json.load(answer)
-    except (OSError, urllib.error.URLError, ValueError) as error:
+        answer: dict[str, Any] = ask_dagster(webserver_url, _LAUNCH, variables)["launchRun"]
+    except StackError as error:
         return {"message": str(error)}
-    data: dict[str, Any] = content.get("data") or {}
-    return data.get("launchRun") or {"message": str(content.get("errors"))[:300]}
+    return answer

@@ -1,21 +1,42 @@
 """WHERE TO: the stores.
 
-A new one is one package here, one shell in resources/, one line in STORES.
+A new one is one package here, one shell in resources/, one entry in STORES.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import SecretStr
 
 from crypto_platform.errors import ConfigurationError
+from crypto_platform.feeds import Feed, Record
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import Store
+from crypto_platform.stores.base import Store, StoredColumn
 from crypto_platform.stores.crash_points import arm
 from crypto_platform.stores.mongo import MongoStore
+from crypto_platform.stores.mongo.columns import describe_columns as describe_keys
 from crypto_platform.stores.postgres import PostgresStore
+from crypto_platform.stores.postgres.columns import describe_columns
 
 Role = Literal["loader", "analyst"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreKind:
+    """What the platform has to know of a kind of store.
+
+    Attributes:
+        product: As Dagster's UI knows it.
+        open: Makes the store; nothing is connected yet.
+        place_of: Where a feed's records stand, as path parts.
+        columns_of: What stands there.
+    """
+
+    product: str
+    open: Callable[[Settings, Role], Store]
+    place_of: Callable[[Feed[Record]], tuple[str, ...]]
+    columns_of: Callable[[Feed[Record]], Sequence[StoredColumn]]
 
 
 def _open_postgres(settings: Settings, role: Role) -> Store:
@@ -29,9 +50,19 @@ def _open_mongo(settings: Settings, role: Role) -> Store:
     return MongoStore(url, settings.mongo.database)
 
 
-STORES: Mapping[str, Callable[[Settings, Role], Store]] = {
-    "postgres": _open_postgres,
-    "mongo": _open_mongo,
+STORES: Mapping[str, StoreKind] = {
+    "postgres": StoreKind(
+        product="postgresql",
+        open=_open_postgres,
+        place_of=lambda feed: (feed.schema, feed.table),
+        columns_of=describe_columns,
+    ),
+    "mongo": StoreKind(
+        product="mongodb",
+        open=_open_mongo,
+        place_of=lambda feed: (feed.collection,),
+        columns_of=describe_keys,
+    ),
 }
 
 
@@ -45,7 +76,7 @@ def open_store(name: str, settings: Settings, *, role: Role = "loader") -> Store
         message = f"there is no store {name!r}; the stores are {', '.join(STORES)}"
         raise ConfigurationError(message)
     arm(settings.crash_at)
-    return STORES[name](settings, role)
+    return STORES[name].open(settings, role)
 
 
 def _reveal(url: SecretStr | None, setting: str, scheme: str) -> str:

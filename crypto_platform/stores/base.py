@@ -194,12 +194,32 @@ class OpenMatters:
     """What of a store waits for a person.
 
     Attributes:
-        quarantined_records: Entries neither released nor discarded.
+        quarantined: Entries neither released nor discarded, by feed name; a feed without any is
+            left out.
         incidents: Not acknowledged, or still blocking a partition; newest first.
     """
 
-    quarantined_records: int
+    quarantined: Mapping[str, int]
     incidents: Sequence[Record]
+
+    @property
+    def quarantined_records(self) -> int:
+        """Of all feeds."""
+        return sum(self.quarantined.values())
+
+
+class StoredColumn(NamedTuple):
+    """A column of a table, or a key of a document.
+
+    Attributes:
+        kind: As the store names the type.
+        field: The record's field it holds, None where it holds the arrival.
+    """
+
+    name: str
+    kind: str
+    nullable: bool
+    field: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -321,6 +341,10 @@ class Store(Protocol):
         ...
 
     # What people read.
+    def estimate_records(self, feed: Feed[Record]) -> int | None:
+        """About how many records of a feed are stored, at once; None where nobody knows yet."""
+        ...
+
     def read_open_matters(self, *, incidents_max: int = 100) -> OpenMatters:
         """What waits for a person: open quarantine entries, open incidents."""
         ...

@@ -24,10 +24,22 @@ Q0, Q1, Q2, Q3 = (quote(number) for number in range(4))
 
 
 def run(
-    log: FakeLog, *stores: FakeStore, deep: bool = False, since_us: int | None = None
+    log: FakeLog,
+    *stores: FakeStore,
+    deep: bool = False,
+    since_us: int | None = None,
+    until_us: int | None = None,
 ) -> AuditReport:
     by_name = {store.sink: store for store in stores}
-    return audit(SETTINGS, by_name, [QUOTES], deep=deep, since_us=since_us, log=log)
+    return audit(
+        SETTINGS,
+        by_name,
+        [QUOTES],
+        deep=deep,
+        since_us=since_us,
+        until_us=until_us,
+        log=log,
+    )
 
 
 def published(
@@ -567,3 +579,41 @@ def test_a_later_content_under_a_stored_id_in_another_hour_is_named() -> None:
     assert run(log, store).whole
     store.quarantine.clear()
     assert found(run(log, store)) == {"not_quarantined": [(Q0.event_id, 1)]}
+
+
+def three_hours(*records: Record) -> tuple[FakeLog, FakeStore]:
+    """A log with one record an hour from NOON on, and a store that has loaded them."""
+    log, store = FakeLog(), FakeStore()
+    for number, record in enumerate(records):
+        log.publish(record, hour=hours(number))
+        store.load(log, [record], hour=hours(number))
+    return log, store
+
+
+def test_one_hour_is_audited_apart_from_its_neighbours() -> None:
+    """An hour's check that fails for another hour's fault sends a person to the wrong place."""
+    log, store = three_hours(Q0, Q1, Q2)
+    store.rows = [row for row in store.rows if row.event_id != Q2.event_id]
+    assert run(log, store, since_us=hours(1), until_us=hours(2)).whole
+    [wrong] = run(log, store, since_us=hours(2), until_us=hours(3)).findings
+    assert (wrong.kind.value, wrong.hours) == ("missing", ["2025-11-22-14:00"])
+
+
+def test_an_hour_that_kafka_has_lost_is_audited_by_the_loads_own_sums() -> None:
+    """An old hour would otherwise be called whole because nothing was compared."""
+    log, store = three_hours(Q0, Q1, Q2)
+    log.low = 2
+    store.rows = [row for row in store.rows if row.event_id != Q1.event_id]
+    assert run(log, store, since_us=hours(0), until_us=hours(1)).whole
+    assert list(found(run(log, store, since_us=hours(1), until_us=hours(2)))) == ["sum_differs"]
+
+
+def test_the_lag_of_an_hour_counts_to_its_end() -> None:
+    """Records of the current hour on their way must not make the last one look unfinished."""
+    log, store = three_hours(Q0, Q1)
+    log.publish(Q2, hour=hours(2))
+    behind = {
+        hour: run(log, store, since_us=hours(hour), until_us=hours(hour + 1)).lag["postgres"]
+        for hour in (1, 2)
+    }
+    assert {hour: lag.lag_records for hour, lag in behind.items()} == {1: 0, 2: 1}

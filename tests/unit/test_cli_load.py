@@ -1,7 +1,8 @@
 """`load`: its report."""
 
 from crypto_platform.cli.load import add_progress, build_document, format_report
-from crypto_platform.delivery.load import LoadEnd, LoadReport, Progress
+from crypto_platform.delivery.load import LoadEnd, LoadReport
+from crypto_platform.delivery.progress import Progress
 
 
 def test_the_runs_of_one_load_are_added_up() -> None:

@@ -1,13 +1,16 @@
 """The definitions as Dagster sees them: names people, dashboards and scripts rely on."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from crypto_platform.assets.names import INGEST_JOB, INGEST_OP
+from crypto_platform.assets.names import INGEST_JOB, INGEST_OP, load_key, topic_key
 from crypto_platform.definitions import build_definitions
+from crypto_platform.feeds import FEEDS
 from crypto_platform.settings import Settings, load_settings
 from crypto_platform.stack import dagster as stack_dagster
+from crypto_platform.stores import STORES
 
 
 @pytest.fixture
@@ -15,29 +18,45 @@ def settings(tmp_path: Path) -> Settings:
     return load_settings(tmp_path, environment={})
 
 
-def test_the_asset_graph_is_the_way_of_a_record(settings: Settings) -> None:
-    """A renamed key orphans its history in the UI and breaks everybody's selections."""
-    graph = build_definitions(settings).resolve_asset_graph()
-    parents = {
-        key.to_user_string(): sorted(
-            parent.to_user_string() for parent in graph.get(key).parent_keys
+LISTING = Path(__file__).with_name("definitions.txt")
+"""What Dagster shows of the definitions, one line a thing. Written anew by running this file."""
+
+
+def list_definitions(settings: Settings) -> list[str]:
+    """Keys, parents, partitions, checks, jobs, schedules and sensors, sorted."""
+    definitions = build_definitions(settings)
+    graph = definitions.resolve_asset_graph()
+    repository = definitions.get_repository_def()
+    lines: list[str] = []
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        parents = ", ".join(sorted(parent.to_user_string() for parent in node.parent_keys))
+        parts = type(node.partitions_def).__name__ if node.partitions_def else "no partitions"
+        owners = ", ".join(node.owners)
+        kinds = ", ".join(sorted(node.kinds))
+        lines.append(
+            f"asset {key.to_user_string()} <- [{parents}] group {node.group_name}, {parts}, "
+            f"kinds [{kinds}], owners [{owners}], freshness policy "
+            f"{'yes' if node.freshness_policy_or_from_metadata else 'no'}"
         )
-        for key in graph.get_all_asset_keys()
-    }
-    ingest = ["coingecko/quotes", "simulated/quotes"]
-    assert parents == {
-        "coingecko/quotes": [],
-        "simulated/quotes": [],
-        "kafka/market/quotes": ingest,
-        "kafka/platform/rejected": ingest,
-        "kafka/platform/incidents": ingest,
-        "postgres/market/quote": ["kafka/market/quotes"],
-        "postgres/platform/rejected": ["kafka/platform/rejected"],
-        "postgres/platform/incident": ["kafka/platform/incidents"],
-        "mongo/quotes": ["kafka/market/quotes"],
-        "mongo/rejected": ["kafka/platform/rejected"],
-        "mongo/incidents": ["kafka/platform/incidents"],
-    }
+    lines += [f"check {key.to_user_string()}" for key in graph.asset_check_keys]
+    for job in repository.get_all_jobs():
+        nodes = ", ".join(sorted(node.name for node in job.nodes))
+        lines.append(f"job {job.name}: {nodes}")
+    lines += [
+        f"schedule {s.name}: {s.cron_schedule} -> {s.job_name}, {s.default_status.value}"
+        for s in repository.schedule_defs
+    ]
+    lines += [
+        f"sensor {s.name}: every {s.minimum_interval_seconds} s, {s.default_status.value}"
+        for s in repository.sensor_defs
+    ]
+    return sorted(lines)
+
+
+def test_the_definitions_are_those_that_are_written_down(settings: Settings) -> None:
+    """A renamed key orphans its history in the UI and breaks everybody's selections."""
+    assert list_definitions(settings) == LISTING.read_text("utf-8").splitlines()
 
 
 def test_a_source_without_its_key_is_left_out_and_comes_with_it(tmp_path: Path) -> None:
@@ -57,10 +76,47 @@ def test_the_minute_and_the_sensors_run_without_being_switched_on(settings: Sett
     repository = build_definitions(settings).get_repository_def()
     running = {s.name for s in repository.schedule_defs if s.default_status.value == "RUNNING"}
     running |= {s.name for s in repository.sensor_defs if s.default_status.value == "RUNNING"}
-    assert running == {"every_minute", "topics", "postgres_lag", "mongo_lag"}
+    assert running == {
+        "every_minute",
+        "audit_hourly",
+        "health",
+        "poll_coingecko",
+        "poll_simulated",
+        "postgres_lag",
+        "mongo_lag",
+    }
 
 
 def test_the_first_run_asks_for_the_job_that_exists(settings: Settings) -> None:
     """The stack may not import the assets, so it names their job again."""
     assert (stack_dagster.FIRST_JOB, stack_dagster.FIRST_OP) == (INGEST_JOB, INGEST_OP)
     assert build_definitions(settings).resolve_job_def(INGEST_JOB).name == INGEST_JOB
+
+
+@pytest.mark.parametrize("job", ["ingest_live", "load_postgres", "load_mongo"])
+def test_a_live_run_asks_no_health_checks(settings: Settings, job: str) -> None:
+    """A selection of assets brings their checks along: each minute would look at everything."""
+    names = {node.name for node in build_definitions(settings).resolve_job_def(job).nodes}
+    assert "look_at_health" not in names
+
+
+def test_tables_and_documents_say_where_each_column_comes_from(settings: Settings) -> None:
+    """An analyst asks of a price in MongoDB which field of the source it was."""
+    graph = build_definitions(settings).resolve_asset_graph()
+    for store, feed in ((store, feed) for store in STORES for feed in FEEDS):
+        metadata = graph.get(load_key(store, feed)).metadata
+        columns = {c.name for c in metadata["dagster/column_schema"].columns}
+        lineage = metadata["dagster/column_lineage"].deps_by_column
+        assert columns - set(lineage) == {
+            c.name for c in STORES[store].columns_of(feed) if not c.field
+        }
+        fields = {dep.column_name for deps in lineage.values() for dep in deps}
+        assert fields == {field.name for field in feed.fields}
+        topic = graph.get(topic_key(feed)).metadata["dagster/column_schema"]
+        assert fields <= {c.name for c in topic.columns}
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        found = list_definitions(load_settings(Path(folder), environment={}))
+    LISTING.write_text("".join(f"{line}\n" for line in found), "utf-8")

@@ -141,7 +141,7 @@ def test_an_open_incident_is_a_problem_with_its_next_step(tmp_path: Path) -> Non
         next_step="restore them",
         ts_ingest=NOON - 60 * SECOND,
     )
-    matters = OpenMatters(quarantined_records=3, incidents=(incident,))
+    matters = OpenMatters(quarantined={"quotes": 3}, incidents=(incident,))
     found = readings(
         postgres_details=Answer(value=StoreDetails(matters=matters, stored_last_minute=0))
     )

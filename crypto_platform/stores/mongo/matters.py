@@ -10,7 +10,10 @@ from crypto_platform.stores.mongo.schema import KAFKA_OFFSET, QUARANTINE
 
 def read_open_matters(connection: Connection, *, incidents_max: int) -> OpenMatters:
     """See Store.read_open_matters."""
-    quarantined = connection.collection(QUARANTINE).count_documents({"state": OPEN})
+    counts = connection.collection(QUARANTINE).aggregate(
+        [{"$match": {"state": OPEN}}, {"$group": {"_id": "$feed", "count": {"$sum": 1}}}]
+    )
+    quarantined = {str(found["_id"]): int(found["count"]) for found in counts}
     incidents = connection.collection(INCIDENTS.collection)
     acknowledged = incidents.distinct("subject", {"state": "acknowledged"})
     # a matter that comes back after its acknowledgement is the same fact, so the same document:
@@ -20,6 +23,6 @@ def read_open_matters(connection: Connection, *, incidents_max: int) -> OpenMatt
     found = incidents.find({"state": "open"} | is_open).sort("ts_ingest_us", -1)
     documents = documents_of(INCIDENTS)
     return OpenMatters(
-        quarantined_records=quarantined,
+        quarantined=quarantined,
         incidents=[documents.decode(document) for document in found.limit(incidents_max)],
     )

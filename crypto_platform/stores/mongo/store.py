@@ -160,6 +160,11 @@ class MongoStore:
         with translating("read facts", table=feed.collection):
             return reader.read_facts(self._connection, feed, event_ids)
 
+    def estimate_records(self, feed: Feed[Record]) -> int | None:
+        """See Store."""
+        with translating("count records", table=feed.collection):
+            return self._connection.collection(feed.collection).estimated_document_count()
+
     def read_open_matters(self, *, incidents_max: int = 100) -> OpenMatters:
         """See Store."""
         with translating("read open matters"):

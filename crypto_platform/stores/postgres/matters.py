@@ -6,7 +6,9 @@ from crypto_platform.stores.base import OpenMatters
 from crypto_platform.stores.postgres.reader import read_facts
 from crypto_platform.stores.postgres.session import Session
 
-_COUNT_QUARANTINE = "SELECT count(*) FROM platform.quarantine WHERE state = 'open'"
+_COUNT_QUARANTINE = """
+SELECT feed, count(*) FROM platform.quarantine WHERE state = 'open' GROUP BY feed
+"""
 
 # A matter that comes back after its acknowledgement is the same fact, so the same row: then only
 # the partition it blocks says that it is open again.
@@ -25,8 +27,8 @@ ORDER BY i.ts_ingest DESC LIMIT %s
 def read_open_matters(session: Session, *, incidents_max: int) -> OpenMatters:
     """See Store.read_open_matters."""
     with session.autocommit() as connection:
-        [(quarantined,)] = connection.execute(_COUNT_QUARANTINE).fetchall()
+        quarantined = dict(connection.execute(_COUNT_QUARANTINE).fetchall())
         ids = [row[0] for row in connection.execute(_OPEN_INCIDENTS, [incidents_max]).fetchall()]
     found = read_facts(session, FEED_BY_NAME[INCIDENTS.name], ids) if ids else []
     incidents = sorted(found, key=lambda incident: incident.ts_ingest, reverse=True)
-    return OpenMatters(quarantined_records=quarantined, incidents=incidents)
+    return OpenMatters(quarantined=quarantined, incidents=incidents)

@@ -57,6 +57,13 @@ _READ_FACTS = "SELECT {columns} FROM {table} WHERE event_id = ANY(%s::text[])"
 
 # A loose index scan: two probes per (source, currency) instead of a walk over all quotes. Measured
 # with 1 M quotes of 250 currencies: 16 ms, DISTINCT ON 470 ms.
+# A table never analyzed says -1; a partitioned one is the sum of its leaves.
+_ESTIMATE_RECORDS = """
+SELECT sum(nullif(c.reltuples, -1))::bigint
+FROM pg_partition_tree(%s::regclass) AS p JOIN pg_class AS c ON c.oid = p.relid
+WHERE p.isleaf
+"""
+
 _READ_LATEST_QUOTES = """
 WITH RECURSIVE pairs AS (
   (SELECT source, currency_id FROM {table} ORDER BY source, currency_id LIMIT 1)
@@ -232,6 +239,13 @@ def _load_batch(row: tuple[Any, ...]) -> LoadBatch:
 def read_facts(session: Session, feed: Feed[Record], event_ids: Sequence[str]) -> list[Record]:
     """See Store.read_facts."""
     return _read_structs(session, feed, _on(_READ_FACTS, feed), [list(event_ids)])
+
+
+def estimate_records(session: Session, feed: Feed[Record]) -> int | None:
+    """See Store.estimate_records: what the last ANALYZE (or autovacuum) counted."""
+    with session.autocommit() as connection:
+        row = connection.execute(_ESTIMATE_RECORDS, [f"{feed.schema}.{feed.table}"]).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
 
 
 def read_latest_quotes(

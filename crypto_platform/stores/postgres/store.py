@@ -101,6 +101,10 @@ class PostgresStore:
     def read_facts(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[Record]:
         return reader.read_facts(self._session, feed, event_ids)
 
+    def estimate_records(self, feed: Feed[Record]) -> int | None:
+        """See Store."""
+        return reader.estimate_records(self._session, feed)
+
     def read_open_matters(self, *, incidents_max: int = 100) -> OpenMatters:
         return matters.read_open_matters(self._session, incidents_max=incidents_max)
 

@@ -1,0 +1,216 @@
+"""audit/<feed>: the proof, an hour of append time a partition, as checks people can read.
+
+Materialized when the hour has been compared, whatever was found; what is wrong is said by the
+checks. The comparison is delivery/audit.py's; `crypto-platform audit` is the same for all hours.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from crypto_platform.assets import charts
+from crypto_platform.assets.descriptions import refer_to, tag
+from crypto_platform.assets.names import AUDIT_OP, audit_key, load_key
+from crypto_platform.assets.partitions import build_append_hours
+from crypto_platform.delivery.audit import audit
+from crypto_platform.delivery.audit_report import AuditReport, Fault, Finding, HourLine
+from crypto_platform.domain.hours import to_time_us
+from crypto_platform.errors import PlatformError
+from crypto_platform.feeds import FEEDS, Feed, Record
+from crypto_platform.settings import Settings
+from crypto_platform.stores import STORES, open_store
+
+WAIT_S = 20.0
+"""For a store to come past the end of the hour: its loads are seconds behind."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Question:
+    """One check of an audited hour, and the faults that fail it."""
+
+    text: str
+    faults: frozenset[Fault]
+
+
+QUESTIONS: Mapping[str, _Question] = {
+    "counts": _Question(
+        text="Is every record of Kafka there once, or in quarantine once, and nothing else?",
+        faults=frozenset({Fault.MISSING, Fault.EXTRA, Fault.TWICE, Fault.BEYOND_END}),
+    ),
+    "hashes": _Question(
+        text="Is every stored record the one that Kafka holds?",
+        faults=frozenset({Fault.CHANGED, Fault.COLUMNS_CHANGED, Fault.SUM_DIFFERS}),
+    ),
+    "coverage": _Question(
+        text="Has the hour been loaded to its end, each offset once?",
+        faults=frozenset({Fault.HOLE, Fault.OVERLAP}),
+    ),
+    "quarantine": _Question(
+        text="Does quarantine hold what was refused and nothing else?",
+        faults=frozenset({Fault.NOT_QUARANTINED, Fault.UNFOUNDED_QUARANTINE}),
+    ),
+    "incidents": _Question(
+        text="Does no incident stop the feed's load?",
+        faults=frozenset(),
+    ),
+}
+
+
+def build_audit_assets(settings: Settings) -> dg.AssetsDefinition:
+    """One multi-asset over all feeds."""
+    feed_of = {audit_key(feed): feed for feed in FEEDS}
+
+    @dg.multi_asset(
+        name=AUDIT_OP,
+        specs=[_build_spec(feed) for feed in FEEDS],
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=audit_key(feed), description=question.text)
+            for feed in FEEDS
+            for name, question in QUESTIONS.items()
+        ],
+        can_subset=True,
+        partitions_def=build_append_hours(settings),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def compare_stores(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        window = context.partition_time_window
+        wanted = context.selected_asset_check_keys
+        for key in sorted(context.selected_asset_keys):
+            try:
+                report = _audit(settings, feed_of[key], window)
+            except PlatformError as error:
+                raise dg.Failure(str(error), allow_retries=error.retryable) from error
+            yield dg.MaterializeResult(key, metadata=_describe(report))
+            for result in _answer(key, report):
+                if dg.AssetCheckKey(key, result.check_name or "") in wanted:
+                    yield result
+
+    return compare_stores
+
+
+def _build_spec(feed: Feed[Record]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        audit_key(feed),
+        deps=[load_key(store, feed) for store in STORES],
+        skippable=True,
+        group_name="audit",
+        owners=["team:data-platform"],
+        tags=tag(feed, "audit"),
+        kinds={"kafka", *(store.product for store in STORES.values())},
+        description=f"Proof, hour by hour, that every record of {feed.topic} stands in each store "
+        "once, or in quarantine once. All hours at a time: `crypto-platform audit`.",
+        metadata=refer_to(the_audit=audit, the_feed=feed.record),
+    )
+
+
+def _audit(settings: Settings, feed: Feed[Record], window: dg.TimeWindow) -> AuditReport:
+    stores = {name: open_store(name, settings, role="analyst") for name in STORES}
+    try:
+        return audit(
+            settings,
+            stores,
+            [feed],
+            since_us=to_time_us(window.start),
+            until_us=to_time_us(window.end),
+            wait_s=WAIT_S,
+        )
+    finally:
+        for store in stores.values():
+            store.close()
+
+
+def _describe(report: AuditReport) -> Mapping[str, dg.MetadataValue | int | float | str]:
+    [total] = report.feeds.values()
+    metadata: dict[str, dg.MetadataValue | int | float | str] = {
+        "whole": "yes" if report.whole else "no",
+        "records_in_kafka": total.kafka.records,
+        "hash_in_kafka": total.kafka.hash,
+        "refused_in_kafka": total.kafka.refused,
+        "seconds": report.seconds,
+    }
+    for name, count in total.stores.items():
+        metadata[f"records_in_{name}"] = count.records
+        metadata[f"hash_in_{name}"] = count.hash
+        metadata[f"quarantined_in_{name}"] = count.quarantined
+    lines = charts.tabulate([_row(line) for line in report.hours])
+    if lines is not None:
+        metadata["partitions"] = lines
+    if report.notes:
+        metadata["notes"] = "; ".join(report.notes)
+    return metadata
+
+
+def _row(line: HourLine) -> Mapping[str, object]:
+    return {
+        "hour": line.hour,
+        "partition": line.part,
+        "offsets": f"{line.first_offset} to {line.next_offset}",
+        "kafka": "gone" if line.kafka is None else line.kafka.records,
+        **{name: count.records for name, count in line.stores.items()},
+        "ok": "yes" if line.ok else ", ".join(line.problems),
+    }
+
+
+def _answer(key: dg.AssetKey, report: AuditReport) -> Iterator[dg.AssetCheckResult]:
+    [total] = report.feeds.values()
+    for name, question in QUESTIONS.items():
+        found = [finding for finding in report.findings if finding.kind in question.faults]
+        texts = [_describe_finding(finding) for finding in found]
+        texts += _OTHER_ANSWERS.get(name, _say_nothing)(report)
+        is_warning = not texts and name == "quarantine" and _has_open_quarantine(report)
+        if is_warning:
+            quarantined = {store: count.quarantined for store, count in total.stores.items()}
+            texts = [f"records of this hour stand in quarantine: {quarantined}"]
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name=name,
+            passed=not texts,
+            severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
+            description="; ".join(texts) or None,
+            metadata={"faults": sum(finding.records for finding in found)},
+        )
+
+
+def _has_open_quarantine(report: AuditReport) -> bool:
+    return any(c.quarantined for total in report.feeds.values() for c in total.stores.values())
+
+
+def _describe_finding(finding: Finding) -> str:
+    examples = ", ".join(
+        f"{example.event_id or 'offset ' + str(example.offset)} ({example.detail})"
+        for example in finding.examples[:3]
+    )
+    return (
+        f"{finding.kind.value}: {finding.records} in {finding.store}, "
+        f"{finding.topic}/{finding.part}: {examples} -> {finding.next_step}"
+    )
+
+
+def _say_nothing(report: AuditReport) -> Sequence[str]:
+    _ = report
+    return []
+
+
+def _describe_lag(report: AuditReport) -> Sequence[str]:
+    return [
+        f"{store} has not loaded {lag.lag_records} offsets of this hour yet: audit the hour again "
+        f"when `crypto-platform status` shows no lag"
+        for store, lag in report.lag.items()
+        if lag.lag_records
+    ]
+
+
+def _describe_stops(report: AuditReport) -> Sequence[str]:
+    return [
+        f"{store}: {lag.blocked_partitions} partitions are stopped by incidents: "
+        "`crypto-platform status` names them and the way out"
+        for store, lag in report.lag.items()
+        if lag.blocked_partitions
+    ]
+
+
+_OTHER_ANSWERS = {"coverage": _describe_lag, "incidents": _describe_stops}
+"""What an audit says beside its findings."""

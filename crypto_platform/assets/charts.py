@@ -1,0 +1,74 @@
+"""Small pictures and tables for an asset's metadata.
+
+Here: values in, Markdown or a table out; pure. A picture is an SVG of about a kilobyte inside the
+Markdown, because it is written into Dagster's database with every report. Not here: what is shown.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from crypto_platform.domain.hours import from_time_us
+from crypto_platform.feeds import Record
+
+WIDTH, HEIGHT, MARGIN = 360, 72, 4
+CELL_CHARACTERS_MAX = 40
+PREVIEW_COLUMNS_MAX = 12
+HIDDEN = frozenset({"event_id", "content_hash", "raw"})
+
+
+def draw_line(values: Sequence[float], *, title: str, unit: str) -> dg.MarkdownMetadataValue:
+    """A line over equal steps of time, from 0 to the largest value, which is written beside it."""
+    top = max(values, default=0.0)
+    step = (WIDTH - 2 * MARGIN) / max(len(values) - 1, 1)
+    scale = (HEIGHT - 2 * MARGIN) / (top or 1.0)
+    points = " ".join(
+        f"{MARGIN + number * step:.1f},{HEIGHT - MARGIN - value * scale:.1f}"
+        for number, value in enumerate(values)
+    )
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}">'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="4" fill="#f5f7fa"/>'
+        f'<polyline points="{points}" fill="none" stroke="#4f43dd" stroke-width="1.5"/></svg>'
+    )
+    picture = base64.b64encode(svg.encode()).decode()
+    text = f"![{title}](data:image/svg+xml;base64,{picture})\n\n{title}, 0 to {top:g} {unit}"
+    return dg.MetadataValue.md(text)
+
+
+def tabulate(rows: Sequence[Mapping[str, object]]) -> dg.TableMetadataValue | None:
+    """A table of a few rows; None where there is none. Every value is shown as text."""
+    if not rows:
+        return None
+    records = [
+        dg.TableRecord({name: _shorten(value) for name, value in row.items()}) for row in rows
+    ]
+    schema = dg.TableSchema([dg.TableColumn(name, "string") for name in rows[0]])
+    return dg.MetadataValue.table(records, schema)
+
+
+def preview_records(records: Sequence[Record]) -> list[Mapping[str, object]]:
+    """A few records as rows: what is known of them, without hashes and ids."""
+    known = {
+        name
+        for record in records
+        for name in record.__struct_fields__
+        if name not in HIDDEN and getattr(record, name) is not None
+    }
+    names = [n for record in records[:1] for n in record.__struct_fields__ if n in known]
+    return [
+        {name: _readable(name, getattr(record, name)) for name in names[:PREVIEW_COLUMNS_MAX]}
+        for record in records
+    ]
+
+
+def _readable(name: str, value: object) -> object:
+    if name.startswith("ts_") and isinstance(value, int):
+        return from_time_us(value).isoformat(timespec="milliseconds")
+    return value
+
+
+def _shorten(value: object) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= CELL_CHARACTERS_MAX else f"{text[: CELL_CHARACTERS_MAX - 1]}…"

@@ -1,0 +1,102 @@
+"""What every asset says about itself: owner, tags, schema, where its columns come from, its code.
+
+Here: metadata that is true before anything has run. Not here: what a run found (charts.py,
+loads.py), keys (names.py).
+"""
+
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import dagster as dg
+
+from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.feed import FieldKind
+from crypto_platform.stores.base import StoredColumn
+
+_TYPE_OF_KIND = {
+    FieldKind.TEXT: "text",
+    FieldKind.AMOUNT: "decimal as text",
+    FieldKind.TIME_US: "UTC, integer microseconds",
+    FieldKind.INTEGER: "integer",
+    FieldKind.BYTES: "bytes as base64",
+}
+
+Metadata = Mapping[str, Any]
+
+
+def describe_record(feed: Feed[Record]) -> Metadata:
+    """The schema of a feed's records, as JSON values of a topic."""
+    columns = [
+        dg.TableColumn(
+            field.name,
+            _TYPE_OF_KIND[field.kind],
+            constraints=dg.TableColumnConstraints(
+                nullable=field.nullable, unique=field.name == "event_id"
+            ),
+        )
+        for field in feed.fields
+    ]
+    return {"dagster/column_schema": dg.TableSchema(columns)}
+
+
+def describe_columns(columns: Sequence[StoredColumn]) -> Metadata:
+    """The schema of what a store holds of a feed."""
+    described = [
+        dg.TableColumn(
+            column.name,
+            column.kind,
+            constraints=dg.TableColumnConstraints(
+                nullable=column.nullable, unique=column.field == "event_id"
+            ),
+            description=None if column.field else "where Kafka first brought the record",
+        )
+        for column in columns
+    ]
+    return {"dagster/column_schema": dg.TableSchema(described)}
+
+
+def trace_fields(feed: Feed[Record], parents: Sequence[dg.AssetKey]) -> Metadata:
+    """Each field of a topic comes from the same field of what is published to it."""
+    return _trace({field.name: field.name for field in feed.fields}, parents)
+
+
+def trace_columns(columns: Sequence[StoredColumn], topic: dg.AssetKey) -> Metadata:
+    """Each column comes from its field of the topic; where it arrived is no field of it."""
+    return _trace({c.name: c.field for c in columns if c.field is not None}, [topic])
+
+
+def _trace(field_of: Mapping[str, str], parents: Sequence[dg.AssetKey]) -> Metadata:
+    deps = {
+        name: [dg.TableColumnDep(asset_key=parent, column_name=field) for parent in parents]
+        for name, field in field_of.items()
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(deps)}
+
+
+def refer_to(**code: object) -> Metadata:
+    """Links to the code of an asset: what each is for, and a module, class or function."""
+    with warnings.catch_warnings():
+        # Dagster calls code references beta; without them nothing else would be lost
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        value = dg.CodeReferencesMetadataValue(
+            code_references=[_refer(label, found) for label, found in code.items()]
+        )
+    return {"dagster/code_references": value}
+
+
+def _refer(label: str, found: Any) -> dg.LocalFileCodeReference:  # noqa: ANN401 - whatever inspect takes
+    line = 1 if isinstance(found, ModuleType) else inspect.getsourcelines(found)[1]
+    return dg.LocalFileCodeReference(
+        file_path=inspect.getsourcefile(found) or "",
+        line_number=line,
+        label=label.replace("_", " "),
+    )
+
+
+def tag(feed: Feed[Record], layer: str, **more: str) -> dict[str, str]:
+    """Tags to select by: `tag:crypto_platform/feed=quotes`."""
+    tags = {"feed": feed.name, "layer": layer, **more}
+    return {f"crypto_platform/{name}": value for name, value in tags.items()}

@@ -1,0 +1,150 @@
+"""Pauses: a source or a store is paused while its sensor in Dagster is switched off.
+
+Here: which sensor is whose, who is paused, and the switch itself, over GraphQL. Not here: the
+sensors (sensors/), how a running run notices (assets/switches.py).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from crypto_platform.errors import ConfigurationError, StackError
+from crypto_platform.serving.dagster_api import REPOSITORY, ask_dagster, find_url
+from crypto_platform.settings import Settings
+from crypto_platform.sources import explain_sources
+from crypto_platform.stores import STORES
+
+_SOURCE_PREFIX = "poll_"
+_STORE_SUFFIX = "_lag"
+
+_LIST = """
+query Sensors($repository: RepositorySelector!) {
+  sensorsOrError(repositorySelector: $repository) {
+    __typename
+    ... on Sensors { results { name sensorState { id selectorId status } } }
+    ... on PythonError { message }
+    ... on RepositoryNotFoundError { message }
+  }
+}
+"""
+_START = """
+mutation Start($sensor: SensorSelector!) {
+  startSensor(sensorSelector: $sensor) {
+    __typename
+    ... on PythonError { message }
+    ... on SensorNotFoundError { message }
+    ... on UnauthorizedError { message }
+  }
+}
+"""
+_STOP = """
+mutation Stop($id: String!) {
+  stopSensor(id: $id) {
+    __typename
+    ... on PythonError { message }
+    ... on UnauthorizedError { message }
+  }
+}
+"""
+
+
+def source_sensor(source: str) -> str:
+    """poll_coingecko."""
+    return f"{_SOURCE_PREFIX}{source}"
+
+
+def load_sensor(store: str) -> str:
+    """postgres_lag."""
+    return f"{store}{_STORE_SUFFIX}"
+
+
+def find_switched(sensor: str) -> str | None:
+    """The source or store that a sensor's switch pauses; None where it is no such sensor."""
+    if sensor.startswith(_SOURCE_PREFIX):
+        return sensor.removeprefix(_SOURCE_PREFIX)
+    store = sensor.removesuffix(_STORE_SUFFIX)
+    return store if store != sensor and store in STORES else None
+
+
+def list_switches(settings: Settings) -> Mapping[str, str]:
+    """What can be paused, by name, and its sensor."""
+    sources = [state.name for state in explain_sources(settings) if state.enabled]
+    return {name: source_sensor(name) for name in sources} | {
+        store: load_sensor(store) for store in STORES
+    }
+
+
+def read_paused(url: str, *, timeout_s: float = 10.0) -> frozenset[str]:
+    """Sources and stores that are paused.
+
+    Raises:
+        StackError: Dagster did not answer.
+    """
+    states = _read_sensors(url, timeout_s=timeout_s)
+    stopped = (find_switched(name) for name, (_, status) in states.items() if status == "STOPPED")
+    return frozenset(name for name in stopped if name is not None)
+
+
+def pause(settings: Settings, name: str) -> bool:
+    """Switch the sensor of a source or store off; False where it was off already.
+
+    Runs notice within seconds and end well. What waits in Kafka stays there; what a paused source
+    publishes meanwhile is not asked for.
+
+    Raises:
+        ConfigurationError: No source or store of that name.
+        StackError: Dagster did not answer, or refused.
+    """
+    url = find_url(settings)
+    sensor_id, status = _find_sensor(settings, url, name)
+    if status == "STOPPED":
+        return False
+    _expect(ask_dagster(url, _STOP, {"id": sensor_id})["stopSensor"])
+    return True
+
+
+def resume(settings: Settings, name: str) -> bool:
+    """Switch the sensor on again; False where it was on already.
+
+    Raises:
+        ConfigurationError: No source or store of that name.
+        StackError: Dagster did not answer, or refused.
+    """
+    url = find_url(settings)
+    _, status = _find_sensor(settings, url, name)
+    if status == "RUNNING":
+        return False
+    selector = {**REPOSITORY, "sensorName": list_switches(settings)[name]}
+    _expect(ask_dagster(url, _START, {"sensor": selector})["startSensor"])
+    return True
+
+
+def _find_sensor(settings: Settings, url: str, name: str) -> tuple[str, str]:
+    switches = list_switches(settings)
+    if name not in switches:
+        message = f"nothing called {name!r} can be paused; there is {', '.join(switches)}"
+        raise ConfigurationError(message)
+    sensors = _read_sensors(url)
+    if switches[name] not in sensors:
+        message = (
+            f"Dagster does not know sensor {switches[name]}: its code server has other settings "
+            "than this command; `crypto-platform down` and `up` bring them together"
+        )
+        raise StackError(message)
+    return sensors[switches[name]]
+
+
+def _read_sensors(url: str, *, timeout_s: float = 10.0) -> Mapping[str, tuple[str, str]]:
+    """Id and status of each sensor."""
+    answer = ask_dagster(url, _LIST, {"repository": REPOSITORY}, timeout_s=timeout_s)
+    found = _expect(answer["sensorsOrError"])
+    return {
+        sensor["name"]: (sensor["sensorState"]["id"], sensor["sensorState"]["status"])
+        for sensor in found["results"]
+    }
+
+
+def _expect(answer: Any) -> Any:  # noqa: ANN401 - JSON of the query's shape
+    if "message" in answer:
+        message = f"Dagster refused: {answer['message']}"
+        raise StackError(message)
+    return answer
