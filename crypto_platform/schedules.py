@@ -16,10 +16,12 @@ from crypto_platform.assets.partitions import PARTITION_FORMAT
 from crypto_platform.assets.switches import read_paused
 from crypto_platform.delivery.planning import EndedRun, plan_ingest
 from crypto_platform.errors import PlatformError
+from crypto_platform.jobs.purge import PURGE_JOB
 from crypto_platform.settings import Settings
 from crypto_platform.sources import list_feeds
 
 RUNS_LOOKED_AT = 12
+PURGE_MINUTE = 17
 AUDIT_MINUTE = 4
 """Of the hour; by then the loads have long come past the border."""
 
@@ -85,6 +87,18 @@ def build_audit_schedule() -> dg.ScheduleDefinition:
         return dg.RunRequest(partition_key=find_last_hour(context.scheduled_execution_time))
 
     return audit_hourly
+
+
+def build_purge_schedule() -> dg.ScheduleDefinition:
+    """Dagster's own old history goes, a little every hour."""
+    return dg.ScheduleDefinition(
+        name="purge_hourly",
+        job_name=PURGE_JOB,
+        cron_schedule=f"{PURGE_MINUTE} * * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Delete Dagster's runs, events and logs that are too old.",
+    )
 
 
 def find_last_hour(now: datetime) -> str:

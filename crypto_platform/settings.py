@@ -122,6 +122,14 @@ class DagsterSettings(_Section):
 
     postgres_url: SecretStr | None = Field(default=None, description="None for the embedded one.")
     webserver_url: str | None = Field(default=None, description="Where the UI is, written by up.")
+    keep_days: float = Field(
+        default=3.0,
+        ge=0.1,
+        description="Dagster's successful runs, their events and logs are deleted at this age.",
+    )
+    keep_failed_days: float = Field(
+        default=30.0, ge=0.1, description="Failed runs are deleted at this age."
+    )
 
 
 class IngestSettings(_Section):

@@ -2,7 +2,12 @@
 
 import pytest
 
-pytest_plugins = ["tests.mongo_harness", "tests.store_harness", "tests.platform_harness"]
+pytest_plugins = [
+    "tests.mongo_harness",
+    "tests.store_harness",
+    "tests.platform_harness",
+    "tests.dagster_harness",
+]
 
 SERVER_FIXTURES = frozenset(
     {"servers", "platform", "store_factory", "postgres_server", "mongo_server"}
