@@ -92,6 +92,10 @@ migration: $(SERVERS)  ## Write a revision of the tables (MESSAGE="what it does"
 bench: $(SERVERS)  ## Measure rate and latency on this machine
 	@$(PYTHON) -m benchmarks $(ARGS)
 
+.PHONY: bench-months
+bench-months: $(SERVERS)  ## Write a month of Dagster's history (an hour of ./data, 720 times)
+	@$(PYTHON) -m benchmarks months $(ARGS)
+
 .PHONY: clean
 clean:  ## Remove the environment and caches; data stay (make down ARGS=--wipe deletes them)
 	@rm -rf .venv .venv.lock build dist *.egg-info .ruff_cache .pytest_cache .hypothesis \

@@ -1,19 +1,21 @@
-"""Run one benchmark, or all: `python -m benchmarks steady --minutes 5`."""
+"""Run one benchmark: `python -m benchmarks steady --minutes 5`."""
 
 import click
 
+from benchmarks.months import months
 from benchmarks.steady import steady
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Measure the platform on this machine; without a name, all of it."""
+    """Measure the platform on this machine; without a name, how fast and fresh it is."""
     if context.invoked_subcommand is None:
         context.invoke(steady)
 
 
 main.add_command(steady)
+main.add_command(months)
 
 if __name__ == "__main__":
     main()
