@@ -42,7 +42,7 @@ def build_definitions(
     sources = dict.fromkeys(source for source, _ in list_feeds(settings))
     return dg.Definitions(
         assets=[ingest, *build_topic_assets(settings), *loads.values(), audits],
-        asset_checks=[build_health_checks(settings, monitor)],
+        asset_checks=[build_health_checks(settings)],
         jobs=[
             build_ingest_job(ingest, settings),
             *(build_load_job(assets, store, settings) for store, assets in loads.items()),

@@ -12,7 +12,7 @@ import dagster as dg
 from crypto_platform.assets.names import ingest_key, load_key, topic_key
 from crypto_platform.assets.switches import read_paused
 from crypto_platform.feeds import FEED_BY_NAME, FEEDS
-from crypto_platform.serving.monitor import Monitor
+from crypto_platform.serving.status import read_status
 from crypto_platform.serving.verdicts import QUESTIONS, Check, Grade, Verdict, judge
 from crypto_platform.settings import Settings
 from crypto_platform.sources import list_feeds
@@ -23,12 +23,12 @@ CHECKS_OP = "look_at_health"
 _LOAD_CHECKS = (Check.FRESH, Check.INCIDENTS, Check.QUARANTINE)
 
 
-def build_health_checks(settings: Settings, monitor: Monitor) -> dg.AssetChecksDefinition:
+def build_health_checks(settings: Settings) -> dg.AssetChecksDefinition:
     """All of them in one op, which looks once; none blocks anything."""
 
     @dg.multi_asset_check(name=CHECKS_OP, specs=list_specs(settings), can_subset=True)
     def look_at_health(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        status = monitor.read(young_s=0.0)
+        status = read_status(settings)
         for verdict in judge(settings, status, paused=read_paused(context.instance)):
             evaluation = evaluate(verdict)
             if evaluation.asset_check_key in context.selected_asset_check_keys:

@@ -73,6 +73,7 @@ def build_ingest_assets(settings: Settings) -> dg.AssetsDefinition:
                     selection,
                     clock=lambda: time.time_ns() // 1000,
                     stop=stop,
+                    run_id=context.run.run_id,
                     follow_s=config.follow_s,
                     is_paused=pauses.is_paused,
                 )

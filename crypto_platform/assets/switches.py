@@ -22,6 +22,8 @@ LOOK_EVERY_S = 3.0
 
 def read_paused(instance: dg.DagsterInstance) -> frozenset[str]:
     """Sources and stores whose sensor is switched off."""
+    if instance.schedule_storage is None:
+        return frozenset()  # `dagster asset materialize` may run in an instance without sensors
     states = instance.all_instigator_state(instigator_statuses={InstigatorStatus.STOPPED})
     found = (find_switched(state.instigator_name) for state in states)
     return frozenset(name for name in found if name is not None)

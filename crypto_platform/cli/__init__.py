@@ -16,6 +16,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "Show lag, rates, sources, incidents and disk use; --watch: live."),
     "quotes": ("quotes", "Show the newest prices."),
     "load": ("load", "Bring what waits in Kafka into a store, in the foreground."),
+    "replay": ("replay", "Load past hours into a store again, from Kafka."),
+    "trace": ("trace", "Say of a stored record which run loaded it, its offset and its poll."),
     "audit": ("audit", "Prove that every record is in each store once, or in quarantine once."),
     "pause": ("pause", "Stop asking a source, or loading a store, until resume."),
     "resume": ("pause", "Go on asking a source, or loading a store."),

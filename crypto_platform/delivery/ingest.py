@@ -110,6 +110,7 @@ def ingest(
     *,
     clock: Clock,
     stop: threading.Event,
+    run_id: str | None = None,
     follow_s: float = 0.0,
     is_paused: Callable[[str], bool] = lambda source: False,
 ) -> list[FeedReport]:
@@ -120,6 +121,7 @@ def ingest(
         selection: Pairs of source and feed name.
         clock: Microseconds now; real time except in tests.
         stop: Ends the run within about a second.
+        run_id: Who polls; each record carries it.
         follow_s: 0 polls once; else see the module's text.
         is_paused: Whether a person has paused a source; asked before each poll of a following run.
 
@@ -129,22 +131,26 @@ def ingest(
     Raises:
         KafkaUnavailableError: Before anything was polled: the publishers or cursors.
     """
-    publishers = _open_publishers(settings, selection)
+    publishers = _open_publishers(settings, selection, run_id)
     watermarks = Watermarks(settings)
     cursors = read_cursors(settings, watermarks)
     began_us = clock()
+    run = _Run(
+        settings=settings,
+        clock=clock,
+        stop=stop,
+        run_id=run_id,
+        follow_s=follow_s,
+        end_us=began_us + int(2 * follow_s * _US),
+        is_paused=is_paused,
+    )
     threads = [
         _FeedThread(
-            settings,
+            run,
             sources[source],
             feed,
             publisher=publishers[source, feed],
             cursors=select_cursors(cursors, source=source, feed=feed),
-            clock=clock,
-            stop=stop,
-            began_us=began_us,
-            follow_s=follow_s,
-            is_paused=is_paused,
         )
         for source, feed in selection
     ]
@@ -158,11 +164,12 @@ def ingest(
 
 
 def _open_publishers(
-    settings: Settings, selection: Sequence[tuple[str, str]]
+    settings: Settings, selection: Sequence[tuple[str, str]], run_id: str | None
 ) -> dict[tuple[str, str], Publisher]:
     """Open all at once: each takes about a second where it fences a predecessor."""
     publishers = {
-        (source, feed): Publisher(settings, source=source, feed=feed) for source, feed in selection
+        (source, feed): Publisher(settings, source=source, feed=feed, run_id=run_id)
+        for source, feed in selection
     }
     with ThreadPoolExecutor(max(len(publishers), 1)) as pool:
         for opened in [pool.submit(publisher.open) for publisher in publishers.values()]:
@@ -203,34 +210,38 @@ def _report_lost_cursors(
         thread.publish_incident(incident)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What all feeds of a run share; see `ingest`."""
+
+    settings: Settings
+    clock: Clock
+    stop: threading.Event
+    run_id: str | None
+    follow_s: float
+    end_us: TimeUs
+    is_paused: Callable[[str], bool]
+
+
 class _FeedThread:
     """One source's feed: wait until due, poll, publish, again."""
 
     def __init__(
         self,
-        settings: Settings,
+        run: _Run,
         source: Source,
         feed: str,
         *,
         publisher: Publisher,
         cursors: dict[str, Cursor],
-        clock: Clock,
-        stop: threading.Event,
-        began_us: TimeUs,
-        follow_s: float,
-        is_paused: Callable[[str], bool],
     ) -> None:
         self.source = source
         self.feed = feed
-        self._settings = settings
-        self._pace_s = settings.sources[source.name].pace_s
+        self._run = run
+        self._settings = run.settings
+        self._pace_s = run.settings.sources[source.name].pace_s
         self._publisher: Publisher | None = publisher
         self._cursors = cursors
-        self._clock = clock
-        self._stop = stop
-        self._follow_s = follow_s
-        self._is_paused = is_paused
-        self._end_us = began_us + int(2 * follow_s * _US)
         self._published: dict[str, str] = {}
         self._report = FeedReport(source=source.name, feed=feed)
 
@@ -239,12 +250,12 @@ class _FeedThread:
         report = self._report
         while True:
             due_us = due_at(self._cursors.get(WHOLE_FEED), pace_s=self._pace_s)
-            if self._follow_s and max(due_us, self._clock()) >= self._end_us:
+            if self._run.follow_s and max(due_us, self._run.clock()) >= self._run.end_us:
                 return report
-            if self._follow_s and self._stop.wait(max(due_us - self._clock(), 0) / _US):
+            if self._run.follow_s and self._run.stop.wait(max(due_us - self._run.clock(), 0) / _US):
                 report.end = IngestEnd.STOPPED
                 return report
-            if self._follow_s and self._is_paused(self.source.name):
+            if self._run.follow_s and self._run.is_paused(self.source.name):
                 report.end = IngestEnd.PAUSED
                 return report
             try:
@@ -254,10 +265,10 @@ class _FeedThread:
                 return report
             except KafkaUnavailableError as error:
                 self._note_failure(str(error))
-                self._stop.wait(max(KAFKA_PAUSE_S, self._pace_s))
-            if not self._follow_s:
+                self._run.stop.wait(max(KAFKA_PAUSE_S, self._pace_s))
+            if not self._run.follow_s:
                 return report
-            if self._stop.is_set():
+            if self._run.stop.is_set():
                 report.end = IngestEnd.STOPPED
                 return report
 
@@ -270,7 +281,7 @@ class _FeedThread:
 
     def _poll_once(self) -> None:
         publisher = self._publisher or self._reopen()
-        asked_us = self._clock()
+        asked_us = self._run.clock()
         try:
             poll = self.source.poll(self.feed, positions=self._positions(), ts_ingest=asked_us)
         except SourceError as error:
@@ -335,7 +346,9 @@ class _FeedThread:
         self._cursors |= cursors
 
     def _reopen(self) -> Publisher:
-        publisher = Publisher(self._settings, source=self.source.name, feed=self.feed)
+        publisher = Publisher(
+            self._settings, source=self.source.name, feed=self.feed, run_id=self._run.run_id
+        )
         publisher.open()
         cursors = read_cursors(self._settings, Watermarks(self._settings))
         self._cursors = select_cursors(cursors, source=self.source.name, feed=self.feed)

@@ -5,11 +5,11 @@ already, nothing is deleted, quarantined records that load now are released. Pro
 docs/exactly-once.md 6.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from crypto_platform.delivery.slices import cut_slices
-from crypto_platform.domain.hours import from_time_us
+from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, from_time_us
 from crypto_platform.errors import IncidentError, IncidentKind, KafkaUnavailableError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.kafka.reader import PartRead, read_range
@@ -17,6 +17,8 @@ from crypto_platform.kafka.topics import topic_name
 from crypto_platform.kafka.watermarks import Bounds, Part, Watermarks
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import Claim, Store, StoredOffset
+
+HOURS_NAMED_MAX = 5
 
 
 @dataclass(kw_only=True)
@@ -27,6 +29,101 @@ class Replayed:
     stored_records: int = 0
     repeated_records: int = 0
     quarantined_records: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayRange:
+    """What would be read of one partition.
+
+    Attributes:
+        row: How far the store has come in it.
+        first_offset, next_offset: Half open; empty where the hours hold nothing of it.
+        lost_hours: Hours (first microsecond) that began below what Kafka still has, in order.
+        low: First offset that Kafka still has.
+    """
+
+    feed: Feed[Record]
+    row: StoredOffset
+    first_offset: int
+    next_offset: int
+    lost_hours: tuple[int, ...]
+    low: int
+
+    @property
+    def part(self) -> Part:
+        """As Kafka knows it."""
+        return Part(self.row.topic, self.row.partition.part)
+
+
+def plan_replay(
+    settings: Settings,
+    store: Store,
+    feed: Feed[Record],
+    *,
+    first_hour: int,
+    end_hour: int,
+) -> list[ReplayRange]:
+    """What a replay of [first_hour, end_hour) would read, a range a partition; nothing is written.
+
+    Raises:
+        KafkaUnavailableError, StoreUnavailableError: No answer; nothing is known.
+    """
+    watermarks = Watermarks(settings)
+    topic = topic_name(settings, feed.topic)
+    ids = watermarks.read_topic_ids([topic])
+    if topic not in ids:
+        message = f"Kafka: no topic {topic}; `python -m crypto_platform.migrations` creates it"
+        raise KafkaUnavailableError(message)
+    stored = [
+        row
+        for row in store.read_offsets()
+        if row.topic == topic and row.partition.topic_id == ids[topic][0]
+    ]
+    parts = [Part(topic, row.partition.part) for row in stored]
+    bounds = watermarks.read_bounds(parts)
+    firsts = watermarks.read_offsets_at(parts, time_us=first_hour)
+    ends = watermarks.read_offsets_at(parts, time_us=end_hour)
+    ranges: list[ReplayRange] = []
+    for part, row in zip(parts, stored, strict=True):
+        first_offset, next_offset = _range(row, bounds[part], firsts[part], ends[part])
+        low = bounds[part].low
+        lost = _find_lost_hours(store, row, low, hours=range(first_hour, end_hour))
+        ranges.append(
+            ReplayRange(
+                feed=feed,
+                row=row,
+                first_offset=first_offset,
+                next_offset=next_offset,
+                lost_hours=lost,
+                low=low,
+            )
+        )
+    return ranges
+
+
+def refuse_gaps(sink: str, ranges: Iterable[ReplayRange]) -> None:
+    """Refuse a plan of which Kafka no longer holds everything.
+
+    Raises:
+        IncidentError: retention_gap. Names the hours that are lost, the first that is not, and the
+            way out.
+    """
+    lost = [found for found in ranges if found.lost_hours]
+    if not lost:
+        return
+    hours = sorted({hour for found in lost for hour in found.lost_hours})
+    names = ", ".join(_name_hour(hour) for hour in hours[:HOURS_NAMED_MAX])
+    if len(hours) > HOURS_NAMED_MAX:
+        names += f" and {len(hours) - HOURS_NAMED_MAX} more"
+    worst = lost[0]
+    first_left = _name_hour(hours[-1] + MICROSECONDS_PER_HOUR)
+    message = (
+        f"{worst.part.topic}: Kafka's retention has removed records of {names} (partition "
+        f"{worst.part.part} holds nothing below offset {worst.low}); nothing was replayed. "
+        f"Hours from {first_left} on can be replayed; older ones can be restored into {sink} from "
+        "the other store, which mirrors it"
+    )
+    raise IncidentError(message, kind=IncidentKind.RETENTION_GAP)
 
 
 def replay(
@@ -46,43 +143,42 @@ def replay(
         progress: Told after each partition.
 
     Raises:
-        IncidentError: retention_gap. Kafka no longer holds all of it; nothing was written for that
-            partition, and the text says where the rest may be.
+        IncidentError: retention_gap. Kafka no longer holds all of it; nothing was written.
         KafkaUnavailableError, StoreUnavailableError: Replaying again is safe.
     """
-    watermarks = Watermarks(settings)
-    topic = topic_name(settings, feed.topic)
-    ids = watermarks.read_topic_ids([topic])
-    if topic not in ids:
-        message = f"Kafka: no topic {topic}; `python -m crypto_platform.migrations` creates it"
-        raise KafkaUnavailableError(message)
+    ranges = plan_replay(settings, store, feed, first_hour=first_hour, end_hour=end_hour)
+    refuse_gaps(store.sink, ranges)
+    return replay_ranges(settings, store, ranges, run_id=run_id, progress=progress)
+
+
+def replay_ranges(
+    settings: Settings,
+    store: Store,
+    ranges: Iterable[ReplayRange],
+    *,
+    run_id: str,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Replayed:
+    """Replay what was planned; see `replay`."""
     replayed = Replayed()
-    stored = [
-        row
-        for row in store.read_offsets()
-        if row.topic == topic and row.partition.topic_id == ids[topic][0]
-    ]
-    parts = [Part(topic, row.partition.part) for row in stored]
-    bounds = watermarks.read_bounds(parts)
-    firsts = watermarks.read_offsets_at(parts, time_us=first_hour)
-    ends = watermarks.read_offsets_at(parts, time_us=end_hour)
-    for part, row in zip(parts, stored, strict=True):
-        first_offset, next_offset = _range(row, bounds[part], firsts[part], ends[part])
-        _refuse_gap(store, row, bounds[part], hours=range(first_hour, end_hour))
+    for found in ranges:
         before = replayed.stored_records
         claim = Claim(
-            feed=feed,
-            topic=topic,
-            partition=row.partition,
+            feed=found.feed,
+            topic=found.row.topic,
+            partition=found.row.partition,
             epoch=0,
-            next_offset=first_offset,
+            next_offset=found.first_offset,
             leader_epoch=None,
             max_ts_append=0,
         )
-        _replay_part(settings, store, claim, next_offset=next_offset, run_id=run_id, into=replayed)
+        _replay_part(
+            settings, store, claim, next_offset=found.next_offset, run_id=run_id, into=replayed
+        )
         progress(
-            f"{store.sink}: replayed {topic}/{part.part} offsets {first_offset} to "
-            f"{next_offset}: {replayed.stored_records - before} were missing"
+            f"{store.sink}: replayed {found.part.topic}/{found.part.part} offsets "
+            f"{found.first_offset} to {found.next_offset}: "
+            f"{replayed.stored_records - before} were missing"
         )
     return replayed
 
@@ -97,23 +193,20 @@ def _range(
     return first_offset, max(next_offset, first_offset)
 
 
-def _refuse_gap(store: Store, row: StoredOffset, bounds: Bounds, *, hours: range) -> None:
-    """Was any of these hours loaded from offsets that Kafka has removed since?"""
-    if bounds.low == 0:
-        return
-    lost = [
-        batch
+def _find_lost_hours(store: Store, row: StoredOffset, low: int, *, hours: range) -> tuple[int, ...]:
+    """Which of these hours were loaded from offsets that Kafka has removed since."""
+    if low == 0:
+        return ()
+    found = {
+        batch.hour
         for batch in store.read_load_batches(row.partition)
-        if batch.hour in hours and batch.first_offset < bounds.low
-    ]
-    if lost:
-        hour = from_time_us(lost[0].hour).isoformat(timespec="minutes")
-        message = (
-            f"{row.topic}/{row.partition.part}: the hour {hour} began at offset "
-            f"{lost[0].first_offset}, but Kafka's retention has removed everything below "
-            f"{bounds.low}; replay later hours only, or restore {store.sink} from the other store"
-        )
-        raise IncidentError(message, kind=IncidentKind.RETENTION_GAP)
+        if batch.hour in hours and batch.first_offset < low
+    }
+    return tuple(sorted(found))
+
+
+def _name_hour(hour_us: int) -> str:
+    return from_time_us(hour_us).strftime("%Y-%m-%d %H:%M")
 
 
 def _replay_part(

@@ -24,6 +24,10 @@ _COMMIT_TRIES_MAX = 3
 """A commit that timed out must be asked again: repeating it is safe, its outcome is one."""
 
 
+RUN_HEADER = "run_id"
+"""Names the run that published a record; loads never parse it."""
+
+
 class Outgoing(NamedTuple):
     """One Kafka record to publish; value None is a tombstone (cursors only)."""
 
@@ -35,7 +39,23 @@ class Outgoing(NamedTuple):
 class Publisher:
     """The transactional producer of one source's feed. One thread uses it."""
 
-    def __init__(self, settings: Settings, *, source: str, feed: str, mode: str = "live") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        source: str,
+        feed: str,
+        mode: str = "live",
+        run_id: str | None = None,
+    ) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            run_id: Who publishes; goes with each record as header RUN_HEADER.
+        """
+        self._headers: list[tuple[str, str | bytes | None]] = (
+            [] if run_id is None else [(RUN_HEADER, run_id.encode())]
+        )
         self._transactional_id = f"{settings.deployment}.{source}.{feed}.{mode}"
         timeout_ms = int(settings.ingest.transaction_timeout_s * 1000)
         self._timeout_s = settings.kafka.request_timeout_s
@@ -101,7 +121,9 @@ class Publisher:
     def _produce(self, record: Outgoing) -> None:
         while True:
             try:
-                self._producer.produce(record.topic, key=record.key, value=record.value)
+                self._producer.produce(
+                    record.topic, key=record.key, value=record.value, headers=self._headers
+                )
             except BufferError:
                 # the queue is full: serving it makes room, nothing is dropped
                 self._producer.poll(0.1)

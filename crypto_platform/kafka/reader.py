@@ -131,6 +131,17 @@ class PartitionReader:
         self._note_leader_epochs(reads)
         return reads
 
+    def take_one(self, *, wait_s: float) -> Message | None:
+        """The next record with all that belongs to it; None where its place is gone or empty."""
+        deadline = time.monotonic() + wait_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            message = self._consumer.poll(left_s)
+            error = None if message is None else message.error()
+            if error is not None and error.code() in TRANSIENT_CODES:
+                continue
+            return None if error is not None else message
+        return None
+
     def close(self) -> None:
         """Leave; nothing is committed."""
         self._consumer.close()
@@ -183,6 +194,7 @@ class PartitionReader:
 
 
 RANGE_FETCH_WAIT_MS = 10
+ONE_RECORD_S_MAX = 5.0
 STILL_S_MAX = 20.0
 """A range whose end is not reached and that brings nothing for so long cannot be read."""
 
@@ -231,6 +243,33 @@ def read_range(
                 yield records
     finally:
         reader.close()
+
+
+class KeptRecord(NamedTuple):
+    """What Kafka says of one record beside its key and value; ts_append in microseconds."""
+
+    ts_append: int
+    headers: Mapping[str, str]
+
+
+def read_kept_record(settings: Settings, part: Part, offset: int) -> KeptRecord | None:
+    """One record's append time and headers; None where Kafka no longer has it.
+
+    For people who look for where a record came from; loads never parse headers.
+    """
+    reader = PartitionReader(settings, fetch_wait_ms=RANGE_FETCH_WAIT_MS)
+    try:
+        reader.assign({part: Start(offset, None)})
+        message = reader.take_one(wait_s=ONE_RECORD_S_MAX)
+    finally:
+        reader.close()
+    if message is None or message.offset() != offset:
+        return None
+    headers = {
+        name: value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+        for name, value in message.headers() or []
+    }
+    return KeptRecord(message.timestamp()[1] * _MICROSECONDS_PER_MS, headers)
 
 
 def _refuse_lost(part: Part, first_offset: int, read: PartRead | None) -> None:

@@ -93,9 +93,7 @@ def _find_runs(instance: dg.DagsterInstance, verdicts: Sequence[Verdict]) -> Map
     # a run may have been purged; into one that is gone nothing is written
     wanted = dg.RunsFilter(run_ids=list({run_id for run_id in run_of.values() if run_id}))
     known = {run.run_id for run in instance.get_runs(wanted)} if wanted.run_ids else set[str]()
-    return {
-        name: run_of[key] if run_of.get(key) in known else "" for name, key in keys.items()
-    }
+    return {name: run_of[key] if run_of.get(key) in known else "" for name, key in keys.items()}
 
 
 def select_news(

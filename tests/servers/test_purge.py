@@ -81,9 +81,7 @@ def test_hours_stay_materialized_when_their_runs_are_gone(instance: dg.DagsterIn
     assert kept.asset_materialization.metadata["rows"].value == 7
 
 
-def test_the_runs_output_goes_with_them(
-    instance: dg.DagsterInstance, tmp_path: Path
-) -> None:
+def test_the_runs_output_goes_with_them(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     """1,440 folders a day would fill the disk with nothing anybody reads."""
     run_id = run(instance, FIRST)
     assert [path.name for path in tmp_path.rglob("*.out") if run_id in path.parts]

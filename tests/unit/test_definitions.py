@@ -79,6 +79,7 @@ def test_the_minute_and_the_sensors_run_without_being_switched_on(settings: Sett
     assert running == {
         "every_minute",
         "audit_hourly",
+        "purge_hourly",
         "health",
         "poll_coingecko",
         "poll_simulated",

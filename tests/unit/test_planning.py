@@ -1,6 +1,14 @@
 """plan_load: when a store needs another run, and which runs are dead."""
 
-from crypto_platform.delivery.planning import LiveRun, Plan, StallMemory, Waiting, plan_load
+from crypto_platform.delivery.planning import (
+    EndedRun,
+    LiveRun,
+    Plan,
+    StallMemory,
+    Waiting,
+    plan_ingest,
+    plan_load,
+)
 from crypto_platform.kafka.watermarks import Bounds
 from crypto_platform.stores.base import StoredOffset, TopicPart
 
@@ -205,3 +213,53 @@ def test_a_young_run_that_has_not_claimed_yet_is_not_dead() -> None:
     """The successor imports and reads ahead for seconds before it claims."""
     runs = [run("run-a", age_s=880), run("run-b", age_s=3)]
     assert plan(stored=[row(4, claimed_at=NOW - 870)], runs=runs).dead_run_ids == ()
+
+
+def test_a_store_that_refuses_every_run_is_asked_at_most_twelve_times_an_hour() -> None:
+    """A table that is missing until somebody comes must not fill the UI with failed runs."""
+    memory = StallMemory()
+    launches = 0
+    for second in range(0, 3600, 5):
+        made = plan_load(
+            now=NOW + second,
+            follow_s=900.0,
+            stall_s=15.0,
+            bounds=bound(10 + second),
+            stored=[row(4)],
+            runs=[],  # each fails before the next tick
+            memory=memory,
+        )
+        memory = made.memory
+        launches += made.launch
+    assert 5 <= launches <= 12
+
+
+def useless(*minutes: int) -> list[EndedRun]:
+    """Ingest runs that failed before they polled anything, created so many minutes ago."""
+    return [EndedRun(created_at=NOW - 60 * minute, was_useless=True) for minute in minutes]
+
+
+def test_a_run_that_polled_something_or_a_second_failure_delays_nothing() -> None:
+    """One failing source must not slow the others down."""
+    good = EndedRun(created_at=NOW - 60, was_useless=False)
+    assert plan_ingest(now=NOW, ended=[]) is None
+    assert plan_ingest(now=NOW, ended=[good, *useless(2, 3, 4, 5)]) is None
+    assert plan_ingest(now=NOW, ended=useless(1, 2)) is None
+
+
+def test_runs_that_can_do_nothing_come_at_most_twelve_times_an_hour() -> None:
+    """A mistake of ours that fails each run at once would be 60 failed runs an hour."""
+    created: list[float] = []
+    for minute in range(60):
+        now = NOW + 60 * minute
+        ended = [EndedRun(created_at=at, was_useless=True) for at in reversed(created)]
+        if plan_ingest(now=now, ended=ended) is None:
+            created.append(now)
+    assert 5 <= len(created) <= 12
+
+
+def test_the_reason_says_when_the_next_run_comes() -> None:
+    """Somebody looks at a schedule that starts nothing."""
+    reason = plan_ingest(now=NOW, ended=useless(1, 2, 3, 4))
+    assert reason is not None
+    assert "next is due in 180 s" in reason
