@@ -18,13 +18,12 @@ from crypto_platform.delivery.replay import (
     replay_ranges,
 )
 from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, from_time_us, hour_of, to_time_us
-from crypto_platform.errors import IncidentError
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.settings import load_settings
 from crypto_platform.stores import STORES, open_store
 
-_FORMS = ("%Y-%m-%d-%H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H", "%Y-%m-%dT%H:%MZ")
-_COLUMNS = ("partition", "offsets", "to read", "")
+_PARTITION_FORM = "%Y-%m-%d-%H:%M"
+_COLUMNS = ("partition", "offsets", "to read", "kafka")
 _NUMBERS = frozenset({2})
 
 
@@ -55,17 +54,12 @@ def replay_command(
     """Load past hours into a store again, from Kafka.
 
     What is missing comes back, what is there stays untouched, quarantined records that load now are
-    released. Live loads go on meanwhile. The same as materializing these partitions in Dagster.
+    released. Live loads go on meanwhile, and doing it twice changes nothing. The same as
+    materializing these partitions in Dagster. Exits with 1 where Kafka no longer has all of it.
 
     Example: crypto-platform replay --store postgres --partition 2026-01-31-14:00
     """
-    now = datetime.now(UTC)
-    first_hour = parse_hour(first, option="--partition", now=now)
-    last_hour = first_hour if last is None else parse_hour(last, option="--to", now=now)
-    end_hour = last_hour + MICROSECONDS_PER_HOUR
-    if last_hour < first_hour:
-        message = f"{last} is before {first}"
-        raise click.BadParameter(message, param_hint="--to")
+    first_hour, end_hour = parse_hours(first, last, now=datetime.now(UTC))
     settings = load_settings(data_dir)
     store = open_store(store_name, settings)
     feeds = [FEED_BY_NAME[name] for name in dict.fromkeys(feed_names) or FEED_BY_NAME]
@@ -78,44 +72,70 @@ def replay_command(
             )
         ]
         if dry_run:
-            _show(ranges, as_json=as_json)
+            _echo_plan(store_name, ranges, as_json=as_json)
+            refuse_gaps(store_name, ranges)
             return
-        refuse_gaps(store.sink, ranges)
+        refuse_gaps(store_name, ranges)
         run_id = f"cli-{uuid.uuid4()}"
         replayed = replay_ranges(
             settings, store, ranges, run_id=run_id, progress=lambda text: click.echo(text, err=True)
         )
-    except IncidentError as error:
-        raise click.ClickException(str(error)) from None
     finally:
         store.close()
     if as_json:
-        click.echo(json.dumps({"store": store_name, "run_id": run_id, **vars(replayed)}, indent=2))
+        click.echo(json.dumps(build_document(store_name, run_id, replayed), indent=2))
     else:
         click.echo(format_replayed(store_name, replayed))
 
 
+def parse_hours(first: str, last: str | None, *, now: datetime) -> tuple[int, int]:
+    """The half-open range of microseconds from the first hour to the last, itself included.
+
+    Raises:
+        click.BadParameter: No hours, or not in this order.
+    """
+    first_hour = parse_hour(first, option="--partition", now=now)
+    last_hour = first_hour if last is None else parse_hour(last, option="--to", now=now)
+    if last_hour < first_hour:
+        message = f"{last} is before --partition {first}: give the earlier hour as --partition"
+        raise click.BadParameter(message, param_hint="--to")
+    return first_hour, last_hour + MICROSECONDS_PER_HOUR
+
+
 def parse_hour(text: str, *, option: str, now: datetime) -> int:
-    """An hour as Dagster names partitions, or as ISO writes it; UTC. Returns microseconds.
+    """An hour as Dagster names partitions, or as ISO writes it (UTC unless it says otherwise).
+
+    Returns:
+        Its first microsecond.
 
     Raises:
         click.BadParameter: Neither, no whole hour, or not begun yet.
     """
-    for form in _FORMS:
-        try:
-            moment = datetime.strptime(text.strip(), form).replace(tzinfo=UTC)
-        except ValueError:
-            continue
-        if moment > now:
-            message = f"{text} has not begun yet"
-            raise click.BadParameter(message, param_hint=option)
-        hour = to_time_us(moment)
-        if hour != hour_of(hour):
-            message = f"{text} is no whole hour: {moment:%Y-%m-%d-%H}:00 is the one that holds it"
-            raise click.BadParameter(message, param_hint=option)
-        return hour
-    message = f"{text!r} is no hour: use 2026-01-31-14:00 or 2026-01-31T14:00 (UTC)"
-    raise click.BadParameter(message, param_hint=option)
+    moment = _parse_moment(text.strip())
+    if moment is None:
+        message = f"{text!r} is no hour: use 2026-01-31-14:00 or 2026-01-31T14:00 (UTC)"
+        raise click.BadParameter(message, param_hint=option)
+    time_us = to_time_us(moment)
+    hour = hour_of(time_us)
+    if hour != time_us:
+        message = f"{text} is no whole hour: {_name(hour)} is the one that holds it"
+        raise click.BadParameter(message, param_hint=option)
+    if moment > now:
+        message = f"{text} has not begun yet: it is {now:%Y-%m-%d-%H:%M} (UTC)"
+        raise click.BadParameter(message, param_hint=option)
+    return hour
+
+
+def _parse_moment(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, _PARTITION_FORM).replace(tzinfo=UTC)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def format_replayed(store_name: str, replayed: Replayed) -> str:
@@ -127,32 +147,60 @@ def format_replayed(store_name: str, replayed: Replayed) -> str:
     )
 
 
-def _show(ranges: Sequence[ReplayRange], *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps({"ranges": [_document(found) for found in ranges]}, indent=2))
-        return
+def build_document(store_name: str, run_id: str, replayed: Replayed) -> dict[str, object]:
+    """What was done, for --json; named as the metadata of a replay in Dagster."""
+    return {
+        "store": store_name,
+        "run_id": run_id,
+        "read_records": replayed.read_records,
+        "restored_records": replayed.stored_records,
+        "already_there_records": replayed.repeated_records,
+        "quarantined_records": replayed.quarantined_records,
+    }
+
+
+def format_plan(store_name: str, ranges: Sequence[ReplayRange]) -> list[str]:
+    """What would be read, a line a partition."""
     rows = [
         (
             f"{found.part.topic}/{found.part.part}",
             f"{found.first_offset} to {found.next_offset}",
             format_count(found.next_offset - found.first_offset),
-            "GONE in part: " + ", ".join(_names(found)) if found.lost_hours else "",
+            f"gone in part: {', '.join(map(_name, found.lost_hours))}"
+            if found.lost_hours
+            else "has all of it",
         )
         for found in ranges
     ]
-    click.echo("\n".join(format_table(_COLUMNS, rows, right=_NUMBERS)))
-    click.echo("nothing was written")
+    if not rows:
+        return [
+            f"{store_name} has loaded nothing of these feeds yet, so there is nothing to replay"
+        ]
+    total = sum(found.next_offset - found.first_offset for found in ranges)
+    summary = f"{store_name}: {total:,} offsets would be read; nothing was written"
+    return [*format_table(_COLUMNS, rows, right=_NUMBERS), summary]
 
 
-def _document(found: ReplayRange) -> dict[str, object]:
+def _echo_plan(store_name: str, ranges: Sequence[ReplayRange], *, as_json: bool) -> None:
+    if as_json:
+        document = {"store": store_name, "ranges": [_build_range(found) for found in ranges]}
+        click.echo(json.dumps(document, indent=2))
+    else:
+        click.echo("\n".join(format_plan(store_name, ranges)))
+
+
+def _build_range(found: ReplayRange) -> dict[str, object]:
+    first_whole = found.first_whole_hour
     return {
+        "feed": found.feed.name,
         "topic": found.part.topic,
         "part": found.part.part,
         "first_offset": found.first_offset,
         "next_offset": found.next_offset,
-        "lost_hours": _names(found),
+        "lost_hours": [_name(hour) for hour in found.lost_hours],
+        "first_whole_hour": None if first_whole is None else _name(first_whole),
     }
 
 
-def _names(found: ReplayRange) -> list[str]:
-    return [from_time_us(hour).strftime("%Y-%m-%d-%H:%M") for hour in found.lost_hours]
+def _name(hour: int) -> str:
+    return from_time_us(hour).strftime(_PARTITION_FORM)

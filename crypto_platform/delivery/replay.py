@@ -38,7 +38,9 @@ class ReplayRange:
     Attributes:
         row: How far the store has come in it.
         first_offset, next_offset: Half open; empty where the hours hold nothing of it.
-        lost_hours: Hours (first microsecond) that began below what Kafka still has, in order.
+        lost_hours: Of the hours asked for, those (first microsecond) that began below what Kafka
+            still has, in order.
+        first_whole_hour: Every hour from there on can be replayed; None where all can.
         low: First offset that Kafka still has.
     """
 
@@ -47,6 +49,7 @@ class ReplayRange:
     first_offset: int
     next_offset: int
     lost_hours: tuple[int, ...]
+    first_whole_hour: int | None
     low: int
 
     @property
@@ -87,14 +90,15 @@ def plan_replay(
     for part, row in zip(parts, stored, strict=True):
         first_offset, next_offset = _range(row, bounds[part], firsts[part], ends[part])
         low = bounds[part].low
-        lost = _find_lost_hours(store, row, low, hours=range(first_hour, end_hour))
+        lost = _find_lost_hours(store, row, low)
         ranges.append(
             ReplayRange(
                 feed=feed,
                 row=row,
                 first_offset=first_offset,
                 next_offset=next_offset,
-                lost_hours=lost,
+                lost_hours=tuple(hour for hour in lost if first_hour <= hour < end_hour),
+                first_whole_hour=lost[-1] + MICROSECONDS_PER_HOUR if lost else None,
                 low=low,
             )
         )
@@ -114,16 +118,20 @@ def refuse_gaps(sink: str, ranges: Iterable[ReplayRange]) -> None:
     hours = sorted({hour for found in lost for hour in found.lost_hours})
     names = ", ".join(_name_hour(hour) for hour in hours[:HOURS_NAMED_MAX])
     if len(hours) > HOURS_NAMED_MAX:
-        names += f" and {len(hours) - HOURS_NAMED_MAX} more"
-    worst = lost[0]
-    first_left = _name_hour(hours[-1] + MICROSECONDS_PER_HOUR)
+        names += f" and {len(hours) - HOURS_NAMED_MAX} more, the last {_name_hour(hours[-1])}"
+    places = ", ".join(f"{found.part.topic}/{found.part.part} below {found.low}" for found in lost)
+    first_whole = max(found.first_whole_hour or 0 for found in lost)
     message = (
-        f"{worst.part.topic}: Kafka's retention has removed records of {names} (partition "
-        f"{worst.part.part} holds nothing below offset {worst.low}); nothing was replayed. "
-        f"Hours from {first_left} on can be replayed; older ones can be restored into {sink} from "
-        "the other store, which mirrors it"
+        f"Kafka's retention has removed records of {names} (offsets of {places}); nothing of "
+        f"{_join_topics(lost)} was replayed. Hours from {_name_hour(first_whole)} on can be "
+        f"replayed; what {sink} lacks of older ones can only come from the other store, the mirror "
+        "to restore from"
     )
     raise IncidentError(message, kind=IncidentKind.RETENTION_GAP)
+
+
+def _join_topics(ranges: Iterable[ReplayRange]) -> str:
+    return " and ".join(dict.fromkeys(found.part.topic for found in ranges))
 
 
 def replay(
@@ -193,20 +201,17 @@ def _range(
     return first_offset, max(next_offset, first_offset)
 
 
-def _find_lost_hours(store: Store, row: StoredOffset, low: int, *, hours: range) -> tuple[int, ...]:
-    """Which of these hours were loaded from offsets that Kafka has removed since."""
+def _find_lost_hours(store: Store, row: StoredOffset, low: int) -> list[int]:
+    """The hours that were loaded from offsets which Kafka has removed since, in order."""
     if low == 0:
-        return ()
-    found = {
-        batch.hour
-        for batch in store.read_load_batches(row.partition)
-        if batch.hour in hours and batch.first_offset < low
-    }
-    return tuple(sorted(found))
+        return []
+    batches = store.read_load_batches(row.partition)
+    return sorted({batch.hour for batch in batches if batch.first_offset < low})
 
 
 def _name_hour(hour_us: int) -> str:
-    return from_time_us(hour_us).strftime("%Y-%m-%d %H:%M")
+    """As Dagster names partitions, and as `replay --partition` takes them."""
+    return from_time_us(hour_us).strftime("%Y-%m-%d-%H:%M")
 
 
 def _replay_part(

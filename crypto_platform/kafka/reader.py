@@ -21,6 +21,10 @@ QUEUED_KBYTES_MAX = 32 * 1024
 """librdkafka's own read-ahead, most of a loader's memory."""
 
 _MICROSECONDS_PER_MS = 1000
+_PLACE_CODES = frozenset(
+    {KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}
+)
+"""The place that was asked for holds no record, or no longer."""
 
 
 class Start(NamedTuple):
@@ -132,15 +136,24 @@ class PartitionReader:
         return reads
 
     def take_one(self, *, wait_s: float) -> Message | None:
-        """The next record with all that belongs to it; None where its place is gone or empty."""
+        """The next record with all that belongs to it; None where its place is gone or empty.
+
+        Raises:
+            KafkaUnavailableError: No answer in time, which says nothing about the record.
+        """
         deadline = time.monotonic() + wait_s
         while (left_s := deadline - time.monotonic()) > 0:
             message = self._consumer.poll(left_s)
             error = None if message is None else message.error()
-            if error is not None and error.code() in TRANSIENT_CODES:
+            if message is None or (error is not None and error.code() in TRANSIENT_CODES):
                 continue
-            return None if error is not None else message
-        return None
+            if error is None:
+                return message
+            if error.code() in _PLACE_CODES:
+                return None
+            raise unavailable(error, "read one record")
+        text = f"Kafka: read one record: no answer in {wait_s:.0f} s"
+        raise KafkaUnavailableError(text)
 
     def close(self) -> None:
         """Leave; nothing is committed."""
@@ -246,16 +259,20 @@ def read_range(
 
 
 class KeptRecord(NamedTuple):
-    """What Kafka says of one record beside its key and value; ts_append in microseconds."""
+    """One record with all that Kafka keeps of it; ts_append in microseconds."""
 
     ts_append: int
+    value: bytes | None
     headers: Mapping[str, str]
 
 
 def read_kept_record(settings: Settings, part: Part, offset: int) -> KeptRecord | None:
-    """One record's append time and headers; None where Kafka no longer has it.
+    """The record at this offset with its headers; None where Kafka has none there (any more).
 
     For people who look for where a record came from; loads never parse headers.
+
+    Raises:
+        KafkaUnavailableError: No answer; whether Kafka has it is not known.
     """
     reader = PartitionReader(settings, fetch_wait_ms=RANGE_FETCH_WAIT_MS)
     try:
@@ -269,7 +286,7 @@ def read_kept_record(settings: Settings, part: Part, offset: int) -> KeptRecord 
         name: value.decode(errors="replace") if isinstance(value, bytes) else str(value)
         for name, value in message.headers() or []
     }
-    return KeptRecord(message.timestamp()[1] * _MICROSECONDS_PER_MS, headers)
+    return KeptRecord(message.timestamp()[1] * _MICROSECONDS_PER_MS, message.value(), headers)
 
 
 def _refuse_lost(part: Part, first_offset: int, read: PartRead | None) -> None:

@@ -116,7 +116,9 @@ def run_up(data_dir: Path, options: UpOptions, *, say: Say) -> None:
 @contextmanager
 def _hold_place(data_dir: Path, settings: Settings, names: Collection[str]) -> Generator[Place]:
     """The folder's identity and ports; the ports are ours until the block ends."""
-    identity = find_identity(data_dir, now=datetime.now(UTC))
+    # a setting says so where data come from elsewhere: their hours are partitions too
+    is_given = "installed_at" in settings.model_fields_set
+    identity = find_identity(data_dir, now=settings.installed_at if is_given else datetime.now(UTC))
     # The code server's stands in the environment of `exec` even where it does not run.
     wanted = {port: None for name in (*names, "code-server") for port in PORTS.get(name, ())}
     fixed = {port: getattr(settings.stack, f"{port}_port") for port in wanted}
