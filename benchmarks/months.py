@@ -25,6 +25,7 @@ from pathlib import Path
 
 import click
 import dagster as dg
+import msgspec
 import sqlalchemy as sa
 from dagster._core.events.log import EventLogEntry
 from dagster._core.instance.utils import RUNLESS_RUN_ID
@@ -42,10 +43,12 @@ from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.jobs.purge import purge
 from crypto_platform.serving.dagster_api import REPOSITORY, ask_dagster, find_url
 from crypto_platform.serving.pauses import load_sensor
-from crypto_platform.settings import Settings, load_settings
+from crypto_platform.settings import SETTINGS_FILE, Settings, load_settings
 from crypto_platform.stack.embedded import embedded_servers
+from crypto_platform.stack.folder import make_data_folder
 
 WORKERS = 2
+PARTITION_TAG = "dagster/partition"
 STEADY_DAY = 4
 """From then on a purge deletes what a day writes."""
 TICKS_KEPT = {TickStatus.SKIPPED: timedelta(days=1)}
@@ -111,17 +114,38 @@ class Hour:
     show_default=True,
     help="Of the measured time; other than 60 it is repeated or cut to an hour.",
 )
-def months(*, data_dir: Path, hours: int, no_purge: bool, minutes: int) -> None:
+@click.option(
+    "--hour-file",
+    type=click.Path(path_type=Path),
+    help="Where the measured hour is kept: taken from there if it exists, else written there.",
+)
+def months(
+    *, data_dir: Path, hours: int, no_purge: bool, minutes: int, hour_file: Path | None
+) -> None:
     """Write a month of Dagster's history and see what becomes of its database and its UI."""
-    settings = load_settings(data_dir)
-    hour = read_hour(settings, minutes=minutes)
+    if hour_file is not None and hour_file.exists():
+        hour = msgspec.json.decode(hour_file.read_bytes(), type=Hour)
+    else:
+        hour = read_hour(load_settings(data_dir), minutes=minutes)
+    if hour_file is not None:
+        hour_file.write_bytes(msgspec.json.encode(hour))
     click.echo(f"one hour: {len(hour.runs)} runs, {hour.count_rows()} rows with events and ticks")
     with tempfile.TemporaryDirectory(prefix="crypto_platform_months_") as folder:
         Path(folder).chmod(0o755)
-        with embedded_servers(
-            Path(folder) / "data", parts=("dagster-postgres", "code-server", "webserver")
-        ) as own:
-            write_month(own, hour, hours=hours, purges=not no_purge)
+        data = Path(folder) / "data"
+        first = _begin(hours)
+        make_data_folder(data)
+        # else its partitions would begin now, and the UI would count none of the month's
+        (data / SETTINGS_FILE).write_text(f"installed_at = {first.isoformat()}\n")
+        parts = ("dagster-postgres", "code-server", "webserver")
+        with embedded_servers(data, parts=parts) as own:
+            write_month(own, hour, first=first, hours=hours, purges=not no_purge)
+
+
+def _begin(hours: int) -> datetime:
+    """So many whole hours ago."""
+    ago = datetime.now(UTC) - timedelta(hours=hours)
+    return ago.replace(minute=0, second=0, microsecond=0)
 
 
 def read_hour(settings: Settings, *, minutes: int) -> Hour:
@@ -165,7 +189,8 @@ def read_hour(settings: Settings, *, minutes: int) -> Hour:
     times = range(0, 60, minutes) if minutes < 60 else [0]
     return Hour(
         begins=begins,
-        runs=[run for _ in times for run in runs],
+        # what has a partition (an audit) comes once an hour
+        runs=[run for time in times for run in runs if not time or PARTITION_TAG not in run[0]],
         snapshots=snapshots,
         runless=[text for _ in times for text in texts],
         ticks=[text for _ in times for text in ticks],
@@ -191,10 +216,11 @@ def _write_snapshots(instance: dg.DagsterInstance, hour: Hour) -> None:
             instance.run_storage.add_job_snapshot(snapshot)
 
 
-def write_month(settings: Settings, hour: Hour, *, hours: int, purges: bool) -> None:
+def write_month(
+    settings: Settings, hour: Hour, *, first: datetime, hours: int, purges: bool
+) -> None:
     """Write hour after hour, and say at the end of each day how things stand."""
     url = _reveal_url(settings)
-    first = (datetime.now(UTC) - timedelta(hours=hours)).replace(minute=0, second=0, microsecond=0)
     _wait_less_for_the_disk(url)
     began, rows = time.monotonic(), 0
     days: list[Day] = []
@@ -218,7 +244,7 @@ def write_month(settings: Settings, hour: Hour, *, hours: int, purges: bool) -> 
             day = _measure(instance, settings, number + 1, purged_s)
             days.append(day)
             click.echo(day.describe(rows_per_s=rows / written_s))
-        _say_end(instance, days, first, hours)
+        _say_end(instance, settings, days, first, hours)
 
 
 def write_hours(url: str, hour: Hour, targets: Sequence[datetime]) -> None:
@@ -369,16 +395,24 @@ def _time(url: str, query: str, variables: dict[str, object]) -> float:
 
 
 def _say_end(
-    instance: dg.DagsterInstance, days: Sequence[Day], first: datetime, hours: int
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    days: Sequence[Day],
+    first: datetime,
+    hours: int,
 ) -> None:
     wanted = {
         (first + timedelta(hours=n)).strftime(PARTITION_FORMAT.replace("%M", "00"))
         for n in range(hours)
     }
     green = instance.get_materialized_partitions(load_key("postgres", QUOTES))
-    click.echo(f"{len(wanted & green)} of {hours} hours are materialized")
-    if len(days) > STEADY_DAY:
-        early, late = days[STEADY_DAY - 1], days[-1]
+    answer = ask_dagster(find_url(settings), *QUERIES["partitions"], timeout_s=120.0)
+    shown = answer["assetNodeOrError"]["partitionStats"]["numMaterialized"]
+    click.echo(f"{len(wanted & green)} of {hours} hours are materialized, the UI shows {shown}")
+    for number in (2, STEADY_DAY):
+        if len(days) <= number:
+            continue
+        early, late = days[number - 1], days[-1]
         click.echo(
             f"day {late.number} to day {early.number}: size {late.size_mb / early.size_mb:.2f}"
         )

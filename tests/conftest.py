@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.store_harness",
     "tests.platform_harness",
     "tests.dagster_harness",
+    "tests.crash_harness",
 ]
 
 SERVER_FIXTURES = frozenset(

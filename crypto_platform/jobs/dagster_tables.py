@@ -13,6 +13,7 @@ import dagster as dg
 import sqlalchemy as sa
 from dagster._core.events.log import EventLogEntry
 from dagster._core.instance.utils import RUNLESS_RUN_ID
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log.schema import (
     AssetCheckExecutionsTable,
     AssetEventTagsTable,
@@ -21,9 +22,16 @@ from dagster._core.storage.event_log.schema import (
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._serdes import deserialize_value, serialize_value
 
+PURGED_RUN = "purged_run"
+"""Metadata of a materialization that has outlived its run: the run's id."""
+ROWS_PER_CHUNK = 1000
+
 _MATERIALIZATION = dg.DagsterEventType.ASSET_MATERIALIZATION.value
 _OBSERVATION = dg.DagsterEventType.ASSET_OBSERVATION.value
 _CHECK_EVALUATION = dg.DagsterEventType.ASSET_CHECK_EVALUATION.value
+_FRESHNESS_CHANGE = dg.DagsterEventType.FRESHNESS_STATE_CHANGE.value
+_REPLACEABLE = (_MATERIALIZATION, _OBSERVATION, _FRESHNESS_CHANGE)
+"""Dagster reads only the latest of each, once they belong to no run."""
 
 _events = SqlEventLogStorageTable.c
 _checks = AssetCheckExecutionsTable.c
@@ -32,30 +40,23 @@ _checks = AssetCheckExecutionsTable.c
 def keep_materializations(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> int:
     """Take out of these runs each materialization that is the latest of its asset and partition.
 
-    The event keeps its place, time and metadata and belongs to no run any more, so deleting the
-    run does not make the partition look as if it had never been materialized. A new event instead
-    would look like work done now, and a load that stands still would seem fresh.
+    The event keeps its place, time and metadata (the run's id is added) and belongs to no run any
+    more, so deleting the run does not make the partition look as if it had never been materialized.
+    A new event instead would look like work done now, and a load that stands still would seem
+    fresh.
 
     Returns:
         How many were taken out.
     """
-    newer = SqlEventLogStorageTable.alias("newer")
-    has_newer = sa.exists().where(
-        newer.c.dagster_event_type == _MATERIALIZATION,
-        newer.c.asset_key == _events.asset_key,
-        sa.or_(
-            newer.c.partition == _events.partition,
-            sa.and_(newer.c.partition.is_(None), _events.partition.is_(None)),
-        ),
-        newer.c.id > _events.id,
-    )
     latest = sa.select(_events.id, _events.event).where(
-        _events.run_id.in_(run_ids), _events.dagster_event_type == _MATERIALIZATION, ~has_newer
+        _events.run_id.in_(run_ids),
+        _events.dagster_event_type == _MATERIALIZATION,
+        ~_build_is_replaced(),
     )
     with _storage(instance).index_connection() as connection:
         found = connection.execute(latest).fetchall()
         for event_id, text in found:
-            entry = deserialize_value(text, EventLogEntry)._replace(run_id=RUNLESS_RUN_ID)
+            entry = take_out_of_run(deserialize_value(text, EventLogEntry))
             connection.execute(
                 sa.update(SqlEventLogStorageTable)
                 .where(_events.id == event_id)
@@ -64,32 +65,37 @@ def keep_materializations(instance: dg.DagsterInstance, run_ids: Sequence[str]) 
     return len(found)
 
 
+def take_out_of_run(entry: EventLogEntry) -> EventLogEntry:
+    """The same materialization as one that belongs to no run; its metadata names the run it had."""
+    event = entry.get_dagster_event()
+    data = event.step_materialization_data
+    named = {**data.materialization.metadata, PURGED_RUN: entry.run_id}
+    moved = data._replace(materialization=data.materialization.with_metadata(named))
+    return entry._replace(
+        run_id=RUNLESS_RUN_ID, dagster_event=event._replace(event_specific_data=moved)
+    )
+
+
 def delete_repeated(instance: dg.DagsterInstance, *, before: datetime) -> int:
     """Delete what is old, belongs to no run, and says nothing any more.
 
-    That is an observation or materialization that a later one of its asset and partition has
-    replaced, and any check evaluation: the answer itself stands in the table of executions.
+    That is an observation, a materialization or a change of freshness that a later one of its asset
+    and partition has replaced, and any check evaluation: the answer itself stands in the table of
+    executions. Chunk by chunk, each for itself.
 
     Returns:
         How many rows were deleted.
     """
     old = sa.and_(_events.run_id == RUNLESS_RUN_ID, _events.timestamp < _as_stored(before))
-    newer = SqlEventLogStorageTable.alias("newer")
-    is_replaced = sa.exists().where(
-        newer.c.dagster_event_type == _events.dagster_event_type,
-        newer.c.asset_key == _events.asset_key,
-        newer.c.partition.is_not_distinct_from(_events.partition),
-        newer.c.id > _events.id,
-    )
     is_spent = sa.or_(
         _events.dagster_event_type == _CHECK_EVALUATION,
-        sa.and_(_events.dagster_event_type.in_([_OBSERVATION, _MATERIALIZATION]), is_replaced),
+        sa.and_(_events.dagster_event_type.in_(_REPLACEABLE), _build_is_replaced()),
     )
     doomed = sa.select(_events.id).where(old, is_spent)
     with _storage(instance).index_connection() as connection:
         ids = [row[0] for row in connection.execute(doomed).fetchall()]
-        for first in range(0, len(ids), 1000):
-            some = ids[first : first + 1000]
+        for first in range(0, len(ids), ROWS_PER_CHUNK):
+            some = ids[first : first + ROWS_PER_CHUNK]
             connection.execute(
                 sa.delete(AssetEventTagsTable).where(AssetEventTagsTable.c.event_id.in_(some))
             )
@@ -98,7 +104,7 @@ def delete_repeated(instance: dg.DagsterInstance, *, before: datetime) -> int:
 
 
 def delete_check_executions(instance: dg.DagsterInstance, *, before: datetime) -> int:
-    """Delete what old checks answered, but for the latest answer to each.
+    """Delete what old checks answered, but for the latest answer to each and what came after it.
 
     Deleting a run leaves them: Dagster keeps them in a table of their own.
 
@@ -109,6 +115,7 @@ def delete_check_executions(instance: dg.DagsterInstance, *, before: datetime) -
     is_replaced = sa.exists().where(
         newer.c.asset_key == _checks.asset_key,
         newer.c.check_name == _checks.check_name,
+        newer.c.execution_status != AssetCheckExecutionRecordStatus.PLANNED.value,
         newer.c.id > _checks.id,
     )
     old = sa.delete(AssetCheckExecutionsTable).where(
@@ -116,6 +123,26 @@ def delete_check_executions(instance: dg.DagsterInstance, *, before: datetime) -
     )
     with _storage(instance).index_connection() as connection:
         return int(connection.execute(old).rowcount)
+
+
+def _build_is_replaced() -> sa.ColumnElement[bool]:
+    """Whether a later event of this kind exists for the asset and partition of a row.
+
+    Two conditions, not one IS NOT DISTINCT FROM: that would use no index, and every purge would
+    compare every kept hour with every later one.
+    """
+    newer = SqlEventLogStorageTable.alias("newer")
+    is_later = sa.and_(
+        newer.c.dagster_event_type == _events.dagster_event_type,
+        newer.c.asset_key == _events.asset_key,
+        newer.c.id > _events.id,
+    )
+    return sa.or_(
+        sa.exists().where(is_later, newer.c.partition == _events.partition),
+        sa.and_(
+            _events.partition.is_(None), sa.exists().where(is_later, newer.c.partition.is_(None))
+        ),
+    )
 
 
 def _storage(instance: dg.DagsterInstance) -> SqlEventLogStorage:

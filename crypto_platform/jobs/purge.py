@@ -1,9 +1,9 @@
 """Delete Dagster's own old history, so that its database and its UI stay as they are for months.
 
 Here: what is old, and the order in which it goes: first what keeps partitions green is taken out of
-the runs (dagster_tables.py), then a run's events, then the run, then its compute logs. Killed
-anywhere in between, the next purge goes on. Not here: our data; nothing of Kafka or of a store is
-touched.
+the runs (dagster_tables.py), then a run's compute logs go, its events, and the run itself. Killed
+anywhere in between, the next purge finds the run again and goes on. Not here: our data; nothing of
+Kafka or of a store is touched.
 
 What stays for good is one materialization an asset and hour, the latest answer to each check, and
 the latest observation of each topic: about 60 MB a year with six load and three audit assets. Ticks
@@ -42,7 +42,7 @@ class Purged:
 
 @dataclass(frozen=True, kw_only=True)
 class _Rule:
-    """Runs that ended so are deleted at this age."""
+    """Runs that ended so are deleted at this age, counted from their creation."""
 
     statuses: Sequence[dg.DagsterRunStatus]
     age: timedelta
@@ -94,10 +94,10 @@ def _take_chunks(
 
 
 def _delete_run(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Events first: a run that is gone names no events to delete."""
+    """The run itself last: nobody would look for what is left of one that is gone."""
+    instance.compute_log_manager.delete_logs(prefix=[run_id])
     instance.event_log_storage.delete_events(run_id)
     instance.delete_run(run_id)
-    instance.compute_log_manager.delete_logs(prefix=[run_id])
 
 
 def build_purge_job(settings: Settings) -> dg.JobDefinition:

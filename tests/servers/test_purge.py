@@ -7,6 +7,14 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationPlanned,
+)
+from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
+from dagster._core.definitions.partitions.context import partition_loading_context
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from crypto_platform.jobs.dagster_tables import keep_materializations
 from crypto_platform.jobs.purge import Purged, purge
@@ -47,6 +55,19 @@ def run_purge(instance: dg.DagsterInstance, *, days_later: float = 4) -> Purged:
     return purge(instance, LOG, now=later, keep=3 * DAY, keep_failed=30 * DAY)
 
 
+def read_summary(instance: dg.DagsterInstance) -> set[str]:
+    """The hours that the UI shows as materialized, as its web server finds them."""
+    with partition_loading_context(dynamic_partitions_store=instance):
+        summary = get_and_update_asset_status_cache_value(instance, QUOTES, HOURS)
+    assert summary is not None
+    return set(summary.deserialize_materialized_partition_subsets(HOURS).get_partition_keys())
+
+
+def fail_to_delete(prefix: list[str]) -> None:
+    message = f"disk: {prefix}"
+    raise OSError(message)
+
+
 def green(instance: dg.DagsterInstance) -> set[str]:
     return instance.get_materialized_partitions(QUOTES)
 
@@ -79,6 +100,20 @@ def test_hours_stay_materialized_when_their_runs_are_gone(instance: dg.DagsterIn
     [kept, _] = instance.fetch_materializations(QUOTES, limit=3).records
     assert kept.asset_materialization is not None
     assert kept.asset_materialization.metadata["rows"].value == 7
+    assert kept.asset_materialization.metadata["purged_run"].value == second
+
+
+@pytest.mark.parametrize("ui_looked_before", [True, False])
+def test_the_ui_counts_purged_hours_as_materialized(
+    instance: dg.DagsterInstance, *, ui_looked_before: bool
+) -> None:
+    """The UI reads hours from a summary beside the asset, built anew from what events are left."""
+    run(instance, FIRST)
+    if ui_looked_before:
+        assert read_summary(instance) == {FIRST}
+    run(instance, SECOND)
+    run_purge(instance)
+    assert read_summary(instance) == {FIRST, SECOND}
 
 
 def test_the_runs_output_goes_with_them(instance: dg.DagsterInstance, tmp_path: Path) -> None:
@@ -87,6 +122,21 @@ def test_the_runs_output_goes_with_them(instance: dg.DagsterInstance, tmp_path: 
     assert [path.name for path in tmp_path.rglob("*.out") if run_id in path.parts]
     run_purge(instance)
     assert not [path for path in tmp_path.rglob("*") if run_id in path.parts]
+
+
+def test_a_run_whose_logs_could_not_be_deleted_is_found_again(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the run gone first, its folder would lie there for good and nobody would know of it."""
+    run_id = run(instance, FIRST)
+    with monkeypatch.context() as patch:
+        patch.setattr(instance.compute_log_manager, "delete_logs", fail_to_delete)
+        with pytest.raises(OSError, match="disk"):
+            run_purge(instance)
+    assert instance.get_run_by_id(run_id) is not None
+    assert green(instance) == {FIRST}
+    assert run_purge(instance).runs == 1
+    assert green(instance) == {FIRST}
 
 
 def test_failed_runs_are_kept_for_longer(instance: dg.DagsterInstance) -> None:
@@ -126,6 +176,46 @@ def test_only_the_latest_of_what_sensors_repeat_is_kept(instance: dg.DagsterInst
     assert answer.evaluation.passed
 
 
+def test_a_check_that_was_only_planned_does_not_replace_an_answer(
+    instance: dg.DagsterInstance,
+) -> None:
+    """A run that fails before its checks would take the last thing known of them along."""
+    check = dg.AssetCheckKey(QUOTES, "fresh")
+    instance.report_runless_asset_event(dg.AssetCheckEvaluation(QUOTES, "fresh", passed=True))
+    planned = dg.DagsterEvent(
+        dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value,
+        "any",
+        event_specific_data=AssetCheckEvaluationPlanned(asset_key=QUOTES, check_name="fresh"),
+    )
+    instance.report_dagster_event(planned, run_id="00000000-0000-0000-0000-000000000001")
+    assert run_purge(instance).check_executions == 0
+    history = instance.event_log_storage.get_asset_check_execution_history(check, limit=9)
+    assert len(history) == 2
+
+
+def test_changes_of_freshness_do_not_pile_up(instance: dg.DagsterInstance) -> None:
+    """Dagster's daemon writes one, without a run, each time an asset becomes stale or fresh."""
+    for state in (FreshnessState.PASS, FreshnessState.WARN, FreshnessState.PASS):
+        change = FreshnessStateChange(
+            key=QUOTES,
+            new_state=state,
+            previous_state=FreshnessState.UNKNOWN,
+            state_change_timestamp=0.0,
+        )
+        instance._report_runless_asset_event(change)  # noqa: SLF001 - as the daemon does
+    assert run_purge(instance).events_without_run == 2
+    left = instance.event_log_storage.get_freshness_state_records([QUOTES])
+    assert left[QUOTES].freshness_state is FreshnessState.PASS
+
+
+def test_hours_add_no_snapshots(instance: dg.DagsterInstance) -> None:
+    """Nothing deletes the stored shapes of jobs and plans: one an hour would grow for good."""
+    run(instance, FIRST)
+    before = count_snapshots(instance)
+    run(instance, SECOND)
+    assert count_snapshots(instance) == before
+
+
 def test_a_purge_after_a_purge_finds_nothing(instance: dg.DagsterInstance) -> None:
     """It runs every hour."""
     run(instance, FIRST)
@@ -152,6 +242,13 @@ def test_an_hour_materialized_again_keeps_only_its_latest_event(
     run(instance, FIRST)
     run_purge(instance)
     assert len(instance.fetch_materializations(QUOTES, limit=9).records) == 1
+
+
+def count_snapshots(instance: dg.DagsterInstance) -> int:
+    storage = instance.event_log_storage
+    assert isinstance(storage, SqlEventLogStorage)
+    with storage.index_connection() as connection:
+        return connection.execute(sa.text("SELECT count(*) FROM snapshots")).scalar_one()
 
 
 @pytest.fixture(autouse=True)

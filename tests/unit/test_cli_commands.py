@@ -13,7 +13,9 @@ from click.testing import CliRunner
 from crypto_platform.cli import COMMANDS, main
 
 HEAVY = ("pydantic", "confluent_kafka", "psycopg", "pymongo", "dagster", "rich", "requests")
-EXAMPLE = ("status", "quotes", "load", "sources", "config", "connect", "doctor")
+EXAMPLE = (
+    *("status", "quotes", "load", "replay", "trace", "sources", "config", "connect", "doctor"),
+)
 
 
 def leaves(name: str) -> Iterator[tuple[str, click.Command]]:
@@ -68,7 +70,13 @@ def test_a_status_of_nothing_is_one_document_with_exit_1(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "words",
-    [["status", "--json", "--watch"], ["quotes", "--json", "--watch"], ["load"], ["connect", "x"]],
+    [
+        *(["status", "--json", "--watch"], ["quotes", "--json", "--watch"], ["load"]),
+        *(["connect", "x"], ["replay", "--store", "mongo"], ["trace", "quotes"]),
+        ["replay", "--store", "mongo", "--partition", "2999-01-01-00:00"],
+        ["trace", "incidents", "--latest", "bitcoin"],
+        ["trace", "quotes", "an-id", "--latest", "bitcoin"],
+    ],
 )
 def test_wrong_usage_is_exit_2(words: list[str], tmp_path: Path) -> None:
     """Scripts tell a typing mistake from a platform that is not good."""
