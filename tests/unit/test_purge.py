@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from crypto_platform.definitions import build_definitions
-from crypto_platform.jobs.purge import PURGE_JOB, list_rules
+from crypto_platform.jobs.purge import PURGE_JOB, build_purge_job, list_rules
 from crypto_platform.settings import load_settings
 
 DAY = timedelta(days=1)
@@ -47,3 +47,9 @@ def test_the_purge_runs_every_hour_without_being_switched_on(tmp_path: Path) -> 
     ]
     assert schedule.cron_schedule == "17 * * * *"
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+def test_a_purge_that_died_with_its_machine_gives_its_place_back(tmp_path: Path) -> None:
+    """Dagster would believe it to be at work for ever: the launcher asks no run how it is."""
+    job = build_purge_job(load_settings(tmp_path, environment={}))
+    assert job.run_tags["dagster/max_runtime"] == "3600"
