@@ -41,7 +41,7 @@ from dagster._core.storage.schedules.schema import JobTickTable
 from dagster._serdes import deserialize_value, serialize_value
 
 from crypto_platform.assets.names import load_key
-from crypto_platform.assets.partitions import PARTITION_FORMAT
+from crypto_platform.domain.hours import hour_of, name_hour, to_time_us
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.jobs.purge import purge
 from crypto_platform.serving.dagster_api import REPOSITORY, ask_dagster, find_url
@@ -354,12 +354,12 @@ def _write_ticks(storage: SqlRunStorage, ticks: Sequence[TickData], shift_s: flo
 
 def _name_partitions(measured: datetime, begins: datetime) -> dict[str, str]:
     """Partitions that the measured hour named (its own, the one before and after), and new ones."""
-    return {
-        (measured + timedelta(hours=n)).strftime(PARTITION_FORMAT.replace("%M", "00")): (
-            begins + timedelta(hours=n)
-        ).strftime(PARTITION_FORMAT.replace("%M", "00"))
-        for n in (-1, 0, 1)
-    }
+    return {_name_hour(measured, later=n): _name_hour(begins, later=n) for n in (-1, 0, 1)}
+
+
+def _name_hour(moment: datetime, *, later: int) -> str:
+    """The partition so many hours after the one that holds this moment."""
+    return name_hour(hour_of(to_time_us(moment + timedelta(hours=later))))
 
 
 def _shift(text: str, shift_s: float, partitions: dict[str, str], run_id: str) -> EventLogEntry:
@@ -457,10 +457,7 @@ def _say_end(
     first: datetime,
     hours: int,
 ) -> None:
-    wanted = {
-        (first + timedelta(hours=n)).strftime(PARTITION_FORMAT.replace("%M", "00"))
-        for n in range(hours)
-    }
+    wanted = {_name_hour(first, later=n) for n in range(hours)}
     green = instance.get_materialized_partitions(load_key("postgres", QUOTES))
     answer = ask_dagster(find_url(settings), *QUERIES["partitions"], timeout_s=120.0)
     shown = answer["assetNodeOrError"]["partitionStats"]["numMaterialized"]

@@ -1,7 +1,7 @@
-"""Schedules: the minute, and the hour's audit."""
+"""Schedules: the minute, and each hour's audit and purge."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import dagster as dg
 
@@ -12,9 +12,9 @@ from crypto_platform.assets.names import (
     PRIORITY_LIVE,
     TAG_POLLED,
 )
-from crypto_platform.assets.partitions import PARTITION_FORMAT
 from crypto_platform.assets.switches import read_paused
 from crypto_platform.delivery.planning import EndedRun, plan_ingest
+from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, hour_of, name_hour, to_time_us
 from crypto_platform.errors import PlatformError
 from crypto_platform.jobs.purge import PURGE_JOB
 from crypto_platform.settings import Settings
@@ -103,4 +103,4 @@ def build_purge_schedule() -> dg.ScheduleDefinition:
 
 def find_last_hour(now: datetime) -> str:
     """The partition of the last whole hour before `now`, which is UTC."""
-    return (now - timedelta(hours=1)).strftime(PARTITION_FORMAT.replace("%M", "00"))
+    return name_hour(hour_of(to_time_us(now)) - MICROSECONDS_PER_HOUR)

@@ -21,7 +21,7 @@ from crypto_platform.assets.interrupts import stopping_on_interrupt
 from crypto_platform.assets.names import INGEST_OP, TAG_POLLED, ingest_key, topic_key
 from crypto_platform.assets.switches import PauseWatch
 from crypto_platform.delivery.ingest import FeedReport, ingest
-from crypto_platform.domain.hours import from_time_us
+from crypto_platform.domain.hours import MICROSECONDS_PER_MINUTE, from_time_us
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.resources.http import HttpResource
@@ -34,9 +34,6 @@ from crypto_platform.sources import DIALECTS, list_feeds
 FRESH_WARN_AFTER = timedelta(minutes=3)
 FRESH_FAIL_AFTER = timedelta(minutes=10)
 """Of the last materialization, the pace added; check `polled` says it within a minute."""
-
-
-MINUTE_US = 60_000_000
 
 
 class IngestConfig(dg.Config):
@@ -132,7 +129,7 @@ def _describe(report: FeedReport) -> dg.MaterializeResult:
         if time_us is not None:
             metadata[name] = dg.MetadataValue.timestamp(from_time_us(time_us))
     if report.first_poll_us and report.last_poll_us and report.last_poll_us > report.first_poll_us:
-        minutes = (report.last_poll_us - report.first_poll_us) / MINUTE_US
+        minutes = (report.last_poll_us - report.first_poll_us) / MICROSECONDS_PER_MINUTE
         metadata["records_per_minute"] = round(report.records / minutes, 1)
     preview = charts.tabulate(preview_records(report.sample))
     if preview is not None:

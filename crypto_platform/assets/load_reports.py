@@ -17,9 +17,9 @@ import dagster as dg
 from crypto_platform.assets import charts
 from crypto_platform.assets.events import EventQueue
 from crypto_platform.assets.names import load_key
-from crypto_platform.assets.partitions import name_hour
 from crypto_platform.delivery.load import LoadEnd
 from crypto_platform.delivery.progress import Progress
+from crypto_platform.domain.hours import name_hour
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.kafka.topics import topic_name

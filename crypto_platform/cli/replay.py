@@ -17,12 +17,17 @@ from crypto_platform.delivery.replay import (
     refuse_gaps,
     replay_ranges,
 )
-from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, from_time_us, hour_of, to_time_us
+from crypto_platform.domain.hours import (
+    HOUR_FORMAT,
+    MICROSECONDS_PER_HOUR,
+    hour_of,
+    name_hour,
+    to_time_us,
+)
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.settings import load_settings
 from crypto_platform.stores import STORES, open_store
 
-_PARTITION_FORM = "%Y-%m-%d-%H:%M"
 _COLUMNS = ("partition", "offsets", "to read", "kafka")
 _NUMBERS = frozenset({2})
 
@@ -118,17 +123,17 @@ def parse_hour(text: str, *, option: str, now: datetime) -> int:
     time_us = to_time_us(moment)
     hour = hour_of(time_us)
     if hour != time_us:
-        message = f"{text} is no whole hour: {_name(hour)} is the one that holds it"
+        message = f"{text} is no whole hour: {name_hour(hour)} is the one that holds it"
         raise click.BadParameter(message, param_hint=option)
     if moment > now:
-        message = f"{text} has not begun yet: it is {now:%Y-%m-%d-%H:%M} (UTC)"
+        message = f"{text} has not begun yet: it is {now:{HOUR_FORMAT}} (UTC)"
         raise click.BadParameter(message, param_hint=option)
     return hour
 
 
 def _parse_moment(text: str) -> datetime | None:
     try:
-        return datetime.strptime(text, _PARTITION_FORM).replace(tzinfo=UTC)
+        return datetime.strptime(text, HOUR_FORMAT).replace(tzinfo=UTC)
     except ValueError:
         pass
     try:
@@ -166,7 +171,7 @@ def format_plan(store_name: str, ranges: Sequence[ReplayRange]) -> list[str]:
             f"{found.part.topic}/{found.part.part}",
             f"{found.first_offset} to {found.next_offset}",
             format_count(found.next_offset - found.first_offset),
-            f"gone in part: {', '.join(map(_name, found.lost_hours))}"
+            f"gone in part: {', '.join(map(name_hour, found.lost_hours))}"
             if found.lost_hours
             else "has all of it",
         )
@@ -197,10 +202,6 @@ def _build_range(found: ReplayRange) -> dict[str, object]:
         "part": found.part.part,
         "first_offset": found.first_offset,
         "next_offset": found.next_offset,
-        "lost_hours": [_name(hour) for hour in found.lost_hours],
-        "first_whole_hour": None if first_whole is None else _name(first_whole),
+        "lost_hours": [name_hour(hour) for hour in found.lost_hours],
+        "first_whole_hour": None if first_whole is None else name_hour(first_whole),
     }
-
-
-def _name(hour: int) -> str:
-    return from_time_us(hour).strftime(_PARTITION_FORM)

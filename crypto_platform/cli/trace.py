@@ -11,7 +11,7 @@ import click
 from crypto_platform.cli.options import data_dir_option, json_option
 from crypto_platform.cli.text import format_count, format_table, printable
 from crypto_platform.delivery.trace import Stored, Trace, name_poll, trace
-from crypto_platform.domain.hours import from_time_us
+from crypto_platform.domain.hours import from_time_us, name_hour
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.serving.reader import RECORDS_MAX, find_quotes, read_quotes
@@ -138,9 +138,8 @@ def _store_rows(name: str, stored: Stored, webserver_url: str | None) -> Iterato
 
 
 def _describe_batch(batch: LoadBatch, webserver_url: str | None) -> str:
-    hour = from_time_us(batch.hour).strftime("%Y-%m-%d-%H:%M")
     text = f"run {batch.run_id}, offsets {batch.first_offset} to {batch.next_offset}"
-    text += f" of hour {hour}, epoch {batch.epoch}"
+    text += f" of hour {name_hour(batch.hour)}, epoch {batch.epoch}"
     link = build_link(batch.run_id, webserver_url)
     return f"{text}: {link}" if link else text
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from crypto_platform.domain.hours import from_time_us
+from crypto_platform.domain.hours import from_time_us, name_hour
 from crypto_platform.stores.base import EMPTY_SUM, Sum
 
 EXAMPLES_MAX = 20
@@ -193,11 +193,6 @@ def format_hash(total: Sum) -> str:
     return f"{total.high:016x}{total.low:016x}"
 
 
-def format_hour(hour_us: int) -> str:
-    """As Dagster names the partition."""
-    return from_time_us(hour_us).strftime("%Y-%m-%d-%H:%M")
-
-
 def format_time(time_us: int) -> str:
     """RFC 3339, whole seconds."""
     return from_time_us(time_us).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -237,8 +232,8 @@ class Findings:
         finding.records += 1
         if len(finding.examples) < EXAMPLES_MAX:
             finding.examples.append(Example(event_id=event_id, offset=offset, detail=detail))
-        if hour and len(finding.hours) < EXAMPLES_MAX and format_hour(hour) not in finding.hours:
-            finding.hours.append(format_hour(hour))
+        if hour and len(finding.hours) < EXAMPLES_MAX and name_hour(hour) not in finding.hours:
+            finding.hours.append(name_hour(hour))
 
     def counts(self) -> dict[tuple[str, Fault], int]:
         """Faults so far, by store and kind."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from crypto_platform.delivery.slices import cut_slices
-from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, from_time_us
+from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, name_hour
 from crypto_platform.errors import IncidentError, IncidentKind, KafkaUnavailableError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.kafka.reader import PartRead, read_range
@@ -116,14 +116,14 @@ def refuse_gaps(sink: str, ranges: Iterable[ReplayRange]) -> None:
     if not lost:
         return
     hours = sorted({hour for found in lost for hour in found.lost_hours})
-    names = ", ".join(_name_hour(hour) for hour in hours[:HOURS_NAMED_MAX])
+    names = ", ".join(name_hour(hour) for hour in hours[:HOURS_NAMED_MAX])
     if len(hours) > HOURS_NAMED_MAX:
-        names += f" and {len(hours) - HOURS_NAMED_MAX} more, the last {_name_hour(hours[-1])}"
+        names += f" and {len(hours) - HOURS_NAMED_MAX} more, the last {name_hour(hours[-1])}"
     places = ", ".join(f"{found.part.topic}/{found.part.part} below {found.low}" for found in lost)
     first_whole = max(found.first_whole_hour or 0 for found in lost)
     message = (
         f"Kafka's retention has removed records of {names} (offsets of {places}); nothing of "
-        f"{_join_topics(lost)} was replayed. Hours from {_name_hour(first_whole)} on can be "
+        f"{_join_topics(lost)} was replayed. Hours from {name_hour(first_whole)} on can be "
         f"replayed; what {sink} lacks of older ones can only come from the other store, the mirror "
         "to restore from"
     )
@@ -207,11 +207,6 @@ def _find_lost_hours(store: Store, row: StoredOffset, low: int) -> list[int]:
         return []
     batches = store.read_load_batches(row.partition)
     return sorted({batch.hour for batch in batches if batch.first_offset < low})
-
-
-def _name_hour(hour_us: int) -> str:
-    """As Dagster names partitions, and as `replay --partition` takes them."""
-    return from_time_us(hour_us).strftime("%Y-%m-%d-%H:%M")
 
 
 def _replay_part(

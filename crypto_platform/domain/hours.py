@@ -8,7 +8,11 @@ from typing import Annotated
 
 import msgspec
 
+MICROSECONDS_PER_MINUTE = 60_000_000
 MICROSECONDS_PER_HOUR = 3_600_000_000
+HOUR_FORMAT = "%Y-%m-%d-%H:%M"
+"""As Dagster names the partitions of hours."""
+
 TIME_US_MAX = 253_402_300_799_999_999
 """The last microsecond of the year 9999, the last one a Python datetime can name."""
 
@@ -31,3 +35,8 @@ def from_time_us(time_us: int) -> datetime:
 def hour_of(time_us: int) -> int:
     """First microsecond of the hour that holds this time."""
     return time_us - time_us % MICROSECONDS_PER_HOUR
+
+
+def name_hour(hour_us: int) -> str:
+    """The partition of an hour, given by its first microsecond: 2026-01-31-14:00."""
+    return from_time_us(hour_us).strftime(HOUR_FORMAT)

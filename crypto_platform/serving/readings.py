@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crypto_platform.domain.hours import MICROSECONDS_PER_MINUTE
 from crypto_platform.feeds import FEED_BY_NAME, FEEDS
 from crypto_platform.kafka.cursors import Cursor
 from crypto_platform.kafka.reader import PartitionReader, Start
@@ -21,7 +22,6 @@ from crypto_platform.kafka.watermarks import Bounds, Part, Watermarks
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import OpenMatters, Store, StoredOffset, TopicPart
 
-MINUTE_US = 60_000_000
 FIRST_WAITING_S_MAX = 1.5
 UI_TIMEOUT_S = 2.5
 
@@ -97,7 +97,7 @@ def read_kafka(settings: Settings, watermarks: Watermarks, *, now_us: int) -> Ka
     }
     parts = list(names.values())
     bounds = watermarks.read_bounds(parts)
-    minute_ago = watermarks.read_offsets_at(parts, time_us=now_us - MINUTE_US)
+    minute_ago = watermarks.read_offsets_at(parts, time_us=now_us - MICROSECONDS_PER_MINUTE)
     last_append = watermarks.read_last_appends(parts)
     return KafkaReading(
         feed_of={partition: topics[part.topic].name for partition, part in names.items()},

@@ -1,6 +1,7 @@
 """The definitions as Dagster sees them: names people, dashboards and scripts rely on."""
 
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from crypto_platform.assets.names import INGEST_JOB, INGEST_OP, load_key, topic_key
 from crypto_platform.definitions import build_definitions
 from crypto_platform.feeds import FEEDS
+from crypto_platform.schedules import find_last_hour
 from crypto_platform.settings import Settings, load_settings
 from crypto_platform.stack import dagster as stack_dagster
 from crypto_platform.stores import STORES
@@ -115,6 +117,11 @@ def test_tables_and_documents_say_where_each_column_comes_from(settings: Setting
         assert fields == {field.name for field in feed.fields}
         topic = graph.get(topic_key(feed)).metadata["dagster/column_schema"]
         assert fields <= {c.name for c in topic.columns}
+
+
+def test_the_hourly_audit_proves_the_hour_that_has_ended() -> None:
+    """Four minutes into a year it is still last year's last hour."""
+    assert find_last_hour(datetime(2026, 1, 1, 0, 4, tzinfo=UTC)) == "2025-12-31-23:00"
 
 
 if __name__ == "__main__":
