@@ -43,6 +43,7 @@ from dagster._serdes import deserialize_value, serialize_value
 from crypto_platform.assets.names import load_key
 from crypto_platform.domain.hours import hour_of, name_hour, to_time_us
 from crypto_platform.feeds.quotes import QUOTES
+from crypto_platform.jobs.dagster_tables import open_event_log
 from crypto_platform.jobs.purge import purge
 from crypto_platform.serving.dagster_api import REPOSITORY, ask_dagster, find_url
 from crypto_platform.serving.pauses import load_sensor
@@ -183,7 +184,7 @@ def read_hour(settings: Settings, *, minutes: int) -> Hour:
             if record.dagster_run.is_finished
         ]
         events = SqlEventLogStorageTable.c
-        with _event_storage(instance).index_connection() as connection:
+        with open_event_log(instance).index_connection() as connection:
             runless = connection.execute(
                 sa.select(events.event).where(
                     events.run_id == RUNLESS_RUN_ID,
@@ -286,7 +287,7 @@ def _write_hour(instance: dg.DagsterInstance, hour: Hour, begins: datetime) -> N
     with runs.connect() as connection:
         connection.execute(_SET_BORDERS, borders)
     entries += [_shift(event, shift_s, partitions, RUNLESS_RUN_ID) for event in hour.runless]
-    _write_events(_event_storage(instance), entries)
+    _write_events(open_event_log(instance), entries)
     _write_ticks(runs, [_parse(text, TickData) for text in hour.ticks], shift_s)
 
 
@@ -402,7 +403,7 @@ def _purge_day(instance: dg.DagsterInstance, now: datetime, settings: Settings) 
 
 
 def _list_instigators(instance: dg.DagsterInstance) -> Sequence[tuple[str, str]]:
-    with _event_storage(instance).index_connection() as connection:
+    with open_event_log(instance).index_connection() as connection:
         rows = connection.execute(
             sa.text("SELECT DISTINCT job_origin_id, selector_id FROM job_ticks")
         )
@@ -432,7 +433,7 @@ class Day:
 
 
 def _measure(instance: dg.DagsterInstance, settings: Settings, number: int, purged_s: float) -> Day:
-    with _event_storage(instance).index_connection() as connection:
+    with open_event_log(instance).index_connection() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         connection.execute(sa.text("VACUUM ANALYZE"))
         size = connection.execute(sa.text("SELECT pg_database_size(current_database())")).scalar()
@@ -490,14 +491,6 @@ def open_instance(url: str, folder: str) -> Iterator[dg.DagsterInstance]:
         # keeps connections; else each row pays 10 ms for one of its own (measured: 4 times slower)
         instance.optimize_for_webserver(statement_timeout=0, pool_recycle=3600, max_overflow=20)
         yield instance
-
-
-def _event_storage(instance: dg.DagsterInstance) -> SqlEventLogStorage:
-    storage = instance.event_log_storage
-    if not isinstance(storage, SqlEventLogStorage):
-        message = "Dagster's event log holds no SQL tables"
-        raise TypeError(message)
-    return storage
 
 
 def _reveal_url(settings: Settings) -> str:

@@ -4,13 +4,13 @@ Materialized when the hour has been compared, whatever was found; what is wrong 
 checks. The comparison is delivery/audit.py's; `crypto-platform audit` is the same for all hours.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 
 from crypto_platform.assets import charts
-from crypto_platform.assets.descriptions import refer_to, tag
+from crypto_platform.assets.descriptions import OWNERS, refer_to, tag
 from crypto_platform.assets.names import AUDIT_OP, audit_key, load_key
 from crypto_platform.assets.partitions import build_append_hours
 from crypto_platform.delivery.audit import audit
@@ -25,12 +25,36 @@ WAIT_S = 20.0
 """For a store to come past the end of the hour: its loads are seconds behind."""
 
 
+def _describe_lag(report: AuditReport) -> Sequence[str]:
+    return [
+        f"{store} has not loaded {lag.lag_records} offsets of this hour yet: audit the hour again "
+        f"when `crypto-platform status` shows no lag"
+        for store, lag in report.lag.items()
+        if lag.lag_records
+    ]
+
+
+def _describe_stops(report: AuditReport) -> Sequence[str]:
+    return [
+        f"{store}: {lag.blocked_partitions} partitions are stopped by incidents: "
+        "`crypto-platform status` names them and the way out"
+        for store, lag in report.lag.items()
+        if lag.blocked_partitions
+    ]
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Question:
-    """One check of an audited hour, and the faults that fail it."""
+    """One check of an audited hour.
+
+    Attributes:
+        faults: Those that fail it.
+        look: What else of a report fails it, in words.
+    """
 
     text: str
-    faults: frozenset[Fault]
+    faults: frozenset[Fault] = frozenset()
+    look: Callable[[AuditReport], Sequence[str]] = lambda report: ()
 
 
 QUESTIONS: Mapping[str, _Question] = {
@@ -45,6 +69,7 @@ QUESTIONS: Mapping[str, _Question] = {
     "coverage": _Question(
         text="Has the hour been loaded to its end, each offset once?",
         faults=frozenset({Fault.HOLE, Fault.OVERLAP}),
+        look=_describe_lag,
     ),
     "quarantine": _Question(
         text="Does quarantine hold what was refused and nothing else?",
@@ -52,7 +77,7 @@ QUESTIONS: Mapping[str, _Question] = {
     ),
     "incidents": _Question(
         text="Does no incident stop the feed's load?",
-        faults=frozenset(),
+        look=_describe_stops,
     ),
 }
 
@@ -97,7 +122,7 @@ def _build_spec(feed: Feed[Record]) -> dg.AssetSpec:
         deps=[load_key(store, feed) for store in STORES],
         skippable=True,
         group_name="audit",
-        owners=["team:data-platform"],
+        owners=OWNERS,
         tags=tag(feed, "audit"),
         kinds={"kafka", *(store.product for store in STORES.values())},
         description=f"Proof, hour by hour, that every record of {feed.topic} stands in each store "
@@ -135,9 +160,7 @@ def _describe(report: AuditReport) -> Mapping[str, dg.MetadataValue | int | floa
         metadata[f"records_in_{name}"] = count.records
         metadata[f"hash_in_{name}"] = count.hash
         metadata[f"quarantined_in_{name}"] = count.quarantined
-    lines = charts.tabulate([_row(line) for line in report.hours])
-    if lines is not None:
-        metadata["partitions"] = lines
+    metadata |= charts.describe_table("partitions", [_row(line) for line in report.hours])
     if report.notes:
         metadata["notes"] = "; ".join(report.notes)
     return metadata
@@ -159,8 +182,8 @@ def _answer(key: dg.AssetKey, report: AuditReport) -> Iterator[dg.AssetCheckResu
     for name, question in QUESTIONS.items():
         found = [finding for finding in report.findings if finding.kind in question.faults]
         texts = [_describe_finding(finding) for finding in found]
-        texts += _OTHER_ANSWERS.get(name, _say_nothing)(report)
-        is_warning = not texts and name == "quarantine" and _has_open_quarantine(report)
+        texts += question.look(report)
+        is_warning = not texts and name == "quarantine" and _has_quarantine(report)
         if is_warning:
             quarantined = {store: count.quarantined for store, count in total.stores.items()}
             texts = [f"records of this hour stand in quarantine: {quarantined}"]
@@ -174,7 +197,7 @@ def _answer(key: dg.AssetKey, report: AuditReport) -> Iterator[dg.AssetCheckResu
         )
 
 
-def _has_open_quarantine(report: AuditReport) -> bool:
+def _has_quarantine(report: AuditReport) -> bool:
     return any(c.quarantined for total in report.feeds.values() for c in total.stores.values())
 
 
@@ -187,30 +210,3 @@ def _describe_finding(finding: Finding) -> str:
         f"{finding.kind.value}: {finding.records} in {finding.store}, "
         f"{finding.topic}/{finding.part}: {examples} -> {finding.next_step}"
     )
-
-
-def _say_nothing(report: AuditReport) -> Sequence[str]:
-    _ = report
-    return []
-
-
-def _describe_lag(report: AuditReport) -> Sequence[str]:
-    return [
-        f"{store} has not loaded {lag.lag_records} offsets of this hour yet: audit the hour again "
-        f"when `crypto-platform status` shows no lag"
-        for store, lag in report.lag.items()
-        if lag.lag_records
-    ]
-
-
-def _describe_stops(report: AuditReport) -> Sequence[str]:
-    return [
-        f"{store}: {lag.blocked_partitions} partitions are stopped by incidents: "
-        "`crypto-platform status` names them and the way out"
-        for store, lag in report.lag.items()
-        if lag.blocked_partitions
-    ]
-
-
-_OTHER_ANSWERS = {"coverage": _describe_lag, "incidents": _describe_stops}
-"""What an audit says beside its findings."""

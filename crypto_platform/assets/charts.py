@@ -37,19 +37,21 @@ def draw_line(values: Sequence[float], *, title: str, unit: str) -> dg.MarkdownM
     return dg.MetadataValue.md(text)
 
 
-def tabulate(rows: Sequence[Mapping[str, object]]) -> dg.TableMetadataValue | None:
-    """A table of a few rows; None where there is none. Every value is shown as text."""
+def describe_table(
+    name: str, rows: Sequence[Mapping[str, object]]
+) -> Mapping[str, dg.TableMetadataValue]:
+    """A table of a few rows under this name; nothing where there is none. Values are text."""
     if not rows:
-        return None
+        return {}
     records = [
         dg.TableRecord({name: _shorten(value) for name, value in row.items()}) for row in rows
     ]
     schema = dg.TableSchema([dg.TableColumn(name, "string") for name in rows[0]])
-    return dg.MetadataValue.table(records, schema)
+    return {name: dg.MetadataValue.table(records, schema)}
 
 
-def preview_records(records: Sequence[Record]) -> list[Mapping[str, object]]:
-    """A few records as rows: what is known of them, without hashes and ids."""
+def describe_preview(records: Sequence[Record]) -> Mapping[str, dg.TableMetadataValue]:
+    """A few records as a table: what is known of them, without hashes and ids."""
     known = {
         name
         for record in records
@@ -57,10 +59,11 @@ def preview_records(records: Sequence[Record]) -> list[Mapping[str, object]]:
         if name not in HIDDEN and getattr(record, name) is not None
     }
     names = [n for record in records[:1] for n in record.__struct_fields__ if n in known]
-    return [
+    rows = [
         {name: _readable(name, getattr(record, name)) for name in names[:PREVIEW_COLUMNS_MAX]}
         for record in records
     ]
+    return describe_table("preview", rows)
 
 
 def _readable(name: str, value: object) -> object:

@@ -2,7 +2,7 @@
 
 Here: the checks' declarations, and a verdict as Dagster's evaluation. Not here: the answers
 (serving/verdicts.py), when they are asked (sensors/health.py, or a person who presses Execute), the
-hourly proof (audit.py).
+hourly proof (audits.py).
 """
 
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def evaluate(verdict: Verdict) -> dg.AssetCheckEvaluation:
     """A verdict as Dagster stores it."""
     is_error = verdict.grade is Grade.ERROR
     return dg.AssetCheckEvaluation(
-        asset_key=_find_key(verdict),
+        asset_key=find_key(verdict),
         check_name=verdict.check.value,
         passed=verdict.grade is Grade.GOOD,
         severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
@@ -85,7 +85,8 @@ def report_check(
     instance.report_dagster_event(event, run_id=run_id)
 
 
-def _find_key(verdict: Verdict) -> dg.AssetKey:
+def find_key(verdict: Verdict) -> dg.AssetKey:
+    """The asset a verdict is about."""
     if verdict.check is Check.POLLED:
         return ingest_key(verdict.place, verdict.feed)
     feed = FEED_BY_NAME[verdict.feed]

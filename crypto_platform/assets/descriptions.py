@@ -1,7 +1,7 @@
 """What every asset says about itself: owner, tags, schema, where its columns come from, its code.
 
-Here: metadata that is true before anything has run. Not here: what a run found (charts.py,
-loads.py), keys (names.py).
+Here: metadata that is true before anything has run. Not here: what a run found (load_reports.py,
+charts.py), keys (names.py).
 """
 
 import inspect
@@ -23,6 +23,8 @@ _TYPE_OF_KIND = {
     FieldKind.INTEGER: "integer",
     FieldKind.BYTES: "bytes as base64",
 }
+
+OWNERS = ["team:data-platform"]
 
 Metadata = Mapping[str, Any]
 

@@ -14,9 +14,8 @@ import dagster as dg
 from pydantic import Field
 
 from crypto_platform.assets import charts
-from crypto_platform.assets.charts import preview_records
 from crypto_platform.assets.checks import report_check
-from crypto_platform.assets.descriptions import describe_record, refer_to, tag
+from crypto_platform.assets.descriptions import OWNERS, describe_record, refer_to, tag
 from crypto_platform.assets.interrupts import stopping_on_interrupt
 from crypto_platform.assets.names import INGEST_OP, TAG_POLLED, ingest_key, topic_key
 from crypto_platform.assets.switches import PauseWatch
@@ -94,7 +93,7 @@ def _build_spec(settings: Settings, source: str, feed: str) -> dg.AssetSpec:
         ingest_key(source, feed),
         skippable=True,
         group_name="ingest",
-        owners=["team:data-platform"],
+        owners=OWNERS,
         tags=tag(entry, "ingest", source=source),
         description=f"{entry.description} Asked of {source} every {at.pace_s:g} s and published to "
         f"{entry.topic}, one poll as one transaction. Sensor {source_sensor(source)} switched off "
@@ -131,9 +130,7 @@ def _describe(report: FeedReport) -> dg.MaterializeResult:
     if report.first_poll_us and report.last_poll_us and report.last_poll_us > report.first_poll_us:
         minutes = (report.last_poll_us - report.first_poll_us) / MICROSECONDS_PER_MINUTE
         metadata["records_per_minute"] = round(report.records / minutes, 1)
-    preview = charts.tabulate(preview_records(report.sample))
-    if preview is not None:
-        metadata["preview"] = preview
+    metadata |= charts.describe_preview(report.sample)
     return dg.MaterializeResult(ingest_key(report.source, report.feed), metadata=metadata)
 
 

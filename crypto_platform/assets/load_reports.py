@@ -1,9 +1,9 @@
 """Tell Dagster what a lingering load does.
 
 Here: a materialization per feed and hour it touched, every two minutes and at its end, and the
-metadata people want. The load's thread only takes a copy of its counts; asking
-Kafka and the store, drawing, and writing to Dagster's database happen in a thread of their own
-(events.py), so that none of them can hold a load up. Not here: the load.
+metadata people want. The load's thread only takes a copy of its counts; asking Kafka and the store,
+drawing, and writing to Dagster's database happen in a thread of their own (events.py), so that none
+of them can hold a load up. Not here: the load.
 """
 
 import time
@@ -35,20 +35,18 @@ POINTS_MAX = 60
 
 @dataclass(frozen=True, kw_only=True)
 class _Report:
-    """A copy of what one feed's load has done since the last report."""
+    """What one feed's load has done since the last report.
+
+    Attributes:
+        progress: A copy of the run's, as of then.
+        stored_records: Since the last report, which was so many `seconds` ago.
+        rates, freshness: Of this and the reports before.
+    """
 
     feed: Feed[Record]
-    hours: Sequence[int]
+    progress: Progress
     stored_records: int
-    stored_records_of_run: int
     seconds: float
-    freshness_s_max: float
-    repeated_records: int
-    quarantined_records: int
-    commits: int
-    taken_over_from: str | None
-    next_offsets: Mapping[TopicPart, int]
-    latest: Sequence[Record]
     rates: Sequence[float]
     freshness: Sequence[float]
     end: LoadEnd | None
@@ -98,40 +96,26 @@ class Reporter:
         """Send what has come since the last time."""
         now = time.monotonic()
         seconds = now - max(self._reported_at, self._began_at)
-        for name, hours in progress.hours.items():
-            self._queue.put(self._copy(name, sorted(hours), progress, seconds=seconds, end=end))
-        self._stored = dict(progress.stored_records)
+        copy = progress.copy()
+        for name in copy.hours:
+            self._queue.put(self._build_report(name, copy, seconds=seconds, end=end))
+        self._stored = copy.stored_records
         self._reported_at = now
         progress.hours.clear()
         progress.freshness_s_max = 0.0
 
-    def _copy(
-        self,
-        name: str,
-        hours: Sequence[int],
-        progress: Progress,
-        *,
-        seconds: float,
-        end: LoadEnd | None,
+    def _build_report(
+        self, name: str, progress: Progress, *, seconds: float, end: LoadEnd | None
     ) -> _Report:
-        of_run = progress.stored_records.get(name, 0)
-        stored = of_run - self._stored.get(name, 0)
+        stored = progress.stored_records.get(name, 0) - self._stored.get(name, 0)
         if seconds >= 1:
-            self._rates[name].append(round(stored / seconds * 60, 1))
+            self._rates[name].append(_per_minute(stored, seconds))
         self._freshness[name].append(round(progress.freshness_s_max, 3))
         return _Report(
             feed=self._feeds[name],
-            hours=hours,
+            progress=progress,
             stored_records=stored,
-            stored_records_of_run=of_run,
             seconds=seconds,
-            freshness_s_max=progress.freshness_s_max,
-            repeated_records=progress.repeated_records,
-            quarantined_records=progress.quarantined_records,
-            commits=progress.commits,
-            taken_over_from=progress.taken_over_from,
-            next_offsets=dict(progress.next_offsets),
-            latest=progress.latest.get(name, ()),
             rates=tuple(self._rates[name]),
             freshness=tuple(self._freshness[name]),
             end=end,
@@ -139,7 +123,7 @@ class Reporter:
 
     def _write(self, report: _Report) -> None:
         metadata = self._describe(report)
-        for hour in report.hours:
+        for hour in sorted(report.progress.hours[report.feed.name]):
             self._send(
                 dg.AssetMaterialization(
                     load_key(self._sink, report.feed), partition=name_hour(hour), metadata=metadata
@@ -147,24 +131,23 @@ class Reporter:
             )
 
     def _describe(self, report: _Report) -> dict[str, Any]:
+        progress, name = report.progress, report.feed.name
         metadata: dict[str, Any] = {
             "stored_records": report.stored_records,
-            "stored_records_of_run": report.stored_records_of_run,
-            "freshness_s_max": round(report.freshness_s_max, 3),
-            "repeated_records_of_run": report.repeated_records,
-            "quarantined_records_of_run": report.quarantined_records,
-            "commits_of_run": report.commits,
+            "stored_records_of_run": progress.stored_records.get(name, 0),
+            "freshness_s_max": round(progress.freshness_s_max, 3),
+            "repeated_records_of_run": progress.repeated_records,
+            "quarantined_records_of_run": progress.quarantined_records,
+            "commits_of_run": progress.commits,
         }
         if report.seconds >= 1:
-            metadata["records_per_minute"] = round(report.stored_records / report.seconds * 60, 1)
+            metadata["records_per_minute"] = _per_minute(report.stored_records, report.seconds)
         metadata |= self._ask(report)
-        if report.taken_over_from is not None:
-            metadata["took_over_from"] = dg.MetadataValue.dagster_run(report.taken_over_from)
+        if progress.taken_over_from is not None:
+            metadata["took_over_from"] = dg.MetadataValue.dagster_run(progress.taken_over_from)
         if report.end is not None:
             metadata["end"] = report.end.value
-        preview = charts.tabulate(charts.preview_records(report.latest))
-        if preview is not None:
-            metadata["preview"] = preview
+        metadata |= charts.describe_preview(progress.latest.get(name, ()))
         if len(report.freshness) > 1:
             metadata["freshness_chart"] = charts.draw_line(
                 report.freshness, title="longest wait from Kafka to committed", unit="s"
@@ -185,12 +168,17 @@ class Reporter:
             bounds = self._watermarks.read_bounds([Part(topic, part) for part in range(count)])
         except (PlatformError, KeyError):
             return {}
+        next_offsets = report.progress.next_offsets
         lags = (
-            bound.last_stable - report.next_offsets[TopicPart(topic_id, part.part)]
+            bound.last_stable - next_offsets[TopicPart(topic_id, part.part)]
             for part, bound in bounds.items()
-            if TopicPart(topic_id, part.part) in report.next_offsets
+            if TopicPart(topic_id, part.part) in next_offsets
         )
         asked: dict[str, Any] = {"lag_records": sum(max(lag, 0) for lag in lags)}
         if rows is not None:
             asked["dagster/row_count"] = rows
         return asked
+
+
+def _per_minute(records: int, seconds: float) -> float:
+    return round(records / seconds * 60, 1)

@@ -13,7 +13,13 @@ from datetime import timedelta
 import dagster as dg
 from pydantic import Field
 
-from crypto_platform.assets.descriptions import describe_columns, refer_to, tag, trace_columns
+from crypto_platform.assets.descriptions import (
+    OWNERS,
+    describe_columns,
+    refer_to,
+    tag,
+    trace_columns,
+)
 from crypto_platform.assets.interrupts import stopping_on_interrupt
 from crypto_platform.assets.load_reports import Reporter
 from crypto_platform.assets.names import audit_key, load_key, load_op, topic_key
@@ -83,7 +89,7 @@ def _build_spec(store_name: str, feed: Feed[Record]) -> dg.AssetSpec:
         deps=[topic_key(feed)],
         skippable=True,
         group_name=store_name,
-        owners=["team:data-platform"],
+        owners=OWNERS,
         tags=tag(feed, "load", store=store_name),
         kinds={kind.product},
         freshness_policy=_freshness_policy(feed),

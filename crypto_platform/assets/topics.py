@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from crypto_platform.assets.descriptions import describe_record, refer_to, tag, trace_fields
+from crypto_platform.assets.descriptions import OWNERS, describe_record, refer_to, tag, trace_fields
 from crypto_platform.assets.names import ingest_key, load_key, topic_key
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.settings import Settings
@@ -28,7 +28,7 @@ def _build_spec(
         topic_key(feed),
         deps=parents,
         group_name="topics",
-        owners=["team:data-platform"],
+        owners=OWNERS,
         tags=tag(feed, "topic"),
         kinds={"kafka"},
         description=f"Topic {feed.topic}: {feed.description}",

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import click
 
-from crypto_platform.cli.options import data_dir_option, json_option
+from crypto_platform.cli.options import data_dir_option, feed_option, json_option, select_feeds
 from crypto_platform.cli.text import format_count, format_table, printable
 from crypto_platform.delivery.audit import AuditProgress, audit
 from crypto_platform.delivery.audit_report import AuditReport, FeedTotal, Finding
 from crypto_platform.domain.hours import to_time_us
-from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.settings import load_settings
 from crypto_platform.stores import STORES, open_store
 from crypto_platform.stores.base import Store
@@ -45,13 +44,7 @@ _AGO = re.compile(r"([0-9]{1,6})\s*([smhd])")
     help="Let the stores catch up first, at most so long.",
 )
 @click.option("--deep", is_flag=True, help="Compare every id, and hash columns as read back.")
-@click.option(
-    "--feed",
-    "feed_names",
-    type=click.Choice(list(FEED_BY_NAME)),
-    multiple=True,
-    help="Only this feed; may be given again.",
-)
+@feed_option
 @json_option
 @data_dir_option
 def audit_command(
@@ -74,7 +67,7 @@ def audit_command(
     """
     since_us = None if since is None else parse_since(since, now=datetime.now(UTC))
     settings = load_settings(data_dir)
-    feeds = [FEED_BY_NAME[name] for name in dict.fromkeys(feed_names) or FEED_BY_NAME]
+    feeds = select_feeds(feed_names)
     with ExitStack() as closing:
         stores: dict[str, Store] = {}
         for name in STORES:

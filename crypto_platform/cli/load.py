@@ -25,6 +25,8 @@ from crypto_platform.stores import STORES, open_store
 
 PROGRESS_EVERY_S = 1.0
 
+_COUNTS = ("stored_records", "repeated_records", "quarantined_records", "commits", "retries")
+
 
 @click.command()
 @click.option("--store", "store_name", type=click.Choice(list(STORES)), required=True)
@@ -123,12 +125,7 @@ def build_document(
 ) -> dict[str, object]:
     """The report for --json."""
     progress = report.progress
-    counts = {
-        name: getattr(progress, name)
-        for name in (
-            *("stored_records", "repeated_records", "quarantined_records", "commits", "retries"),
-        )
-    }
+    counts = {name: getattr(progress, name) for name in _COUNTS}
     return {
         "store": store_name,
         "run_id": run_id,

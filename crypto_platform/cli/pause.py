@@ -52,4 +52,4 @@ def _switch(
         message = f"{', '.join(unknown)}: no such source or store; there is {', '.join(known)}"
         raise click.BadParameter(message)
     for name in names:
-        click.echo(f"{name} {done if switch(settings, name) else already}")
+        click.echo(f"{name} {done if switch(settings, known[name]) else already}")

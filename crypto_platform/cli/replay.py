@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from crypto_platform.cli.options import data_dir_option, json_option
+from crypto_platform.cli.options import data_dir_option, feed_option, json_option, select_feeds
 from crypto_platform.cli.text import format_count, format_table
 from crypto_platform.delivery.replay import (
     Replayed,
@@ -24,7 +24,6 @@ from crypto_platform.domain.hours import (
     name_hour,
     to_time_us,
 )
-from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.settings import load_settings
 from crypto_platform.stores import STORES, open_store
 
@@ -34,13 +33,7 @@ _NUMBERS = frozenset({2})
 
 @click.command()
 @click.option("--store", "store_name", type=click.Choice(list(STORES)), required=True)
-@click.option(
-    "--feed",
-    "feed_names",
-    type=click.Choice(list(FEED_BY_NAME)),
-    multiple=True,
-    help="Only this feed; may be given again.",
-)
+@feed_option
 @click.option("--partition", "first", metavar="HOUR", required=True, help="2026-01-31-14:00, UTC.")
 @click.option("--to", "last", metavar="HOUR", help="Last hour of several, itself included.")
 @click.option("--dry-run", is_flag=True, help="Say what would be read, and write nothing.")
@@ -67,7 +60,7 @@ def replay_command(
     first_hour, end_hour = parse_hours(first, last, now=datetime.now(UTC))
     settings = load_settings(data_dir)
     store = open_store(store_name, settings)
-    feeds = [FEED_BY_NAME[name] for name in dict.fromkeys(feed_names) or FEED_BY_NAME]
+    feeds = select_feeds(feed_names)
     try:
         ranges = [
             found

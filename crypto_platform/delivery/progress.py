@@ -5,7 +5,7 @@ here: the load (load.py), how it is shown (assets/load_reports.py, cli/load.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crypto_platform.feeds import Record
 from crypto_platform.feeds.incidents import Incident
@@ -21,7 +21,6 @@ class Progress:
     Attributes:
         stored_records: By feed name.
         commits: Store transactions.
-        claimed_partitions: Held since the last claim.
         taken_over_from: The run that held them before; None where there was none.
         freshness_s_max: Longest time from append to commit since it was last reset.
         hours: Hours of append time touched since they were last reported, by feed name.
@@ -34,7 +33,6 @@ class Progress:
     quarantined_records: int = 0
     commits: int = 0
     retries: int = 0
-    claimed_partitions: int = 0
     taken_over_from: str | None = None
     freshness_s_max: float = 0.0
     hours: dict[str, set[int]] = field(default_factory=dict)
@@ -46,12 +44,20 @@ class Progress:
         self, claims: Sequence[Claim], *, owners: Mapping[TopicPart, str | None], run_id: str
     ) -> None:
         """Add one claim of many partitions; `owners` held them before."""
-        self.claimed_partitions = len(claims)
         self.next_offsets |= {claim.partition: claim.next_offset for claim in claims}
         before = {owners.get(claim.partition) for claim in claims} - {None, run_id}
         # after an error a run claims again what was its own: the first predecessor stays
-        self.taken_over_from = self.taken_over_from or next(
-            iter(sorted(filter(None, before))), None
+        self.taken_over_from = self.taken_over_from or min(filter(None, before), default=None)
+
+    def copy(self) -> "Progress":
+        """As it stands now, for another thread."""
+        return replace(
+            self,
+            stored_records=dict(self.stored_records),
+            hours={name: set(hours) for name, hours in self.hours.items()},
+            next_offsets=dict(self.next_offsets),
+            latest=dict(self.latest),
+            incidents=list(self.incidents),
         )
 
     def note(self, slices: Iterable[Slice], outcome: Outcome, *, now_us: int) -> None:

@@ -53,7 +53,7 @@ def keep_materializations(instance: dg.DagsterInstance, run_ids: Sequence[str]) 
         _events.dagster_event_type == _MATERIALIZATION,
         ~_build_is_replaced(),
     )
-    with _storage(instance).index_connection() as connection:
+    with open_event_log(instance).index_connection() as connection:
         found = connection.execute(latest).fetchall()
         for event_id, text in found:
             entry = take_out_of_run(deserialize_value(text, EventLogEntry))
@@ -92,7 +92,7 @@ def delete_repeated(instance: dg.DagsterInstance, *, before: datetime) -> int:
         sa.and_(_events.dagster_event_type.in_(_REPLACEABLE), _build_is_replaced()),
     )
     doomed = sa.select(_events.id).where(old, is_spent)
-    with _storage(instance).index_connection() as connection:
+    with open_event_log(instance).index_connection() as connection:
         ids = [row[0] for row in connection.execute(doomed).fetchall()]
         for first in range(0, len(ids), ROWS_PER_CHUNK):
             some = ids[first : first + ROWS_PER_CHUNK]
@@ -121,7 +121,7 @@ def delete_check_executions(instance: dg.DagsterInstance, *, before: datetime) -
     old = sa.delete(AssetCheckExecutionsTable).where(
         _checks.evaluation_event_timestamp < _as_stored(before), is_replaced
     )
-    with _storage(instance).index_connection() as connection:
+    with open_event_log(instance).index_connection() as connection:
         return int(connection.execute(old).rowcount)
 
 
@@ -145,7 +145,12 @@ def _build_is_replaced() -> sa.ColumnElement[bool]:
     )
 
 
-def _storage(instance: dg.DagsterInstance) -> SqlEventLogStorage:
+def open_event_log(instance: dg.DagsterInstance) -> SqlEventLogStorage:
+    """The event log as SQL tables.
+
+    Raises:
+        TypeError: It is none.
+    """
     storage = instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
         message = f"Dagster's event log is a {type(storage).__name__}, which holds no SQL tables"

@@ -7,9 +7,9 @@ Kafka or of a store is touched.
 
 What stays for good is one materialization an asset and hour, the latest answer to each check, and
 the latest observation of each topic: 110 MB a year with two loads at work and three audits, 220 MB
-with six (measured: 2.4 to 2.8 kB an event, indexes included). Ticks
-are purged by Dagster's daemon (retention in dagster.yaml). Left alone because they do not grow with
-time: snapshots (a few a release), backfills (one a click), schedules' and sensors' states.
+with six (measured: 2.4 to 2.8 kB an event, indexes included). Ticks are purged by Dagster's daemon
+(retention in dagster.yaml). Left alone because they do not grow with time: snapshots (a few a
+release), backfills (one a click), schedules' and sensors' states.
 """
 
 import logging

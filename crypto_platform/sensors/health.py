@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 import msgspec
 
-from crypto_platform.assets.checks import evaluate, report_check
+from crypto_platform.assets.checks import evaluate, find_key, report_check
 from crypto_platform.assets.names import HEALTH_SENSOR, topic_key
 from crypto_platform.assets.switches import read_paused
 from crypto_platform.feeds import FEED_BY_NAME
@@ -84,7 +84,7 @@ def name_verdict(verdict: Verdict) -> str:
 
 def _find_runs(instance: dg.DagsterInstance, verdicts: Sequence[Verdict]) -> Mapping[str, str]:
     """The run that materialized each verdict's asset last; empty where none did."""
-    keys = {name_verdict(verdict): evaluate(verdict).asset_key for verdict in verdicts}
+    keys = {name_verdict(verdict): find_key(verdict) for verdict in verdicts}
     records = instance.get_asset_records(list(set(keys.values())))
     latest = {
         record.asset_entry.asset_key: record.asset_entry.last_materialization for record in records

@@ -1,13 +1,13 @@
 """Pauses: a source or a store is paused while its sensor in Dagster is switched off.
 
-Here: which sensor is whose, who is paused, and the switch itself, over GraphQL. Not here: the
-sensors (sensors/), how a running run notices (assets/switches.py).
+Here: which sensor is whose, and the switch itself, over GraphQL. Not here: the sensors (sensors/),
+who is paused and how a running run notices (assets/switches.py).
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from crypto_platform.errors import ConfigurationError, StackError
+from crypto_platform.errors import StackError
 from crypto_platform.serving.dagster_api import REPOSITORY, ask_dagster, find_url
 from crypto_platform.settings import Settings
 from crypto_platform.sources import explain_sources
@@ -20,7 +20,7 @@ _LIST = """
 query Sensors($repository: RepositorySelector!) {
   sensorsOrError(repositorySelector: $repository) {
     __typename
-    ... on Sensors { results { name sensorState { id selectorId status } } }
+    ... on Sensors { results { name sensorState { id status } } }
     ... on PythonError { message }
     ... on RepositoryNotFoundError { message }
   }
@@ -73,74 +73,55 @@ def list_switches(settings: Settings) -> Mapping[str, str]:
     }
 
 
-def read_paused(url: str, *, timeout_s: float = 10.0) -> frozenset[str]:
-    """Sources and stores that are paused.
-
-    Raises:
-        StackError: Dagster did not answer.
-    """
-    states = _read_sensors(url, timeout_s=timeout_s)
-    stopped = (find_switched(name) for name, (_, status) in states.items() if status == "STOPPED")
-    return frozenset(name for name in stopped if name is not None)
-
-
-def pause(settings: Settings, name: str) -> bool:
+def pause(settings: Settings, sensor: str) -> bool:
     """Switch the sensor of a source or store off; False where it was off already.
 
     Runs notice within seconds and end well. What waits in Kafka stays there; what a paused source
     publishes meanwhile is not asked for.
 
+    Args:
+        sensor: One of list_switches.
+
     Raises:
-        ConfigurationError: No source or store of that name.
         StackError: Dagster did not answer, or refused.
     """
     url = find_url(settings)
-    sensor_id, status = _find_sensor(settings, url, name)
+    sensor_id, status = _find_sensor(url, sensor)
     if status == "STOPPED":
         return False
     _expect(ask_dagster(url, _STOP, {"id": sensor_id})["stopSensor"])
     return True
 
 
-def resume(settings: Settings, name: str) -> bool:
+def resume(settings: Settings, sensor: str) -> bool:
     """Switch the sensor on again; False where it was on already.
 
+    Args:
+        sensor: One of list_switches.
+
     Raises:
-        ConfigurationError: No source or store of that name.
         StackError: Dagster did not answer, or refused.
     """
     url = find_url(settings)
-    _, status = _find_sensor(settings, url, name)
+    _, status = _find_sensor(url, sensor)
     if status == "RUNNING":
         return False
-    selector = {**REPOSITORY, "sensorName": list_switches(settings)[name]}
+    selector = {**REPOSITORY, "sensorName": sensor}
     _expect(ask_dagster(url, _START, {"sensor": selector})["startSensor"])
     return True
 
 
-def _find_sensor(settings: Settings, url: str, name: str) -> tuple[str, str]:
-    switches = list_switches(settings)
-    if name not in switches:
-        message = f"nothing called {name!r} can be paused; there is {', '.join(switches)}"
-        raise ConfigurationError(message)
-    sensors = _read_sensors(url)
-    if switches[name] not in sensors:
-        message = (
-            f"Dagster does not know sensor {switches[name]}: its code server has other settings "
-            "than this command; `crypto-platform down` and `up` bring them together"
-        )
-        raise StackError(message)
-    return sensors[switches[name]]
-
-
-def _read_sensors(url: str, *, timeout_s: float = 10.0) -> Mapping[str, tuple[str, str]]:
-    """Id and status of each sensor."""
-    answer = ask_dagster(url, _LIST, {"repository": REPOSITORY}, timeout_s=timeout_s)
-    found = _expect(answer["sensorsOrError"])
-    return {
-        sensor["name"]: (sensor["sensorState"]["id"], sensor["sensorState"]["status"])
-        for sensor in found["results"]
-    }
+def _find_sensor(url: str, sensor: str) -> tuple[str, str]:
+    """Its id and status."""
+    answer = _expect(ask_dagster(url, _LIST, {"repository": REPOSITORY})["sensorsOrError"])
+    for found in answer["results"]:
+        if found["name"] == sensor:
+            return found["sensorState"]["id"], found["sensorState"]["status"]
+    message = (
+        f"Dagster does not know sensor {sensor}: its code server has other settings than this "
+        "command; `crypto-platform down` and `up` bring them together"
+    )
+    raise StackError(message)
 
 
 def _expect(answer: Any) -> Any:  # noqa: ANN401 - JSON of the query's shape

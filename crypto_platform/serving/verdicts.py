@@ -21,6 +21,7 @@ from crypto_platform.serving.judge import (
     SOURCE_FAILURES_MAX,
     SOURCE_LATE_S,
 )
+from crypto_platform.serving.pauses import load_sensor
 from crypto_platform.settings import Settings
 
 
@@ -176,8 +177,8 @@ def judge_freshness(
     elif load.lag_s is not None and load.lag_s > lag_s_max:
         grade = Grade.ERROR
         text = (
-            f"{text} (good is up to {lag_s_max:.0f} s): sensor {name}_lag says what it does about "
-            "it, its last run why it failed"
+            f"{text} (good is up to {lag_s_max:.0f} s): sensor {load_sensor(name)} says what "
+            "it does about it, its last run why it failed"
         )
     facts = {
         "lag_records": load.lag_records,
