@@ -256,6 +256,49 @@ def test_past_hours_come_back_by_our_own_command_line(stack: Stack) -> None:
     assert stack.audit()["whole"]
 
 
+def test_the_audit_of_an_hour_answers_its_checks_and_names_what_is_missing(stack: Stack) -> None:
+    """A check that only says `failed` sends a person searching through millions of rows."""
+    hour = stack.partitions[1]
+    audit_hour = (
+        *("exec", "--data-dir", str(stack.folder), "--", "dagster", "asset", "materialize"),
+        *("-m", "crypto_platform.definitions", "--select", "audit/quotes", "--partition", hour),
+    )
+
+    def answers() -> dict[str, Any]:
+        [node] = [
+            n
+            for n in stack.ask(CHECKS)["assetNodes"]
+            if n["assetKey"]["path"][0] == "audit" and n["assetKey"]["path"][1] == "quotes"
+        ]
+        return {
+            check["name"]: check["executionForLatestMaterialization"]["evaluation"]
+            for check in node["assetChecksOrError"]["checks"]
+        }
+
+    assert run_cli(*audit_hour, timeout_s=120).returncode == 0
+    assert {name: answer["success"] for name, answer in answers().items()} == {
+        "counts": True,
+        "coverage": True,
+        "hashes": True,
+        "incidents": True,
+        "quarantine": True,
+    }
+    stack.delete_past_hours()
+    assert run_cli(*audit_hour, timeout_s=120).returncode == 0
+    counts = answers()["counts"]
+    assert not counts["success"]
+    assert "missing: " in counts["description"]
+    assert "in postgres" in counts["description"]
+    assert "replay these hours" in counts["description"]
+    for store in ("postgres", "mongo"):
+        span = ("--partition", stack.partitions[0], "--to", stack.partitions[-1])
+        replayed = run_cli("replay", "--store", store, *span, "--data-dir", str(stack.folder))
+        assert replayed.returncode == 0, replayed.stderr
+    assert run_cli(*audit_hour, timeout_s=120).returncode == 0
+    assert answers()["counts"]["success"]
+    assert stack.audit()["whole"]
+
+
 def test_a_paused_source_rests_and_goes_on(stack: Stack) -> None:
     """Somebody's API budget is used up; the others must go on, and so must this one later."""
     folder = ("--data-dir", str(stack.folder))
