@@ -11,7 +11,7 @@ contract suite holds the stores to it.
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 from functools import cached_property
 from types import NoneType, UnionType
 from typing import Annotated, Generic, TypeVar, get_args, get_origin, get_type_hints
@@ -94,6 +94,13 @@ class Index:
     fields: tuple[str, ...]
 
 
+class Step(StrEnum):
+    """How much event time one partition of a table holds."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Feed(Generic[R_co]):
     """One catalogue entry: a topic, its record, and where both stores keep it.
@@ -107,7 +114,10 @@ class Feed(Generic[R_co]):
         key_of: Kafka key of a record; also the key in platform.touched.
         event_time_of: The record's own time, None where the source gave none.
         schema, table: PostgreSQL's names, singular.
+        partition_step: Of the table, which is then partitioned by the record's `ts_event`; None
+            keeps it in one piece.
         collection: MongoDB's name, plural.
+        positive_names: Amounts that are above zero, or the record is refused.
         indexes: Beside the primary key event_id.
         owned_by_platform: Written by the platform about itself (rejected, incidents).
         description: One sentence for the UI.
@@ -122,7 +132,9 @@ class Feed(Generic[R_co]):
     event_time_of: Callable[[R_co], int | None]
     schema: str
     table: str
+    partition_step: Step | None = None
     collection: str
+    positive_names: tuple[str, ...] = ()
     indexes: tuple[Index, ...] = ()
     owned_by_platform: bool = False
     description: str
@@ -156,10 +168,12 @@ def _field(name: str, hint: object) -> Field:
 def _kind(name: str, hint: object) -> FieldKind:
     if hint is bytes:
         return FieldKind.BYTES
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return FieldKind.TEXT
     for meta in getattr(hint, "__metadata__", ()):
         if isinstance(meta, msgspec.Meta) and meta.title in _KIND_OF_TITLE:
             return _KIND_OF_TITLE[meta.title]
-    message = f"field {name}: {hint} is none of Text, Amount, TimeUs, Count, bytes"
+    message = f"field {name}: {hint} is none of Text, StrEnum, Amount, TimeUs, Count, bytes"
     raise TypeError(message)
 
 
@@ -228,6 +242,7 @@ __all__ = [
     "Index",
     "Offset",
     "Record",
+    "Step",
     "Text",
     "TimeUs",
     "build_event_id",
