@@ -104,7 +104,7 @@ class _Watch:
         while not self._stop.is_set():
             reads = reader.read(records_max=10_000, first_wait_s=0.5, more_wait_s=0.1)
             for part, read in reads.items():
-                self._appended += [(part, r.offset, r.ts_append) for r in read.records]
+                self._appended += [(part, r.offset, r.ts_append) for r in read.list_records()]
         reader.close()
 
     def _ask(self, name: str) -> None:

@@ -150,10 +150,10 @@ class LoadSettings(_Section):
         default=900.0, ge=20, le=3600, description="Age at which a load run's successor is due."
     )
     batch_records_max: int = Field(
-        default=5000, ge=1, le=50_000, description="Records in one store transaction."
+        default=10_000, ge=1, le=50_000, description="Records in one store transaction."
     )
     batch_wait_s: float = Field(
-        default=0.1, ge=0.001, le=1, description="Longest wait after the first waiting record."
+        default=0.03, ge=0.001, le=1, description="Longest wait after the first waiting record."
     )
     record_bytes_max: int = Field(
         default=512 * 1024, ge=1024, description="A larger record is quarantined as too_large."

@@ -14,7 +14,7 @@ from crypto_platform.feeds import Record
 from crypto_platform.feeds.feed import Feed
 from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.settings import CrashPoint
-from crypto_platform.stores.base import Arrival, Slice, TopicPart
+from crypto_platform.stores.base import Arrival, Slice, TopicPart, build_arrivals
 from crypto_platform.stores.crash_points import arm
 from crypto_platform.stores.mongo import MongoStore
 
@@ -64,7 +64,9 @@ def main(url: str, database: str, records: int, how: str) -> None:
         next_offset=first + len(facts),
         max_ts_append=1,
         leader_epoch=None,
-        arrivals=[Arrival(fact, first + index, 1) for index, fact in enumerate(facts)],
+        arrivals=build_arrivals(
+            [Arrival(fact, first + index, 1) for index, fact in enumerate(facts)], feed=QUOTES
+        ),
     )
     outcome = store.commit([slice_], run_id="child")
     end = "fenced" if outcome.fenced else f"stored {outcome.stored_records['quotes']}"

@@ -10,7 +10,15 @@ import msgspec
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.quotes import Quote, seal_quote
-from crypto_platform.stores.base import Arrival, Claim, Refusal, Slice, Store, TopicPart
+from crypto_platform.stores.base import (
+    Arrival,
+    Claim,
+    Refusal,
+    Slice,
+    Store,
+    TopicPart,
+    build_arrivals,
+)
 
 TOPIC_ID = "11111111-2222-3333-4444-555555555555"
 OTHER_TOPIC_ID = "99999999-2222-3333-4444-555555555555"
@@ -76,7 +84,7 @@ def piece(
         next_offset=end,
         max_ts_append=hour + end,
         leader_epoch=leader_epoch,
-        arrivals=arrivals,
+        arrivals=build_arrivals(arrivals, feed=own.feed),
         refusals=refusals,
     )
 

@@ -12,12 +12,13 @@ follow_s = 0, once everything that was there is stored (DRAINED).
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from crypto_platform.delivery.ahead import Batch, ReadAhead, advance, part_of
+from crypto_platform.delivery.batch_size import BatchSize
 from crypto_platform.delivery.progress import Progress
-from crypto_platform.delivery.slices import cut_slices
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.errors import (
     IncidentKind,
@@ -176,10 +177,17 @@ class _Load:
     def _serve(self) -> LoadEnd:
         reader = PartitionReader(self._settings)
         try:
-            ahead = self._prepare(reader)
+            first = self._prepare(reader)
             if not self._claims:
                 return self._end_without_claims()
-            return self._follow(reader, ahead)
+            with ReadAhead(
+                reader,
+                self._claims,
+                first,
+                encode=self._store.encode,
+                limits=self._settings.load,
+            ) as ahead:
+                return self._follow(ahead)
         finally:
             reader.close()
 
@@ -343,12 +351,10 @@ class _Load:
         logger.warning("%s load: incident %s: %s", self._store.sink, kind.value, message)
         self.publish_incident(incident)
 
-    def _follow(self, reader: PartitionReader, ahead: dict[Part, PartRead]) -> LoadEnd:
-        limits = self._settings.load
-        reads = ahead
+    def _follow(self, ahead: ReadAhead) -> LoadEnd:
+        size = BatchSize(records_max=self._settings.load.batch_records_max)
         while True:
-            self._commit(reader, reads)
-            self._drop_taken_over(reader)
+            self._drop_taken_over(ahead)
             if not self._claims:
                 return self._end_without_claims()
             if self._stop.is_set():
@@ -360,53 +366,47 @@ class _Load:
             if time.monotonic() >= self._deadline:
                 message = f"Kafka: records wait, but none came for {self._patience_s:.0f} s"
                 raise KafkaUnavailableError(message)
-            reads = reader.read(
-                records_max=limits.batch_records_max,
-                first_wait_s=IDLE_WAIT_S,
-                more_wait_s=limits.batch_wait_s,
-            )
+            batch = ahead.take(wait_s=IDLE_WAIT_S, records_max=size.records)
+            if batch is not None:
+                begun = time.monotonic()
+                self._commit(ahead, batch)
+                size.note(batch.records, seconds=time.monotonic() - begun)
 
     def _is_drained(self) -> bool:
         return all(
             claim.next_offset >= self._ends.get(part, 0) for part, claim in self._claims.items()
         )
 
-    def _commit(self, reader: PartitionReader, reads: Mapping[Part, PartRead]) -> None:
+    def _commit(self, ahead: ReadAhead, batch: Batch) -> None:
         """Write what was read and move the claims forward by it."""
-        slices: list[Slice] = []
-        for part, read in reads.items():
-            claim = self._claims.get(part)
-            if claim is None:
-                continue
-            if read.lost_position is not None:
-                self._block_truncated(claim, read.lost_position)
-                reader.drop([part])
-                continue
-            slices += cut_slices(claim, read, record_bytes_max=self._settings.load.record_bytes_max)
-        self._stop_drifting(reader, slices)
-        self._write(reader, slices)
+        for part, text in batch.lost.items():
+            if part in self._claims:
+                self._block_truncated(self._claims[part], text)
+        slices = [each for each in batch.slices if part_of(each) in self._claims]
+        self._stop_drifting(ahead, slices)
+        self._write(ahead, slices)
 
-    def _write(self, reader: PartitionReader, read: Sequence[Slice]) -> None:
-        slices = [piece for piece in read if _part(piece) in self._claims]
+    def _write(self, ahead: ReadAhead, read: Sequence[Slice]) -> None:
+        slices = [piece for piece in read if part_of(piece) in self._claims]
         if not slices:
             return
         try:
             outcome = self._store.commit(slices, run_id=self._run_id)
         except StoreRefusedError as error:
-            self._leave_out(reader, error)
-            self._write(reader, slices)
+            self._leave_out(ahead, error)
+            self._write(ahead, slices)
             return
         held = set(self._claims)
         self._advance(slices, outcome.fenced)
         if outcome.fenced:
-            reader.drop([part for part in held if part not in self._claims])
+            ahead.drop([part for part in held if part not in self._claims])
             self._next_check = 0.0
         if not self._follow_s:
             self._deadline = time.monotonic() + self._patience_s
         self._progress.note(slices, outcome, now_us=self._clock())
         self.on_commit(self._progress)
 
-    def _drop_taken_over(self, reader: PartitionReader) -> None:
+    def _drop_taken_over(self, ahead: ReadAhead) -> None:
         """Let go of idle partitions that a younger run has claimed; a successor takes them all."""
         if time.monotonic() < self._next_check:
             return
@@ -419,7 +419,7 @@ class _Load:
             if epochs.get(claim.partition) != claim.epoch
         ]
         if lost:
-            reader.drop(lost)
+            ahead.drop(lost)
             for part in lost:
                 del self._claims[part]
 
@@ -437,22 +437,11 @@ class _Load:
 
     def _advance(self, slices: Sequence[Slice], fenced: frozenset[TopicPart]) -> None:
         for piece in slices:
-            part = _part(piece)
+            part = part_of(piece)
             if piece.claim.partition in fenced:
                 self._claims.pop(part, None)
                 continue
-            claim = self._claims[part]
-            self._claims[part] = Claim(
-                feed=claim.feed,
-                topic=claim.topic,
-                partition=claim.partition,
-                epoch=claim.epoch,
-                next_offset=piece.next_offset,
-                leader_epoch=(
-                    claim.leader_epoch if piece.leader_epoch is None else piece.leader_epoch
-                ),
-                max_ts_append=piece.max_ts_append,
-            )
+            self._claims[part] = advance(self._claims[part], piece)
 
     def _block_truncated(self, claim: Claim, text: str) -> None:
         part = Part(claim.topic, claim.partition.part)
@@ -469,10 +458,10 @@ class _Load:
             next_offset=None,
         )
 
-    def _stop_drifting(self, reader: PartitionReader, slices: Sequence[Slice]) -> None:
+    def _stop_drifting(self, ahead: ReadAhead, slices: Sequence[Slice]) -> None:
         """A partition of which nothing can be stored any more stops, before it skips anything."""
-        for part in {_part(piece) for piece in slices}:
-            pieces = [piece for piece in slices if _part(piece) == part]
+        for part in {part_of(piece) for piece in slices}:
+            pieces = [piece for piece in slices if part_of(piece) == part]
             refusals = [refusal for piece in pieces for refusal in piece.refusals]
             if not refusals or any(piece.arrivals for piece in pieces):
                 self._refused_in_a_row.pop(part, None)
@@ -491,9 +480,9 @@ class _Load:
                 next_offset=None,
             )
             if part not in self._claims:
-                reader.drop([part])
+                ahead.drop([part])
 
-    def _leave_out(self, reader: PartitionReader, error: StoreRefusedError) -> None:
+    def _leave_out(self, ahead: ReadAhead, error: StoreRefusedError) -> None:
         """Go on without the feed whose table the store refuses; with none left, give up."""
         feeds = {f"{f.schema}.{f.table}": f.name for f in self._feeds}
         feeds |= {feed.collection: feed.name for feed in self._feeds}
@@ -505,13 +494,9 @@ class _Load:
             "%s load: %s goes on without %s: %s", self._store.sink, self._run_id, name, error
         )
         self._refused = error
-        reader.drop(parts)
+        ahead.drop(parts)
         for part in parts:
             del self._claims[part]
-
-
-def _part(piece: Slice) -> Part:
-    return Part(piece.claim.topic, piece.claim.partition.part)
 
 
 def _start(row: StoredOffset | None) -> Start:

@@ -75,6 +75,6 @@ class Progress:
                 continue
             name = piece.claim.feed.name
             self.hours.setdefault(name, set()).add(piece.hour)
-            self.latest[name] = [arrival.record for arrival in piece.arrivals[-PREVIEW_RECORDS:]]
-            waited_s = (now_us - piece.arrivals[0].ts_append) / 1_000_000
+            self.latest[name] = list(piece.arrivals.records[-PREVIEW_RECORDS:])
+            waited_s = (now_us - piece.arrivals.ts_appends[0]) / 1_000_000
             self.freshness_s_max = max(self.freshness_s_max, waited_s)

@@ -226,7 +226,7 @@ def _replay_part(
         next_offset=next_offset,
         records_max=settings.load.batch_records_max,
     ):
-        read = PartRead(records=records, next_offset=records[-1].offset + 1)
+        read = PartRead.collect(records, next_offset=records[-1].offset + 1)
         slices = cut_slices(claim, read, record_bytes_max=settings.load.record_bytes_max)
         outcome = store.commit_replay(slices, run_id=run_id)
         into.read_records += len(records)

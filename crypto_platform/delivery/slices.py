@@ -1,12 +1,12 @@
 """Cut what was read of one partition into slices: decoded, within one hour, without a gap. Pure."""
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 
 from crypto_platform.domain.hours import hour_of
-from crypto_platform.errors import RecordRejectedError
-from crypto_platform.feeds.codec import decode
-from crypto_platform.kafka.reader import PartRead, RawRecord
-from crypto_platform.stores.base import Arrival, Claim, Refusal, Slice
+from crypto_platform.feeds.codec import decode_batch
+from crypto_platform.kafka.reader import PartRead
+from crypto_platform.stores.base import Arrivals, Claim, Refusal, Slice
 
 
 def cut_slices(claim: Claim, read: PartRead, *, record_bytes_max: int) -> list[Slice]:
@@ -21,77 +21,78 @@ def cut_slices(claim: Claim, read: PartRead, *, record_bytes_max: int) -> list[S
         In order and contiguous, one an hour of append time; none where nothing moved. The hour is
         the running maximum's: a broker clock going back never reopens a past hour.
     """
-    fresh = [record for record in read.records if record.offset >= claim.next_offset]
     end = max(read.next_offset or 0, claim.next_offset)
     if end == claim.next_offset:
         return []
-    slices: list[Slice] = []
     first_offset, max_ts_append = claim.next_offset, claim.max_ts_append
-    begin = 0
-    while begin < len(fresh):
-        max_ts_append = max(max_ts_append, fresh[begin].ts_append)
-        hour = hour_of(max_ts_append)
-        stop = begin + 1
-        while stop < len(fresh) and hour_of(max(max_ts_append, fresh[stop].ts_append)) == hour:
-            max_ts_append = max(max_ts_append, fresh[stop].ts_append)
-            stop += 1
-        next_offset = fresh[stop].offset if stop < len(fresh) else end
+    begin = bisect_left(read.offsets, claim.next_offset)
+    slices: list[Slice] = []
+    for stop in _find_borders(read.ts_appends, begin, max_ts_append):
+        max_ts_append = max(max_ts_append, *read.ts_appends[begin:stop])
+        next_offset = read.offsets[stop] if stop < len(read.offsets) else end
+        arrivals, refusals = _decode(claim, read, begin, stop, record_bytes_max=record_bytes_max)
         slices.append(
-            _build_slice(
-                claim,
-                fresh[begin:stop],
-                hour=hour,
+            Slice(
+                claim=claim,
+                hour=hour_of(max_ts_append),
                 first_offset=first_offset,
                 next_offset=next_offset,
                 max_ts_append=max_ts_append,
                 leader_epoch=read.leader_epoch,
-                record_bytes_max=record_bytes_max,
+                arrivals=arrivals,
+                refusals=refusals,
             )
         )
         first_offset, begin = next_offset, stop
     if not slices:
         slices.append(
-            _build_slice(
-                claim,
-                (),
+            Slice(
+                claim=claim,
                 hour=hour_of(max_ts_append),
                 first_offset=first_offset,
                 next_offset=end,
                 max_ts_append=max_ts_append,
                 leader_epoch=read.leader_epoch,
-                record_bytes_max=record_bytes_max,
             )
         )
     return slices
 
 
-def _build_slice(
-    claim: Claim,
-    records: Sequence[RawRecord],
-    *,
-    hour: int,
-    first_offset: int,
-    next_offset: int,
-    max_ts_append: int,
-    leader_epoch: int | None,
-    record_bytes_max: int,
-) -> Slice:
-    arrivals: list[Arrival] = []
-    refusals: list[Refusal] = []
-    for offset, ts_append, key, value in records:
-        try:
-            record = decode(claim.feed, value, record_bytes_max=record_bytes_max)
-        except RecordRejectedError as error:
-            refusals.append(Refusal(offset, ts_append, error.reason, str(error), key, value))
-        else:
-            arrivals.append(Arrival(record, offset, ts_append))
-    return Slice(
-        claim=claim,
-        hour=hour,
-        first_offset=first_offset,
-        next_offset=next_offset,
-        max_ts_append=max_ts_append,
-        leader_epoch=leader_epoch,
-        arrivals=arrivals,
-        refusals=refusals,
+def _find_borders(ts_appends: Sequence[int], begin: int, max_ts_append: int) -> Iterator[int]:
+    """Where each hour ends, as indexes; the running maximum decides."""
+    while begin < len(ts_appends):
+        max_ts_append = max(max_ts_append, ts_appends[begin])
+        hour = hour_of(max_ts_append)
+        stop = len(ts_appends)
+        if hour_of(max(max_ts_append, *ts_appends[begin:])) != hour:
+            stop = begin + 1
+            while hour_of(max(max_ts_append, ts_appends[stop])) == hour:
+                max_ts_append = max(max_ts_append, ts_appends[stop])
+                stop += 1
+        yield stop
+        begin = stop
+
+
+def _decode(
+    claim: Claim, read: PartRead, begin: int, stop: int, *, record_bytes_max: int
+) -> tuple[Arrivals, Sequence[Refusal]]:
+    """The values of a range of indexes: records and what is none."""
+    offsets, ts_appends = read.offsets[begin:stop], read.ts_appends[begin:stop]
+    keys, values = read.keys[begin:stop], read.values[begin:stop]
+    decoded = decode_batch(claim.feed, values, record_bytes_max=record_bytes_max)
+    refusals = [
+        Refusal(offsets[i], ts_appends[i], error.reason, str(error), keys[i], values[i])
+        for i, error in decoded.refused
+    ]
+    if refusals:
+        keys = [keys[i] for i in decoded.places]
+        offsets = [offsets[i] for i in decoded.places]
+        ts_appends = [ts_appends[i] for i in decoded.places]
+    arrivals = Arrivals(
+        records=decoded.records,
+        columns=decoded.columns,
+        keys=keys,
+        offsets=offsets,
+        ts_appends=ts_appends,
     )
+    return arrivals, refusals

@@ -9,6 +9,7 @@ given: zero is unsigned, a positive exponent is written out, the scale is the so
 """
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated
 
@@ -22,12 +23,11 @@ DIGITS_MAX = 34
 SCALE_MAX = 100
 """Digits behind the point; far above any source's, far below what Decimal128 can hold (6176)."""
 
-STORED_FORM = r"^(?!-0(?:\.0+)?\Z)-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\Z"
+Amount = Annotated[str, msgspec.Meta(title="amount")]
+"""A decimal in stored form; whoever decodes one checks it by `are_amounts`, `explain_amount`."""
 
-Amount = Annotated[
-    str, msgspec.Meta(pattern=STORED_FORM, max_length=DIGITS_MAX + SCALE_MAX, title="amount")
-]
-"""A decimal in stored form; msgspec checks the form, `check_amount_digits` the digits."""
+_STORED_FORM = re.compile(r"(?!-0(?:\.0+)?\Z)-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\Z")
+_LINES_IN_STORED_FORM = re.compile(r"(?:(?!-0(?:\.0+)?\n)-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?\n)*+\Z")
 
 _SOURCE_FORM = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,4})?")
 
@@ -69,3 +69,26 @@ def check_amount_digits(amount: str) -> None:
     if len(digits) > DIGITS_MAX or len(amount.partition(".")[2]) > SCALE_MAX:
         message = f"{amount[:60]!r}: no more than {DIGITS_MAX} digits and {SCALE_MAX} decimals"
         raise RecordRejectedError(message, reason=Reason.INVARIANT)
+
+
+def are_amounts(texts: Sequence[str]) -> bool:
+    """Whether all are in stored form and keep their digits in both stores.
+
+    A whole column in one search: a pattern in the decoder cost 0.5 us a value, this 0.1.
+    """
+    # "1\n2" would pass for two amounts
+    joined = "\n".join([*texts, ""])
+    if joined.count("\n") != len(texts) or not _LINES_IN_STORED_FORM.match(joined):
+        return False
+    return max(map(len, texts), default=0) <= DIGITS_MAX or not any(map(explain_amount, texts))
+
+
+def explain_amount(text: str) -> str | None:
+    """What is wrong with an amount; None where nothing is."""
+    if len(text) > DIGITS_MAX + SCALE_MAX or not _STORED_FORM.match(text):
+        return f"not a decimal in stored form: {text[:60]!r}"
+    try:
+        check_amount_digits(text)
+    except RecordRejectedError as error:
+        return str(error)
+    return None

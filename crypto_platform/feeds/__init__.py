@@ -6,9 +6,11 @@ from crypto_platform.feeds.feed import Feed, Record
 from crypto_platform.feeds.incidents import INCIDENTS
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.feeds.rejected import REJECTED
+from crypto_platform.feeds.trades import TRADES
 
 FEEDS: tuple[Feed[Record], ...] = (
     QUOTES,
+    TRADES,
     REJECTED,
     INCIDENTS,
 )

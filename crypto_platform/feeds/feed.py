@@ -19,12 +19,15 @@ from typing import Annotated, Generic, TypeVar, get_args, get_origin, get_type_h
 import msgspec
 
 from crypto_platform.domain.hours import TimeUs
-from crypto_platform.domain.money import Amount, check_amount_digits
+from crypto_platform.domain.money import Amount
 
-Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*\Z", max_length=4096, title="text")]
-"""Text without NUL, which PostgreSQL cannot hold."""
+TEXT_LENGTH_MAX = 4096
+EVENT_ID_LENGTH_MAX = 1024
 
-EventId = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]+\Z", max_length=1024, title="text")]
+Text = Annotated[str, msgspec.Meta(title="text")]
+"""Text without NUL, which PostgreSQL cannot hold; the codec checks it, a column at a time."""
+
+EventId = Annotated[str, msgspec.Meta(title="text")]
 ContentHash = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1, title="integer")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53, title="integer")]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1, title="integer")]
@@ -62,8 +65,10 @@ class Field:
     nullable: bool
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="v", tag=0):
+class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="v", tag=0, gc=False):
     """What every record has. Subclasses set `tag` to their schema version.
+
+    Fields are scalars, so Python's garbage collector need not look at records (gc=False).
 
     Attributes:
         event_id: Deterministic name of the fact, the primary key in both stores; set by `seal`.
@@ -112,7 +117,6 @@ class Feed(Generic[R_co]):
         record: The struct records of today have.
         versions: Union of the structs of every version ever written.
         key_of: Kafka key of a record; also the key in platform.touched.
-        event_time_of: The record's own time, None where the source gave none.
         schema, table: PostgreSQL's names, singular.
         partition_step: Of the table, which is then partitioned by the record's `ts_event`; None
             keeps it in one piece.
@@ -129,7 +133,6 @@ class Feed(Generic[R_co]):
     record: type[R_co]
     versions: type | UnionType
     key_of: Callable[[R_co], str]
-    event_time_of: Callable[[R_co], int | None]
     schema: str
     table: str
     partition_step: Step | None = None
@@ -153,6 +156,17 @@ class Feed(Generic[R_co]):
         return tuple(field.name for field in self.fields if field.kind is FieldKind.AMOUNT)
 
     @cached_property
+    def event_time_place(self) -> int | None:
+        """Which field is `ts_event`, the source's own time; None where the feed has none."""
+        names = [field.name for field in self.fields]
+        return names.index("ts_event") if "ts_event" in names else None
+
+    def event_time_of(self, record: Record) -> int | None:
+        """The record's own time; None where the source gave none."""
+        place = self.event_time_place
+        return None if place is None else msgspec.structs.astuple(record)[place]
+
+    @cached_property
     def asset_path(self) -> tuple[str, ...]:
         """The topic's name as asset key parts: market.quotes -> (market, quotes)."""
         return tuple(self.topic.split("."))
@@ -168,11 +182,11 @@ def _field(name: str, hint: object) -> Field:
 def _kind(name: str, hint: object) -> FieldKind:
     if hint is bytes:
         return FieldKind.BYTES
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return FieldKind.TEXT
     for meta in getattr(hint, "__metadata__", ()):
         if isinstance(meta, msgspec.Meta) and meta.title in _KIND_OF_TITLE:
             return _KIND_OF_TITLE[meta.title]
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return FieldKind.TEXT
     message = f"field {name}: {hint} is none of Text, StrEnum, Amount, TimeUs, Count, bytes"
     raise TypeError(message)
 
@@ -218,18 +232,6 @@ def seal(draft: R, *, identity: Iterable[str | int | None], content_in_id: bool 
     return msgspec.structs.replace(draft, event_id=event_id, content_hash=digest)
 
 
-def check_digits(feed: Feed[R], record: R) -> None:
-    """Refuse a record with an amount that a store would round.
-
-    Raises:
-        RecordRejectedError: invariant.
-    """
-    for name in feed.amount_names:
-        amount = getattr(record, name)
-        if amount is not None:
-            check_amount_digits(amount)
-
-
 __all__ = [
     "NOT_FACTS",
     "Amount",
@@ -246,7 +248,6 @@ __all__ = [
     "Text",
     "TimeUs",
     "build_event_id",
-    "check_digits",
     "hash_content",
     "hash_facts",
     "seal",

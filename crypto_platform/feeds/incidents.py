@@ -85,7 +85,6 @@ INCIDENTS = Feed(
     record=Incident,
     versions=Incident,
     key_of=lambda incident: incident.subject,
-    event_time_of=lambda incident: None,
     schema="platform",
     table="incident",
     collection="incidents",

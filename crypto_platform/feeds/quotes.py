@@ -68,7 +68,6 @@ QUOTES = Feed(
     record=Quote,
     versions=Quote,
     key_of=lambda quote: f"{quote.source}:{quote.currency_id}",
-    event_time_of=lambda quote: quote.ts_event,
     schema="market",
     table="quote",
     collection="quotes",

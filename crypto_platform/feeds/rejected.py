@@ -53,7 +53,6 @@ REJECTED = Feed(
     record=Rejected,
     versions=Rejected,
     key_of=lambda rejected: f"{rejected.source}:{rejected.feed}",
-    event_time_of=lambda rejected: None,
     schema="platform",
     table="rejected",
     collection="rejected",

@@ -64,7 +64,6 @@ TRADES = Feed(
     record=Trade,
     versions=Trade,
     key_of=lambda trade: f"{trade.venue}:{trade.venue_symbol}",
-    event_time_of=lambda trade: trade.ts_event,
     schema="market",
     table="trade",
     partition_step=Step.MONTH,

@@ -95,8 +95,8 @@ def read_cursors(settings: Settings, watermarks: Watermarks) -> Mapping[str, Cur
             if read.lost_position is not None:
                 # compaction moved the low watermark between the two questions
                 return read_cursors(settings, watermarks)
-            for record in read.records:
-                _keep(cursors, record.key, record.value)
+            for key, value in zip(read.keys, read.values, strict=True):
+                _keep(cursors, key, value)
             reached = max(reached, read.next_offset or 0)
     finally:
         reader.close()

@@ -6,7 +6,7 @@ the last marker, so `next_offset` is taken from it. Not here: what a value means
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -19,6 +19,10 @@ from crypto_platform.settings import Settings
 
 QUEUED_KBYTES_MAX = 32 * 1024
 """librdkafka's own read-ahead, most of a loader's memory."""
+
+READ_BYTES_MAX = 16 * 1024 * 1024
+STEP_RECORDS_MAX = 1000
+"""Taken from the consumer's own queue at a time; that queue bounds its bytes."""
 
 _MICROSECONDS_PER_MS = 1000
 _PLACE_CODES = frozenset(
@@ -45,21 +49,40 @@ class RawRecord(NamedTuple):
 
 @dataclass(kw_only=True)
 class PartRead:
-    """What one read brought of one partition.
+    """What one read brought of one partition, a column each.
 
     Attributes:
-        records: In order of offset.
+        offsets, ts_appends, keys, values: Of the records, in order of offset; see RawRecord.
         next_offset: One past the last record or marker seen; None where nothing moved.
         leader_epoch: What the consumer's position said after this read, None where unset.
         at_end: The last stable offset was reached.
         lost_position: The broker no longer has the offset that was asked for: its text.
     """
 
-    records: list[RawRecord] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    ts_appends: list[int] = field(default_factory=list)
+    keys: list[bytes | None] = field(default_factory=list)
+    values: list[bytes | None] = field(default_factory=list)
     next_offset: int | None = None
     leader_epoch: int | None = None
     at_end: bool = False
     lost_position: str | None = None
+
+    @classmethod
+    def collect(cls, records: Sequence[RawRecord], *, next_offset: int) -> "PartRead":
+        """Of records in hand."""
+        read = cls(next_offset=next_offset)
+        for offset, ts_append, key, value in records:
+            read.offsets.append(offset)
+            read.ts_appends.append(ts_append)
+            read.keys.append(key)
+            read.values.append(value)
+        return read
+
+    def list_records(self) -> list[RawRecord]:
+        """The records one by one."""
+        columns = zip(self.offsets, self.ts_appends, self.keys, self.values, strict=True)
+        return list(map(RawRecord._make, columns))
 
 
 class PartitionReader:
@@ -110,7 +133,12 @@ class PartitionReader:
             raise unavailable(error, "drop partitions") from error
 
     def read(
-        self, *, records_max: int, first_wait_s: float, more_wait_s: float
+        self,
+        *,
+        records_max: int,
+        first_wait_s: float,
+        more_wait_s: float,
+        bytes_max: int = READ_BYTES_MAX,
     ) -> dict[Part, PartRead]:
         """Wait for a first record or event, then take what comes soon after.
 
@@ -118,22 +146,37 @@ class PartitionReader:
             records_max: At most so many records and events.
             first_wait_s: Longest wait for the first.
             more_wait_s: Longest wait for more once one is there.
+            bytes_max: Of the values, as far as their usual length tells how many may be taken.
 
         Raises:
             KafkaUnavailableError: The consumer is broken; make a new reader.
         """
-        try:
-            first = self._consumer.consume(1, timeout=first_wait_s)
-            if not first:
-                return {}
-            messages = first + self._consumer.consume(records_max - 1, timeout=more_wait_s)
-        except KafkaException as error:
-            raise unavailable(error, "read") from error
         reads: dict[Part, PartRead] = {}
-        for message in messages:
-            self._take(message, reads)
+        messages = self._consume(1, first_wait_s)
+        deadline = time.monotonic() + more_wait_s
+        count = size_bytes = 0
+        while messages:
+            self._take(messages, reads)
+            count += len(messages)
+            size_bytes += sum(map(len, messages))
+            if count >= records_max or size_bytes >= bytes_max:
+                break
+            usual_bytes = size_bytes // count + 1
+            left = min(
+                records_max - count,
+                STEP_RECORDS_MAX,
+                (bytes_max - size_bytes) // usual_bytes + 1,
+            )
+            # what is there costs no wait; only then is the rest of the time spent
+            messages = self._consume(left, 0) or self._consume(1, deadline - time.monotonic())
         self._note_leader_epochs(reads)
         return reads
+
+    def _consume(self, records_max: int, wait_s: float) -> list[Message]:
+        try:
+            return self._consumer.consume(records_max, timeout=max(wait_s, 0))
+        except KafkaException as error:
+            raise unavailable(error, "read") from error
 
     def take_one(self, *, wait_s: float) -> Message | None:
         """The next record with all that belongs to it; None where its place is gone or empty.
@@ -159,26 +202,35 @@ class PartitionReader:
         """Leave; nothing is committed."""
         self._consumer.close()
 
-    def _take(self, message: Message, reads: dict[Part, PartRead]) -> None:
-        error = message.error()
-        topic, part, offset = message.topic(), message.partition(), message.offset()
-        if error is not None and error.code() in TRANSIENT_CODES:
+    def _take(self, messages: Sequence[Message], reads: dict[Part, PartRead]) -> None:
+        """Sort messages by partition. On the path of every record: written to be quick."""
+        place: tuple[str | None, int | None] | None = None
+        read = PartRead()
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                self._take_error(message, error, reads)
+                place = None
+                continue
+            if place != (message.topic(), message.partition()):
+                place = message.topic(), message.partition()
+                read = reads.setdefault(Part(*place), PartRead())  # pyright: ignore[reportArgumentType]
+                read.at_end = False
+            read.offsets.append(message.offset())  # pyright: ignore[reportArgumentType]
+            read.ts_appends.append(message.timestamp()[1] * _MICROSECONDS_PER_MS)
+            read.keys.append(message.key())
+            read.values.append(message.value())
+        for read in reads.values():
+            if read.offsets:
+                read.next_offset = max(read.offsets[-1] + 1, read.next_offset or 0)
+
+    def _take_error(self, message: Message, error: KafkaError, reads: dict[Part, PartRead]) -> None:
+        topic, part = message.topic(), message.partition()
+        if error.code() in TRANSIENT_CODES:
             return
         if topic is None or part is None:
-            if error is not None:
-                raise unavailable(error, "read")
-            return
-        read = reads.setdefault(Part(topic, part), PartRead())
-        if error is not None:
-            self._take_event(read, error, offset)
-            return
-        assert offset is not None  # a message without error has one
-        _, ts_append_ms = message.timestamp()
-        read.records.append(
-            RawRecord(offset, ts_append_ms * _MICROSECONDS_PER_MS, message.key(), message.value())
-        )
-        read.next_offset = offset + 1
-        read.at_end = False
+            raise unavailable(error, "read")
+        self._take_event(reads.setdefault(Part(topic, part), PartRead()), error, message.offset())
 
     def _take_event(self, read: PartRead, error: KafkaError, offset: int | None) -> None:
         code = error.code()
@@ -192,7 +244,7 @@ class PartitionReader:
             raise unavailable(error, "read")
 
     def _note_leader_epochs(self, reads: dict[Part, PartRead]) -> None:
-        moved = [part for part, read in reads.items() if read.records]
+        moved = [part for part, read in reads.items() if read.offsets]
         if not moved:
             return
         try:
@@ -251,7 +303,7 @@ def read_range(
                 continue
             still_since = time.monotonic()
             reached = read.next_offset
-            records = [record for record in read.records if record.offset < next_offset]
+            records = [record for record in read.list_records() if record.offset < next_offset]
             if records:
                 yield records
     finally:

@@ -3,6 +3,7 @@
 Here: how revisions are applied and generated. Called by postgres.py only.
 """
 
+import re
 from collections.abc import MutableMapping
 from typing import Literal
 
@@ -12,12 +13,17 @@ from alembic import context
 from crypto_platform.migrations.postgres import VERSION_SCHEMA, VERSION_TABLE
 from crypto_platform.stores.postgres.tables import SCHEMAS, build_metadata
 
+PARTITION_NAME = re.compile(r"_[0-9]{4}_[0-9]{2}(_[0-9]{2})?$")
+"""As platform.make_partition names them: trade_2026_11, order_book_2026_11_24."""
+
 _ParentName = Literal["schema_name", "table_name", "schema_qualified_table_name"]
 
 
 def _is_ours(name: str | None, kind: str, parents: MutableMapping[_ParentName, str | None]) -> bool:
-    """Leave other schemas of the database alone."""
+    """Leave other schemas alone, and partitions, which come and go with their time."""
     _ = parents
+    if kind == "table":
+        return name is None or not PARTITION_NAME.search(name)
     return kind != "schema" or name in SCHEMAS
 
 

@@ -128,12 +128,12 @@ def read_first_waiting(settings: Settings, waiting: Mapping[Part, int]) -> dict[
             # one record at a time: a busy partition must not fill the answer
             reads = reader.read(records_max=len(waiting) * 2, first_wait_s=0.2, more_wait_s=0.01)
             settled = {
-                part: read.records
+                part: read.ts_appends
                 for part, read in reads.items()
-                if part in left and (read.records or read.at_end or read.lost_position)
+                if part in left and (read.offsets or read.at_end or read.lost_position)
             }
-            for part, records in settled.items():
-                found[part] = records[0].ts_append if records else None
+            for part, ts_appends in settled.items():
+                found[part] = ts_appends[0] if ts_appends else None
                 del left[part]
             if settled:
                 reader.drop(list(settled))

@@ -10,6 +10,7 @@ from crypto_platform.errors import Reason, RecordRejectedError
 from crypto_platform.feeds import FEED_BY_NAME, FEED_BY_TOPIC, FEEDS
 from crypto_platform.feeds.codec import decode, encode
 from crypto_platform.feeds.feed import Feed, FieldKind, Record, hash_facts, seal
+from crypto_platform.feeds.trades import TRADES, Side
 
 SAMPLES: dict[FieldKind, Any] = {
     FieldKind.TEXT: "Zürich ₿ \"quoted\" \\ \n 'x' ; -- %s",
@@ -30,6 +31,9 @@ def build_record(feed: Feed[Record], /, **changes: object) -> Record:
         for field in feed.fields
         if field.name not in {"event_id", "content_hash"}
     }
+    facts |= dict.fromkeys(feed.positive_names, SAMPLES[FieldKind.AMOUNT].removeprefix("-"))
+    if feed is TRADES:
+        facts["taker_side"] = Side.SELL
     return seal(feed.record(**(facts | changes)), identity=("made", "by", "hand"))
 
 

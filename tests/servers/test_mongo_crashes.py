@@ -16,7 +16,7 @@ import pytest
 from crypto_platform.errors import OutcomeUnknownError, StoreUnavailableError
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.settings import CrashPoint
-from crypto_platform.stores.base import Arrival, Claim, Slice
+from crypto_platform.stores.base import Arrival, Claim, Slice, build_arrivals
 from crypto_platform.stores.mongo import MongoStore
 from tests.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.mongo_harness import MongoDatabase
@@ -74,7 +74,9 @@ def slice_of(claim: Claim, *, records: int) -> Slice:
         next_offset=records,
         max_ts_append=1,
         leader_epoch=None,
-        arrivals=[Arrival(quote(number), number, 1) for number in range(first, records)],
+        arrivals=build_arrivals(
+            [Arrival(quote(number), number, 1) for number in range(first, records)], feed=QUOTES
+        ),
     )
 
 

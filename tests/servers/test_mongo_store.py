@@ -27,6 +27,7 @@ from crypto_platform.stores.base import (
     Slice,
     Sum,
     TopicPart,
+    build_arrivals,
 )
 from crypto_platform.stores.mongo import MongoStore, migrate
 from crypto_platform.stores.mongo.reader import build_latest
@@ -59,7 +60,10 @@ def slice_of(
         next_offset=first_offset + len(facts) if next_offset is None else next_offset,
         max_ts_append=hour + 1,
         leader_epoch=5,
-        arrivals=[Arrival(fact, first_offset + i, hour + 1) for i, fact in enumerate(facts)],
+        arrivals=build_arrivals(
+            [Arrival(fact, first_offset + i, hour + 1) for i, fact in enumerate(facts)],
+            feed=claim.feed,
+        ),
         refusals=refusals,
     )
 
@@ -318,7 +322,7 @@ def test_an_incident_blocks_its_partition_and_counts_when_kafka_brings_it(
         next_offset=1,
         max_ts_append=1,
         leader_epoch=None,
-        arrivals=[Arrival(incident, 0, 1)],
+        arrivals=build_arrivals([Arrival(incident, 0, 1)], feed=INCIDENTS),
     )
     outcome = store.commit([arrived], run_id="run")
     assert outcome.stored_records == {"incidents": 1}

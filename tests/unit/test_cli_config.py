@@ -61,7 +61,7 @@ def test_json_is_one_document(tmp_path: Path) -> None:
     code, out, _ = run("config", "--json", "--data-dir", str(tmp_path))
     rows = {row["path"]: row for row in json.loads(out)["settings"]}
     assert code == 0
-    assert rows["load.batch_records_max"]["value"] == 5000
+    assert rows["load.batch_records_max"]["value"] == 10_000
     assert rows["load.batch_records_max"]["origin"] == "default"
 
 

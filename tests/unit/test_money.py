@@ -2,12 +2,16 @@
 
 from decimal import Decimal
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_platform.domain.money import Amount, check_amount_digits, parse_amount
+from crypto_platform.domain.money import (
+    are_amounts,
+    check_amount_digits,
+    explain_amount,
+    parse_amount,
+)
 from crypto_platform.errors import Reason, RecordRejectedError
 
 DIGITS_34 = "1234567890123456789012345678901234"
@@ -73,8 +77,14 @@ def test_parsing_changes_neither_value_nor_scale(number: Decimal) -> None:
 @pytest.mark.parametrize("text", ["-0", "-0.00", "01", "1e3", "1.", ".1", "NaN", "1\n", "+1", ""])
 def test_a_record_holds_amounts_in_stored_form_only(text: str) -> None:
     """Another form in a topic would be another hash of the same fact."""
-    with pytest.raises(msgspec.ValidationError):
-        msgspec.convert(text, Amount)
+    assert explain_amount(text) is not None
+    assert not are_amounts(["1.10", text, "7"])
+
+
+@given(st.lists(st.from_regex(r"-?[0-9.\n]{0,40}", fullmatch=True)))
+def test_a_column_of_amounts_is_judged_as_each_of_them(texts: list[str]) -> None:
+    """The loads look at whole columns: what passes there must pass one by one, and the reverse."""
+    assert are_amounts(texts) == all(explain_amount(text) is None for text in texts)
 
 
 def test_leading_zeros_of_a_fraction_are_not_digits() -> None:

@@ -8,6 +8,7 @@ from bson.decimal128 import Decimal128
 
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import FEEDS, Record
+from crypto_platform.feeds.codec import to_columns
 from crypto_platform.feeds.feed import Feed
 from crypto_platform.feeds.incidents import INCIDENTS
 from crypto_platform.feeds.quotes import QUOTES, Quote, seal_quote
@@ -27,7 +28,7 @@ def replace_facts(draft: Quote, **facts: object) -> Quote:
 
 def through_bson(feed: Feed[Record], record: Record) -> tuple[dict[str, object], Record]:
     documents = Documents(feed)
-    [encoded] = documents.encode([record], [NO_ARRIVAL])
+    [encoded] = documents.encode(to_columns([record]), [NO_ARRIVAL])
     document = bson.decode(encoded)
     return document, documents.decode(document)
 
@@ -94,8 +95,8 @@ def test_bytes_and_text_beyond_ascii_survive() -> None:
 
 def test_the_arrival_stands_behind_the_record() -> None:
     """The audit finds a record by topic, partition and offset."""
-    arrival = ArrivalEncoder("topic", 3).encode(7, 1_700_000_000_000_001)
-    [encoded] = Documents(QUOTES).encode([quote()], [arrival])
+    arrivals = ArrivalEncoder("topic", 3).encode([7], [1_700_000_000_000_001])
+    [encoded] = Documents(QUOTES).encode(to_columns([quote()]), arrivals)
     document = bson.decode(encoded)
     assert list(document)[-5:] == [
         "arrival_topic_id",

@@ -3,51 +3,34 @@
 import msgspec
 import pytest
 
+from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.rejected import Rejected
-from crypto_platform.stores.base import Arrival, Claim, Slice, TopicPart
+from crypto_platform.stores.base import Arrival, TopicPart, build_arrivals
 from crypto_platform.stores.postgres.rows import (
-    ROWS_PER_CHUNK,
-    Placed,
     columns_of,
-    copy_chunks,
+    encode_rows,
     format_time,
+    pick_rows,
 )
 from tests.store_steps import QUOTES, REJECTED, TOPIC_ID
 
-CLAIM = Claim(
-    feed=QUOTES,
-    topic="market.quotes",
-    partition=TopicPart(TOPIC_ID, 2),
-    epoch=1,
-    next_offset=0,
-    leader_epoch=None,
-    max_ts_append=0,
-)
-SLICE = Slice(
-    claim=CLAIM,
-    hour=0,
-    first_offset=0,
-    next_offset=1,
-    max_ts_append=0,
-    leader_epoch=None,
-    arrivals=(),
-)
+P2 = TopicPart(TOPIC_ID, 2)
 BARE = Quote(
     event_id="id", content_hash=-5, source="s", currency_id="c", quote_currency="USD", ts_ingest=1
 )
 
 
-def placed(record: Quote | Rejected, offset: int = 7) -> Placed:
-    """The record as it arrived in partition 2."""
-    return SLICE, Arrival(record, offset, 1_000_000)
+def rows_of(*records: Record, feed: Feed[Record] = QUOTES) -> bytes:
+    """The records as they arrived in partition 2, from offset 7 on."""
+    arrivals = [Arrival(record, 7 + i, 1_000_000) for i, record in enumerate(records)]
+    return encode_rows(feed, P2, build_arrivals(arrivals, feed=feed))
 
 
 def line_of(**changes: str | int) -> dict[str, str]:
     """One row's values by column."""
     record = msgspec.structs.replace(BARE, **changes)
-    [chunk] = copy_chunks(QUOTES, [placed(record)])
-    values = chunk.decode().removesuffix("\n").split("\t")
+    values = rows_of(record).decode().removesuffix("\n").split("\t")
     return dict(zip(columns_of(QUOTES), values, strict=True))
 
 
@@ -115,26 +98,26 @@ def test_bytes_are_written_in_hex() -> None:
         raw=b"\x00\n\\",
         ts_ingest=1,
     )
-    [chunk] = copy_chunks(REJECTED, [placed(record)])
-    values = dict(zip(columns_of(REJECTED), chunk.decode().split("\t"), strict=True))
+    row = rows_of(record, feed=REJECTED).decode()
+    values = dict(zip(columns_of(REJECTED), row.split("\t"), strict=True))
     assert values["raw"] == r"\\x000a5c"
 
 
-def test_chunks_hold_all_rows_in_order() -> None:
-    """A row lost between two chunks would be lost for good."""
-    records = [placed(BARE, offset) for offset in range(ROWS_PER_CHUNK * 2 + 1)]
-    chunks = list(copy_chunks(QUOTES, records))
-    offset_column = columns_of(QUOTES).index("arrival_offset")
-    rows = b"".join(chunks).decode().splitlines()
-    assert len(chunks) == 3
-    assert [int(row.split("\t")[offset_column]) for row in rows] == list(range(1001))
+def test_rows_are_picked_whole() -> None:
+    """Where some of a batch are repeats, only the lines of the others go to the server."""
+    odd = msgspec.structs.replace(BARE, currency_name="a\nb")
+    rows = rows_of(BARE, odd, BARE)
+    first, second, third = rows.splitlines(keepends=True)
+    assert pick_rows(rows, [0, 2]) == first + third
+    assert pick_rows(rows, [1]) == second
+    assert pick_rows(rows, []) == b""
 
 
 def test_one_odd_text_does_not_change_its_neighbours() -> None:
     """Columns are escaped as a whole once any of their texts needs it."""
     odd = msgspec.structs.replace(BARE, currency_name="a\tb")
     plain = msgspec.structs.replace(BARE, currency_name="plain")
-    [chunk] = copy_chunks(QUOTES, [placed(odd), placed(plain), placed(BARE)])
+    rows = rows_of(odd, plain, BARE).decode()
     column = columns_of(QUOTES).index("currency_name")
-    names = [row.split("\t")[column] for row in chunk.decode().splitlines()]
+    names = [row.split("\t")[column] for row in rows.splitlines()]
     assert names == [r"a\tb", "plain", r"\N"]

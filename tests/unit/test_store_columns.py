@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.dialects import postgresql
 
 from crypto_platform.feeds import FEEDS, Feed, Record
+from crypto_platform.feeds.codec import to_columns
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.stores import STORES
 from crypto_platform.stores.mongo.documents import ArrivalEncoder, Documents
@@ -29,8 +30,8 @@ def test_the_lineage_shows_postgresqls_own_columns(feed: Feed[Record]) -> None:
 
 def test_the_lineage_shows_mongodbs_own_keys() -> None:
     """The same, for documents."""
-    arrival = ArrivalEncoder(TOPIC_ID, 0).encode(1, NOON)
-    [body] = Documents(QUOTES).encode([quote(1)], [arrival])
+    arrivals = ArrivalEncoder(TOPIC_ID, 0).encode([1], [NOON])
+    [body] = Documents(QUOTES).encode(to_columns([quote(1)]), arrivals)
     document: dict[str, Any] = bson.decode(body)
     columns = STORES["mongo"].columns_of(QUOTES)
     assert [column.name for column in columns] == list(document)

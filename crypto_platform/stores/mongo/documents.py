@@ -18,7 +18,6 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from bson.decimal128 import Decimal128
 
 from crypto_platform.domain.money import SCALE_MAX
@@ -65,15 +64,14 @@ class Documents:
         self._feed = feed
         self._encoders = tuple(_build_encoder(field) for field in feed.fields)
 
-    def encode(self, records: Sequence[Record], arrivals: Sequence[bytes]) -> list[bytes]:
-        """The records' documents, a column at a time.
+    def encode(self, columns: Sequence[Sequence[Any]], arrivals: Sequence[bytes]) -> list[bytes]:
+        """The documents of many records, a column at a time.
 
         Args:
-            records: Of this feed.
+            columns: The records' fields, in the feed's order.
             arrivals: One a record, as `ArrivalEncoder.encode` gave it, or NO_ARRIVAL.
         """
-        columns = zip(*map(msgspec.structs.astuple, records), strict=True)
-        encoded = [encode(column) for encode, column in zip(self._encoders, columns, strict=False)]
+        encoded = [encode(column) for encode, column in zip(self._encoders, columns, strict=True)]
         bodies = map(b"".join, zip(*encoded, arrivals, strict=True))
         return [b"%b%b\0" % (_pack_int32(len(body) + 5), body) for body in bodies]
 
@@ -97,9 +95,11 @@ class ArrivalEncoder:
         )
         self._encode_time = _encode_time("ts_append")
 
-    def encode(self, offset: int, ts_append: int) -> bytes:
-        """The arrival's elements; ts_append in microseconds."""
-        return b"%b%b%b" % (self._head, _pack_int64(offset), self._encode_time(ts_append))
+    def encode(self, offsets: Sequence[int], ts_appends: Sequence[int]) -> list[bytes]:
+        """The arrivals' elements, one a record; ts_append in microseconds."""
+        head, times = self._head, _encode_distinct(self._encode_time, ts_appends)
+        pairs = zip(offsets, times, strict=True)
+        return [b"%b%b%b" % (head, _pack_int64(offset), time) for offset, time in pairs]
 
 
 NO_ARRIVAL = b"".join(b"\x0a%b\0" % name.encode() for name in ARRIVAL_NAMES)

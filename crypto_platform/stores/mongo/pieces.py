@@ -1,41 +1,62 @@
 """One slice on its way into the store, and what becomes of its records.
 
-Here: values and the decision which record is new, repeated or a conflict, without I/O. Not here:
-statements (writer.py, bookkeeping.py).
+Here: values, without I/O. Not here: which record is new (stores/sorting.py), statements (writer.py,
+bookkeeping.py).
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import cast
 
 from bson.raw_bson import RawBSONDocument
 
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record, codec
-from crypto_platform.stores.base import Arrival, Refusal, Slice, Sum, sum_of
+from crypto_platform.stores.base import (
+    EMPTY_SUM,
+    Arrival,
+    Refusal,
+    Slice,
+    Sum,
+    sum_of,
+)
 from crypto_platform.stores.mongo.documents import ArrivalEncoder, Documents
+from crypto_platform.stores.sorting import Sorted
 
 documents_of = cache(Documents)
 """The Documents of a feed, built once."""
 
-ENCODE_RECORDS = 1000
-"""Encoded at a time, so that the server works on one step while the next is built."""
+Encoded = list[RawBSONDocument]
+"""A slice's documents, in order of offset."""
+
+
+def encode(slice_: Slice) -> Encoded:
+    """All documents of a slice; reaches no server."""
+    arrivals = slice_.arrivals
+    if not arrivals:
+        return []
+    where = ArrivalEncoder(*slice_.claim.partition)
+    encoded = documents_of(slice_.claim.feed).encode(
+        arrivals.columns, where.encode(arrivals.offsets, arrivals.ts_appends)
+    )
+    return list(map(RawBSONDocument, encoded))
 
 
 class Piece:
     """A slice and its documents, which stay the same however often the transaction is repeated.
 
     Attributes:
+        documents: Of all arrivals.
         invalid: Why the server refused a document: index of the arrival -> its error.
     """
 
     def __init__(self, slice_: Slice) -> None:
-        """Nothing is encoded yet."""
+        """`slice_` is encoded already."""
         self.slice = slice_
         self.invalid: dict[int, str] = {}
-        self._documents: list[RawBSONDocument] = []
+        self.documents = cast("Encoded", slice_.encoded)
 
     @property
     def feed(self) -> Feed[Record]:
@@ -49,64 +70,35 @@ class Piece:
             return everything
         return [index for index in everything if index not in self.invalid]
 
-    def encode(self, indexes: Sequence[int]) -> Iterator[RawBSONDocument]:
-        """The documents of these arrivals, encoded a step ahead of their use, and once."""
-        for index in indexes:
-            while index >= len(self._documents):
-                self._encode_step()
-            yield self._documents[index]
-
-    def _encode_step(self) -> None:
-        start = len(self._documents)
-        arrivals = self.slice.arrivals[start : start + ENCODE_RECORDS]
-        where = ArrivalEncoder(*self.slice.claim.partition)
-        encoded = documents_of(self.feed).encode(
-            [record for record, _, _ in arrivals],
-            [where.encode(offset, ts_append) for _, offset, ts_append in arrivals],
-        )
-        self._documents += [RawBSONDocument(document) for document in encoded]
-
 
 @dataclass(kw_only=True)
 class Tally:
     """What one attempt did with a piece.
 
     Attributes:
-        stored_hashes: Content hashes of the records that are new.
-        conflicts: Arrivals whose id has another content, each with what was found.
+        stored: Count and hash sum of the records that are new.
+        conflicts: Indexes of arrivals whose id has another content, each with what was found.
     """
 
-    stored_hashes: list[int] = field(default_factory=list)
+    stored: Sum = EMPTY_SUM
     repeated: int = 0
-    conflicts: list[tuple[Arrival, str]] = field(default_factory=list)
-
-    @property
-    def stored(self) -> Sum:
-        """Count and hash sum of what is new."""
-        return sum_of(self.stored_hashes)
+    conflicts: Sequence[tuple[int, str]] = ()
 
 
-class Stored(NamedTuple):
-    """What the store, or this batch before, holds under an id.
-
-    Attributes:
-        arrived: False for an incident that its load wrote before Kafka had it.
-    """
-
-    content_hash: int
-    arrived: bool
+def count(piece: Piece, indexes: Sequence[int]) -> Tally:
+    """The tally of a piece of which these arrivals are new."""
+    hashes = piece.slice.arrivals.content_hashes
+    if len(indexes) != len(hashes):
+        hashes = [hashes[index] for index in indexes]
+    return Tally(stored=sum_of(hashes))
 
 
-class SortedOut(NamedTuple):
-    """Indexes of a piece's arrivals, by what has to be done.
-
-    Attributes:
-        new: To insert.
-        unarrived: There, and only their arrival is missing.
-    """
-
-    new: list[int]
-    unarrived: list[int]
+def count_sorted(piece: Piece, found: Sorted) -> Tally:
+    """The tally of a piece that was sorted out."""
+    tally = count(piece, [*found.new, *found.unarrived])
+    tally.repeated = len(found.repeated)
+    tally.conflicts = found.conflicts
+    return tally
 
 
 def order_slices(slices: Sequence[Slice]) -> list[Slice]:
@@ -119,14 +111,14 @@ def order_slices(slices: Sequence[Slice]) -> list[Slice]:
 
 
 def split_by_size(
-    documents: Iterable[RawBSONDocument], *, bytes_max: int
+    documents: Sequence[RawBSONDocument], *, bytes_max: int
 ) -> Iterator[list[RawBSONDocument]]:
-    """Cut documents into commands that stay within the limits; one alone may be larger."""
+    """Cut documents into commands that stay within the limit; one alone may be larger."""
     chunk: list[RawBSONDocument] = []
     size_bytes = 0
     for document in documents:
         length = len(document.raw)
-        if chunk and (size_bytes + length > bytes_max or len(chunk) >= ENCODE_RECORDS):
+        if chunk and size_bytes + length > bytes_max:
             yield chunk
             chunk, size_bytes = [], 0
         chunk.append(document)
@@ -135,38 +127,13 @@ def split_by_size(
         yield chunk
 
 
-def sort_out(piece: Piece, known: dict[str, Stored], tally: Tally) -> SortedOut:
-    """Decide on each arrival by what is known under its id: the first content wins.
-
-    Args:
-        piece: Whose valid arrivals are looked at, by offset.
-        known: The store's, to which this adds what is new; so a later piece meets it.
-        tally: Gets what is stored, repeated or in conflict.
-    """
-    sorted_out = SortedOut([], [])
-    for index in piece.valid_indexes():
-        arrival = piece.slice.arrivals[index]
-        event_id, content_hash = arrival.record.event_id, arrival.record.content_hash
-        found = known.get(event_id)
-        if found is not None and found.content_hash != content_hash:
-            error = f"{event_id} is stored with content {found.content_hash}, not {content_hash}"
-            tally.conflicts.append((arrival, error))
-        elif found is not None and found.arrived:
-            tally.repeated += 1
-        else:
-            (sorted_out.new if found is None else sorted_out.unarrived).append(index)
-            tally.stored_hashes.append(content_hash)
-            known[event_id] = Stored(content_hash, arrived=True)
-    return sorted_out
-
-
 def list_refused(piece: Piece, tally: Tally) -> list[tuple[Refusal, str | None]]:
     """All of a piece that goes to quarantine, each with its event_id where it has one."""
-    invalid = [(piece.slice.arrivals[index], error) for index, error in piece.invalid.items()]
+    arrivals = piece.slice.arrivals
     return [
         *((refusal, None) for refusal in piece.slice.refusals),
-        *(_refuse(piece.feed, *each, Reason.CONFLICT) for each in tally.conflicts),
-        *(_refuse(piece.feed, *each, Reason.INVARIANT) for each in invalid),
+        *(_refuse(piece.feed, arrivals[i], e, Reason.CONFLICT) for i, e in tally.conflicts),
+        *(_refuse(piece.feed, arrivals[i], e, Reason.INVARIANT) for i, e in piece.invalid.items()),
     ]
 
 

@@ -5,10 +5,12 @@ Here: which part does what, and that only errors of ours leave. Not here: any st
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from bson.raw_bson import RawBSONDocument
 
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.codec import to_columns
 from crypto_platform.feeds.incidents import INCIDENTS, Incident
 from crypto_platform.stores.base import (
     BatchKind,
@@ -27,7 +29,7 @@ from crypto_platform.stores.mongo import bookkeeping, claims, matters, reader
 from crypto_platform.stores.mongo.connection import Connection
 from crypto_platform.stores.mongo.documents import NO_ARRIVAL
 from crypto_platform.stores.mongo.errors import translating
-from crypto_platform.stores.mongo.pieces import documents_of
+from crypto_platform.stores.mongo.pieces import documents_of, encode
 from crypto_platform.stores.mongo.writer import TRANSACTION_BYTES_MAX, Writer
 
 
@@ -95,18 +97,26 @@ class MongoStore:
         self._writer.note(claimed)
         return claimed
 
+    def encode(self, slice_: Slice) -> Slice:
+        """See Store."""
+        return slice_ if slice_.encoded is not None else replace(slice_, encoded=encode(slice_))
+
     def commit(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
         """See Store."""
-        return self._writer.write(slices, run_id=run_id, kind=BatchKind.LIVE)
+        return self._writer.write(
+            list(map(self.encode, slices)), run_id=run_id, kind=BatchKind.LIVE
+        )
 
     def commit_replay(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
         """See Store."""
-        return self._writer.write(slices, run_id=run_id, kind=BatchKind.REPLAY)
+        return self._writer.write(
+            list(map(self.encode, slices)), run_id=run_id, kind=BatchKind.REPLAY
+        )
 
     def block(self, claim: Claim, incident: Incident) -> bool:
         """See Store. The incident's arrival stays empty until Kafka's copy of it is loaded."""
         connection = self._connection
-        [encoded] = documents_of(INCIDENTS).encode([incident], [NO_ARRIVAL])
+        [encoded] = documents_of(INCIDENTS).encode(to_columns([incident]), [NO_ARRIVAL])
         known = {"_id": incident.event_id}
         with translating("block a partition"), connection.transaction() as session:
             if not claims.block(session, connection, claim, incident_id=incident.event_id):

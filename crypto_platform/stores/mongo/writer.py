@@ -38,11 +38,13 @@ from crypto_platform.stores.mongo.errors import (
 from crypto_platform.stores.mongo.pieces import (
     Piece,
     Tally,
+    count,
     count_refused,
+    count_sorted,
     order_slices,
-    sort_out,
 )
 from crypto_platform.stores.mongo.records import InsertFailedError
+from crypto_platform.stores.sorting import sort_out
 
 TRANSACTION_BYTES_MAX = 32 * 1024 * 1024
 """What a caller should not exceed: a longer transaction may outlive the server's limit."""
@@ -174,17 +176,16 @@ class Writer:
         about = (session, self._connection, feed.collection)
         if self._takes_look_up(attempt, feed):
             known = records.read_known(*about, pieces)
-            for piece in pieces:
-                attempt.tallies[piece] = Tally()
-            found = [(piece, sort_out(piece, known, attempt.tallies[piece])) for piece in pieces]
+            found = [
+                (piece, sort_out(piece.slice.arrivals, known, without=piece.invalid))
+                for piece in pieces
+            ]
+            attempt.tallies |= {piece: count_sorted(piece, each) for piece, each in found}
             records.insert(*about, [(piece, each.new) for piece, each in found])
             records.write_arrivals(*about, found)
             return
-        for piece in pieces:
-            arrivals = piece.slice.arrivals
-            hashes = [arrivals[index].record.content_hash for index in piece.valid_indexes()]
-            attempt.tallies[piece] = Tally(stored_hashes=hashes)
         work = [(piece, piece.valid_indexes()) for piece in pieces]
+        attempt.tallies |= {piece: count(piece, indexes) for piece, indexes in work}
         records.insert(*about, work)
 
     def _write_bookkeeping(self, session: ClientSession, attempt: _Attempt) -> None:
@@ -238,7 +239,7 @@ def _build_outcome(attempt: _Attempt, fenced: Iterable[TopicPart]) -> Outcome:
     stored: dict[str, int] = {}
     for piece, tally in attempt.tallies.items():
         name = piece.feed.name
-        stored[name] = stored.get(name, 0) + len(tally.stored_hashes)
+        stored[name] = stored.get(name, 0) + tally.stored.count
     return Outcome(
         fenced=frozenset(fenced),
         stored_records=stored,

@@ -5,23 +5,23 @@ in and out. Every statement takes arrays, so that its text is constant (psycopg 
 commit of 40 partitions costs as many round trips as one of 1. Not here: fact tables (facts.py).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
-from crypto_platform.domain.hours import hour_of
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.codec import encode
 from crypto_platform.stores.base import (
+    EMPTY_SUM,
     Arrival,
     BatchKind,
     Claim,
     Refusal,
     Slice,
+    Sum,
     TopicPart,
-    sum_of,
 )
-from crypto_platform.stores.postgres.rows import Placed, format_time
+from crypto_platform.stores.postgres.rows import format_time
 from crypto_platform.stores.postgres.session import Connection
 
 SINK = "postgres"
@@ -127,7 +127,7 @@ class Tally:
     hour: int
     first_offset: int
     next_offset: int
-    stored_hashes: list[int] = field(default_factory=list)
+    stored: Sum = EMPTY_SUM
     repeated: int = 0
     quarantined: int = 0
 
@@ -165,7 +165,7 @@ def add_batches(
     rows = [tally for tally in tallies if tally.next_offset > tally.first_offset]
     if not rows:
         return
-    sums = [sum_of(tally.stored_hashes) for tally in rows]
+    sums = [tally.stored for tally in rows]
     connection.execute(
         _ADD_BATCHES,
         [
@@ -187,31 +187,23 @@ def add_batches(
     )
 
 
-def touch(connection: Connection, stored: Mapping[str, Sequence[Placed]]) -> None:
+def touch(connection: Connection, touched: Mapping[str, Collection[tuple[bytes, int]]]) -> None:
     """Tell analytics which keys and hours of event time changed, in the order all writers use.
 
     Args:
         connection: Inside a transaction.
-        stored: New records per feed name.
+        touched: Kafka keys, each with an hour, per feed name.
     """
-    keys: set[tuple[str, str, int]] = set()
-    for name, placed in stored.items():
-        keys |= _touched_keys(name, placed)
+    keys = sorted(
+        {
+            (name, _clean(key.decode("utf-8", "backslashreplace")), hour)
+            for name, pairs in touched.items()
+            for key, hour in pairs
+        }
+    )
     if keys:
-        feeds, names, hours = zip(*sorted(keys), strict=True)
+        feeds, names, hours = zip(*keys, strict=True)
         connection.execute(_TOUCH, [list(feeds), list(names), [format_time(h) for h in hours]])
-
-
-def _touched_keys(name: str, placed: Sequence[Placed]) -> set[tuple[str, str, int]]:
-    keys: set[tuple[str, str, int]] = set()
-    if not placed or placed[0][0].claim.feed.owned_by_platform:
-        return keys
-    feed = placed[0][0].claim.feed
-    for _, arrival in placed:
-        event_time = feed.event_time_of(arrival.record)
-        if event_time is not None:
-            keys.add((name, feed.key_of(arrival.record), hour_of(event_time)))
-    return keys
 
 
 def refuse(feed: Feed[Record], arrival: Arrival, *, reason: Reason, error: str) -> Refusal:

@@ -2,10 +2,10 @@
 
 The straight way is one COPY into the table under a savepoint: nearly every record arrives for the
 first time, and an id that is there already makes PostgreSQL refuse the whole COPY (23505). Then
-the stage way: COPY into a temporary table, insert what is new, and look at the rest: the same
-content is a repeat, other content a conflict. A failed COPY leaves dead rows, so a feed that has
-just repeated goes the stage way at once for a while. Values the server refuses (SQLSTATE 22, 23)
-are found by halving, and all others are stored.
+the look-up way: ask which ids are there, and COPY the others. The same content under an id is a
+repeat, other content a conflict. A failed COPY leaves dead rows, so a feed that has just repeated
+goes the look-up way at once for a while. Values the server refuses (SQLSTATE 22, 23) are found by
+halving, and all others are stored.
 
 Here: these ways, inside a transaction of others. Not here: offsets and quarantine (bookkeeping.py).
 """
@@ -20,43 +20,40 @@ import psycopg
 from psycopg import sql
 
 from crypto_platform.domain.hours import from_time_us
-from crypto_platform.errors import Reason
+from crypto_platform.errors import Reason, StoreUnavailableError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import FieldKind
+from crypto_platform.stores.base import Slice
+from crypto_platform.stores.postgres.encoded import Encoded, encoded_of, pick
 from crypto_platform.stores.postgres.errors import describe, is_data_error, is_repeat, translate
-from crypto_platform.stores.postgres.rows import (
-    ARRIVAL_COLUMNS,
-    Placed,
-    columns_of,
-    copy_chunks,
-)
+from crypto_platform.stores.postgres.rows import ARRIVAL_COLUMNS, columns_of, format_time, pick_rows
 from crypto_platform.stores.postgres.session import Connection
+from crypto_platform.stores.sorting import Known, sort_out
 
-STAGED_COMMITS_AFTER_REPEAT = 20
-"""Commits that go the stage way at once after a repeat was seen."""
+LOOK_UP_COMMITS = 20
+"""Commits that go the look-up way at once after a repeat was seen: repeats come in series."""
+LOOK_UPS_MAX = 5
+"""Others may store an id between our look-up and our COPY: then it is asked again."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
-class Written:
-    """What became of the records of one feed.
+class Fate:
+    """What became of the records of one slice; indexes of its arrivals.
 
     Attributes:
         stored: New in the table, or there without an arrival (an incident) and now with this one.
+        encoded: Of what is stored.
         repeated: There already with the same content.
         refused: With reason and what is wrong, for the quarantine.
     """
 
-    stored: list[Placed] = field(default_factory=list)
-    repeated: list[Placed] = field(default_factory=list)
-    refused: list[tuple[Placed, Reason, str]] = field(default_factory=list)
-
-    def add(self, other: "Written") -> None:
-        """Take over the other's records."""
-        self.stored += other.stored
-        self.repeated += other.repeated
-        self.refused += other.refused
+    slice: Slice
+    stored: Sequence[int]
+    encoded: Encoded
+    repeated: Sequence[int] = ()
+    refused: list[tuple[int, Reason, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +61,6 @@ class Statements:
     """One feed's SQL."""
 
     copy: bytes
-    stage: bytes
-    empty_stage: bytes
-    copy_stage: bytes
-    insert: bytes
     look_up: bytes
     adopt: bytes
     insert_unarrived: bytes
@@ -82,39 +75,47 @@ class FactWriter:
     """Writes feeds and remembers which of them have repeated or conflicted lately."""
 
     def __init__(self) -> None:
-        self._staged_commits: dict[str, int] = {}
+        self._look_ups_left: dict[str, int] = {}
 
     def write(
-        self, connection: Connection, feed: Feed[Record], placed: Sequence[Placed], *, staged: bool
-    ) -> Written:
-        """Write records of one feed inside the open transaction.
+        self,
+        connection: Connection,
+        feed: Feed[Record],
+        slices: Sequence[Slice],
+        *,
+        look_up: bool,
+    ) -> list[Fate]:
+        """Write the records of one feed inside the open transaction.
 
         Args:
             connection: Inside a transaction; its offset rows are locked already.
             feed: Whose records they are.
-            placed: Records with the slices they came in, in any order.
-            staged: Go the stage way at once (replays).
+            slices: By partition and offset.
+            look_up: Go the look-up way at once (replays).
 
         Raises:
             StoreUnavailableError: The transaction has to be rolled back.
             StoreRefusedError: The same, and names the table.
         """
         try:
-            if not (staged or self._has_repeated_lately(feed)) and _copy_straight(
-                connection, feed, placed
-            ):
-                return Written(stored=list(placed))
-            in_order = sorted(placed, key=lambda item: item[1].offset)
-            written = _stage_and_halve(connection, feed, in_order)
+            if not (look_up or self._has_repeated_lately(feed)):
+                fates = [
+                    Fate(slice=each, stored=range(len(each.arrivals)), encoded=encoded_of(each))
+                    for each in slices
+                ]
+                rows = [fate.encoded.rows for fate in fates]
+                if _copy_under_savepoint(connection, feed, rows):
+                    return fates
+            fates = _look_up_and_copy(connection, feed, slices)
         except psycopg.Error as error:
             raise translate(error, table=table_name(feed)) from error
-        if written.repeated or written.refused:
-            self._staged_commits[feed.name] = STAGED_COMMITS_AFTER_REPEAT
-        return written
+        if any(fate.repeated or fate.refused for fate in fates):
+            self._look_ups_left[feed.name] = LOOK_UP_COMMITS
+        return fates
 
     def _has_repeated_lately(self, feed: Feed[Record]) -> bool:
-        left = self._staged_commits.get(feed.name, 0)
-        self._staged_commits[feed.name] = max(left - 1, 0)
+        left = self._look_ups_left.get(feed.name, 0)
+        self._look_ups_left[feed.name] = max(left - 1, 0)
         return left > 0
 
 
@@ -129,126 +130,142 @@ def insert_unarrived(connection: Connection, feed: Feed[Record], record: Record)
     connection.execute(_statements(feed).insert_unarrived, values)
 
 
-def _copy_straight(connection: Connection, feed: Feed[Record], placed: Sequence[Placed]) -> bool:
+def _copy_under_savepoint(
+    connection: Connection, feed: Feed[Record], rows: Iterable[bytes]
+) -> bool:
     """Whether one COPY took everything; else nothing of it is there."""
     try:
         with connection.transaction():
-            _copy(connection, _statements(feed).copy, copy_chunks(feed, placed))
+            _copy(connection, feed, rows)
     except psycopg.Error as error:
         if is_repeat(error) or is_data_error(error):
-            _log.info("%s goes the stage way: %s", table_name(feed), describe(error))
+            _log.info("%s goes the look-up way: %s", table_name(feed), describe(error))
             return False
         raise
     return True
 
 
-def _copy(connection: Connection, statement: bytes, chunks: Iterable[bytes]) -> None:
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for chunk in chunks:
-            copy.write(chunk)
+def _copy(connection: Connection, feed: Feed[Record], rows: Iterable[bytes]) -> None:
+    with connection.cursor() as cursor, cursor.copy(_statements(feed).copy) as copy:
+        for lines in rows:
+            copy.write(lines)
 
 
-def _stage_and_halve(
-    connection: Connection, feed: Feed[Record], placed: Sequence[Placed]
-) -> Written:
-    """The stage way; a piece that the server refuses is halved down to the culprits."""
+def _look_up_and_copy(
+    connection: Connection, feed: Feed[Record], slices: Sequence[Slice]
+) -> list[Fate]:
+    for _ in range(LOOK_UPS_MAX):
+        try:
+            with connection.transaction():
+                return _try_look_up_and_copy(connection, feed, slices)
+        except psycopg.Error as error:
+            if not is_repeat(error):
+                raise
+            _log.info("%s is written by others too: %s", table_name(feed), describe(error))
+    message = f"PostgreSQL: others keep writing the same ids into {table_name(feed)}"
+    raise StoreUnavailableError(message)
+
+
+def _try_look_up_and_copy(
+    connection: Connection, feed: Feed[Record], slices: Sequence[Slice]
+) -> list[Fate]:
+    known = _read_known(connection, feed, slices)
+    fates: list[Fate] = []
+    for each in slices:
+        found = sort_out(each.arrivals, known)
+        encoded = encoded_of(each)
+        problems = _copy_or_halve(connection, feed, encoded.rows, found.new)
+        _adopt(connection, feed, each, found.unarrived)
+        stored = [i for i in found.new if i not in problems] if problems else found.new
+        stored = sorted([*stored, *found.unarrived]) if found.unarrived else stored
+        fates.append(
+            Fate(
+                slice=each,
+                stored=stored,
+                encoded=pick(each, encoded, stored),
+                repeated=found.repeated,
+                refused=[
+                    *((index, Reason.CONFLICT, error) for index, error in found.conflicts),
+                    *((index, Reason.INVARIANT, error) for index, error in problems.items()),
+                ],
+            )
+        )
+    return fates
+
+
+def _copy_or_halve(
+    connection: Connection, feed: Feed[Record], rows: bytes, indexes: Sequence[int]
+) -> dict[int, str]:
+    """COPY these lines; a piece that the server refuses is halved down to the culprits."""
+    if not indexes:
+        return {}
     try:
         with connection.transaction():
-            return _stage(connection, feed, placed)
+            _copy(connection, feed, [pick_rows(rows, indexes)])
     except psycopg.Error as error:
-        if not is_data_error(error):
+        if is_repeat(error) or not is_data_error(error):
             raise
-        if len(placed) == 1:
-            return Written(refused=[(placed[0], Reason.INVARIANT, describe(error))])
-    middle = len(placed) // 2
-    written = _stage_and_halve(connection, feed, placed[:middle])
-    written.add(_stage_and_halve(connection, feed, placed[middle:]))
-    return written
-
-
-def _stage(connection: Connection, feed: Feed[Record], placed: Sequence[Placed]) -> Written:
-    """Insert what is new and compare the rest; of two contents under one id the first wins."""
-    firsts: dict[str, Placed] = {}
-    for item in placed:
-        firsts.setdefault(item[1].record.event_id, item)
-    statements = _statements(feed)
-    connection.execute(statements.stage)
-    connection.execute(statements.empty_stage)
-    _copy(connection, statements.copy_stage, copy_chunks(feed, list(firsts.values())))
-    new = {event_id for (event_id,) in connection.execute(statements.insert)}
-    stored_hashes = _hashes_of(connection, statements, firsts.keys() - new, new)
-    return _compare(placed, firsts, new=new, stored_hashes=stored_hashes)
-
-
-def _hashes_of(
-    connection: Connection, statements: Statements, known_ids: set[str], new: set[str]
-) -> dict[str, int]:
-    """Content hashes of the rows that were there before.
-
-    Rows without an arrival get it now, and their ids join `new`: they count as stored.
-    """
-    if not known_ids:
+        if len(indexes) == 1:
+            return {indexes[0]: describe(error)}
+    else:
         return {}
-    hashes: dict[str, int] = {}
-    adoptable = False
-    for event_id, content_hash, has_arrived in connection.execute(
-        statements.look_up, [sorted(known_ids)]
-    ):
-        hashes[event_id] = content_hash
-        adoptable |= not has_arrived
-    if adoptable:
-        new |= {event_id for (event_id,) in connection.execute(statements.adopt)}
-    return hashes
+    middle = len(indexes) // 2
+    return _copy_or_halve(connection, feed, rows, indexes[:middle]) | _copy_or_halve(
+        connection, feed, rows, indexes[middle:]
+    )
 
 
-def _compare(
-    placed: Sequence[Placed],
-    firsts: dict[str, Placed],
-    *,
-    new: set[str],
-    stored_hashes: dict[str, int],
-) -> Written:
-    written = Written()
-    for item in placed:
-        record = item[1].record
-        first = firsts[record.event_id]
-        stored_hash = stored_hashes.get(record.event_id, first[1].record.content_hash)
-        if record.content_hash != stored_hash:
-            error = (
-                f"{record.event_id} is stored with content {stored_hash}, "
-                f"this one has {record.content_hash}"
-            )
-            written.refused.append((item, Reason.CONFLICT, error))
-        elif item is first and record.event_id in new:
-            written.stored.append(item)
-        else:
-            written.repeated.append(item)
-    return written
+def _read_known(
+    connection: Connection, feed: Feed[Record], slices: Sequence[Slice]
+) -> dict[str, Known]:
+    """What the table holds under the slices' ids, within their span of event times."""
+    ids = [event_id for each in slices for event_id in each.arrivals.event_ids]
+    parameters: list[object] = [ids]
+    if feed.partition_step is not None:
+        times = [time for each in slices for time in each.arrivals.event_times(feed)]
+        parameters += [format_time(min(times)), format_time(max(times))] if times else ["now"] * 2
+    return {
+        event_id: Known(content_hash, has_arrived)
+        for event_id, content_hash, has_arrived in connection.execute(
+            _statements(feed).look_up, parameters
+        )
+    }
 
 
-_COPY = "COPY {target} ({columns}) FROM STDIN"
+def _adopt(
+    connection: Connection, feed: Feed[Record], slice_: Slice, indexes: Sequence[int]
+) -> None:
+    """Fill in the arrival of rows that a load had written before Kafka had them."""
+    if not indexes:
+        return
+    some, partition = slice_.arrivals.take(indexes), slice_.claim.partition
+    connection.execute(
+        _statements(feed).adopt,
+        [
+            partition.topic_id,
+            partition.part,
+            list(some.event_ids),
+            list(some.offsets),
+            [format_time(time) for time in some.ts_appends],
+        ],
+    )
 
-# Emptied by every COMMIT; lives as long as the connection, so that catalogues stay small.
-_STAGE = "CREATE TEMPORARY TABLE IF NOT EXISTS {stage} (LIKE {table}) ON COMMIT DELETE ROWS"
 
-_INSERT = """
-INSERT INTO {table} ({columns}) SELECT {columns} FROM {stage}
-ON CONFLICT (event_id) DO NOTHING
-RETURNING event_id
-"""
+_COPY = "COPY {table} ({columns}) FROM STDIN"
 
 _LOOK_UP = """
 SELECT event_id, content_hash, arrival_topic_id IS NOT NULL
 FROM {table} WHERE event_id = ANY(%s::text[])
 """
 
-_ADOPT = """
-UPDATE {table} AS t SET ({arrival}) = ROW ({staged_arrival})
-FROM {stage} AS s
-WHERE t.event_id = s.event_id AND t.content_hash = s.content_hash AND t.arrival_topic_id IS NULL
-RETURNING t.event_id
-"""
+# lets PostgreSQL leave out the partitions of other times
+_LOOK_UP_PARTITIONED = f"{_LOOK_UP} AND ts_event BETWEEN %s::timestamptz AND %s::timestamptz"
 
+_ADOPT = """
+UPDATE {table} AS t SET ({arrival}) = ROW (%s::uuid, %s::integer, u.record_offset, u.ts_append)
+FROM unnest(%s::text[], %s::bigint[], %s::timestamptz[]) AS u(event_id, record_offset, ts_append)
+WHERE t.event_id = u.event_id AND t.arrival_topic_id IS NULL
+"""
 
 _INSERT_UNARRIVED = """
 INSERT INTO {table} ({fields}) VALUES ({values}) ON CONFLICT (event_id) DO NOTHING
@@ -256,29 +273,29 @@ INSERT INTO {table} ({fields}) VALUES ({values}) ON CONFLICT (event_id) DO NOTHI
 
 
 def _statements(feed: Feed[Record]) -> Statements:
-    return _build_statements(feed.schema, feed.table, columns_of(feed))
+    is_partitioned = feed.partition_step is not None
+    return _build_statements(feed.schema, feed.table, columns_of(feed), is_partitioned)
 
 
 @cache
-def _build_statements(schema: str, table: str, columns: tuple[str, ...]) -> Statements:
+def _build_statements(
+    schema: str,
+    table: str,
+    columns: tuple[str, ...],
+    is_partitioned: bool,  # noqa: FBT001 - part of a cache's key
+) -> Statements:
     fields = columns[: -len(ARRIVAL_COLUMNS)]
     names: dict[str, sql.Composable] = {
         "table": sql.Identifier(schema, table),
-        "stage": sql.Identifier("pg_temp", f"stage_{table}"),
         "columns": _join(columns),
         "fields": _join(fields),
         "values": sql.SQL(", ").join(sql.Placeholder() * len(fields)),
         "arrival": _join(ARRIVAL_COLUMNS),
-        "staged_arrival": sql.SQL(", ").join(sql.Identifier("s", c) for c in ARRIVAL_COLUMNS),
     }
-    target = {"columns": names["columns"]}
+    look_up = sql.SQL(_LOOK_UP_PARTITIONED) if is_partitioned else sql.SQL(_LOOK_UP)
     return Statements(
-        copy=_render(sql.SQL(_COPY).format(target=names["table"], **target)),
-        copy_stage=_render(sql.SQL(_COPY).format(target=names["stage"], **target)),
-        stage=_render(sql.SQL(_STAGE).format(**names)),
-        empty_stage=_render(sql.SQL("DELETE FROM {stage}").format(**names)),
-        insert=_render(sql.SQL(_INSERT).format(**names)),
-        look_up=_render(sql.SQL(_LOOK_UP).format(**names)),
+        copy=_render(sql.SQL(_COPY).format(**names)),
+        look_up=_render(look_up.format(**names)),
         adopt=_render(sql.SQL(_ADOPT).format(**names)),
         insert_unarrived=_render(sql.SQL(_INSERT_UNARRIVED).format(**names)),
     )

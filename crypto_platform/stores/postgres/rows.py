@@ -5,30 +5,22 @@ Not here: where the bytes go. Format: PostgreSQL manual, COPY, "Text Format": ta
 newline behind rows, \N for NULL, a backslash before what would be mistaken for these.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import Any
-
-import msgspec
 
 from crypto_platform.domain.hours import from_time_us
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.feeds.feed import FieldKind
-from crypto_platform.stores.base import Arrival, Slice
+from crypto_platform.feeds.feed import Field, FieldKind
+from crypto_platform.stores.base import Arrivals, TopicPart
 
 ARRIVAL_COLUMNS = ("arrival_topic_id", "arrival_part", "arrival_offset", "ts_append")
 """Behind the record's own fields in every fact table."""
 
-ROWS_PER_CHUNK = 500
-"""So that the server parses one chunk while the next is built."""
-
-Placed = tuple[Slice, Arrival]
-"""A record with the slice it came in."""
-
 _NULL = r"\N"
 _MICROSECONDS = 1_000_000
-_SPECIAL = re.compile(r"[\\\t\n\r]")
+_SPECIAL = ("\\", "\t", "\n", "\r")
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 Values = Sequence[Any]
@@ -46,57 +38,72 @@ def format_time(time_us: int) -> str:
 
 
 def columns_of(feed: Feed[Record]) -> tuple[str, ...]:
-    """The fact table's columns in the order of `copy_chunks`."""
+    """The fact table's columns in the order of `encode_rows`."""
     return (*(field.name for field in feed.fields), *ARRIVAL_COLUMNS)
 
 
-def copy_chunks(feed: Feed[Record], placed: Sequence[Placed]) -> Iterator[bytes]:
-    """Rows for COPY, in the given order, a chunk at a time."""
-    kinds = tuple(field.kind for field in feed.fields)
-    for start in range(0, len(placed), ROWS_PER_CHUNK):
-        yield _chunk(kinds, placed[start : start + ROWS_PER_CHUNK])
-
-
-def _chunk(kinds: Sequence[FieldKind], placed: Sequence[Placed]) -> bytes:
-    values = zip(*[msgspec.structs.astuple(arrival.record) for _, arrival in placed], strict=True)
-    columns = [_FORMATTERS[kind](column) for kind, column in zip(kinds, values, strict=True)]
+def encode_rows(feed: Feed[Record], partition: TopicPart, arrivals: Arrivals) -> bytes:
+    """Rows for COPY, one a line, in the given order; a line break inside a text is escaped."""
+    if not arrivals:
+        return b""
+    columns = [
+        _format(field, column) for field, column in zip(feed.fields, arrivals.columns, strict=True)
+    ]
     columns += [
-        [slice_.claim.partition.topic_id for slice_, _ in placed],
-        [str(slice_.claim.partition.part) for slice_, _ in placed],
-        [str(arrival.offset) for _, arrival in placed],
-        _times([arrival.ts_append for _, arrival in placed]),
+        repeat(f"{partition.topic_id}\t{partition.part}", len(arrivals)),
+        map(str, arrivals.offsets),
+        _times(arrivals.ts_appends),
     ]
     rows = "\n".join(map("\t".join, zip(*columns, strict=True)))
     return f"{rows}\n".encode()
 
 
-def _amounts(values: Values) -> Sequence[str]:
+def pick_rows(rows: bytes, indexes: Sequence[int]) -> bytes:
+    """Only these lines of what `encode_rows` made."""
+    lines = rows.split(b"\n")
+    return b"".join([b"%b\n" % lines[index] for index in indexes])
+
+
+def _format(field: Field, values: Values) -> Iterable[str]:
+    known = [value for value in values if value is not None] if field.nullable else values
+    texts = _FORMATTERS[field.kind](known)
+    if len(known) == len(values):
+        return texts
+    rest = iter(texts)
+    return [_NULL if value is None else next(rest) for value in values]
+
+
+def _amounts(values: Values) -> Iterable[str]:
     """The stored form is what numeric reads and writes."""
-    return [_NULL if value is None else value for value in values]
+    return values
 
 
-def _integers(values: Values) -> Sequence[str]:
-    return [_NULL if value is None else str(value) for value in values]
+def _integers(values: Values) -> Iterable[str]:
+    return map(str, values)
 
 
-def _texts(values: Values) -> Sequence[str]:
-    # one search over the column is cheaper than one a value, and nearly always finds nothing
-    if _SPECIAL.search("".join([value for value in values if value is not None])):
-        return [_NULL if value is None else value.translate(_ESCAPES) for value in values]
-    return [_NULL if value is None else value for value in values]
+def _texts(values: Values) -> Iterable[str]:
+    # one look at the column is cheaper than one a value, and nearly always finds nothing
+    joined = "".join(values)
+    if any(special in joined for special in _SPECIAL):
+        return [value.translate(_ESCAPES) for value in values]
+    return values
 
 
-def _times(values: Values) -> Sequence[str]:
+def _times(values: Values) -> Iterable[str]:
+    distinct = set(values)
+    if len(distinct) > len(values) // 2:
+        return map(format_time, values)
     # the records of one poll share their times
-    texts = {value: _NULL if value is None else format_time(value) for value in set(values)}
+    texts = {value: format_time(value) for value in distinct}
     return [texts[value] for value in values]
 
 
-def _bytes(values: Values) -> Sequence[str]:
-    return [_NULL if value is None else rf"\\x{value.hex()}" for value in values]
+def _bytes(values: Values) -> Iterable[str]:
+    return [rf"\\x{value.hex()}" for value in values]
 
 
-_FORMATTERS: Mapping[FieldKind, Callable[[Values], Sequence[str]]] = {
+_FORMATTERS: Mapping[FieldKind, Callable[[Values], Iterable[str]]] = {
     FieldKind.TEXT: _texts,
     FieldKind.AMOUNT: _amounts,
     FieldKind.TIME_US: _times,

@@ -4,6 +4,7 @@ Here: which module answers which call. Not here: how (claims.py, writer.py, read
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.incidents import Incident
@@ -21,6 +22,7 @@ from crypto_platform.stores.base import (
 )
 from crypto_platform.stores.postgres import claims, matters, reader
 from crypto_platform.stores.postgres.bookkeeping import SINK
+from crypto_platform.stores.postgres.encoded import encode
 from crypto_platform.stores.postgres.session import Session
 from crypto_platform.stores.postgres.writer import Writer
 
@@ -58,11 +60,14 @@ class PostgresStore:
     ) -> list[Claim]:
         return claims.claim(self._session, partitions, run_id=run_id)
 
+    def encode(self, slice_: Slice) -> Slice:
+        return slice_ if slice_.encoded else replace(slice_, encoded=encode(slice_))
+
     def commit(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
-        return self._writer.commit(slices, run_id=run_id)
+        return self._writer.commit(list(map(self.encode, slices)), run_id=run_id)
 
     def commit_replay(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
-        return self._writer.commit_replay(slices, run_id=run_id)
+        return self._writer.commit_replay(list(map(self.encode, slices)), run_id=run_id)
 
     def block(self, claim: Claim, incident: Incident) -> bool:
         return claims.block(self._session, claim, incident)

@@ -54,7 +54,7 @@ def _fact_table(metadata: sa.MetaData, feed: Feed[Record]) -> None:
         sa.Column(
             field.name,
             _TEXT_C if field.name == "event_id" else _TYPE_OF_KIND[field.kind],
-            primary_key=field.name == "event_id",
+            primary_key=field.name in _key_names(feed),
             nullable=field.nullable,
         )
         for field in feed.fields
@@ -68,6 +68,7 @@ def _fact_table(metadata: sa.MetaData, feed: Feed[Record]) -> None:
         sa.Column("arrival_offset", sa.BigInteger()),
         sa.Column("ts_append", _TIME),
         schema=feed.schema,
+        postgresql_partition_by=None if feed.partition_step is None else "RANGE (ts_event)",
     )
     for index in feed.indexes:
         _index(table, index)
@@ -80,6 +81,11 @@ def _fact_table(metadata: sa.MetaData, feed: Feed[Record]) -> None:
         table.c.arrival_part,
         table.c.arrival_offset,
     )
+
+
+def _key_names(feed: Feed[Record]) -> frozenset[str]:
+    """A partitioned table's key must hold what it is partitioned by (0A000 otherwise)."""
+    return frozenset({"event_id"} if feed.partition_step is None else {"event_id", "ts_event"})
 
 
 def _index(table: sa.Table, index: Index) -> None:

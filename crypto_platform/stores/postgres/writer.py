@@ -7,7 +7,7 @@ order and the account of what became of each record. Not here: SQL (facts.py, bo
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crypto_platform.feeds import Feed, Record
@@ -15,24 +15,24 @@ from crypto_platform.stores.base import BatchKind, Outcome, Slice, TopicPart
 from crypto_platform.stores.crash_points import reach
 from crypto_platform.stores.postgres import bookkeeping
 from crypto_platform.stores.postgres.bookkeeping import Refused, Tally
-from crypto_platform.stores.postgres.facts import FactWriter, Written
-from crypto_platform.stores.postgres.rows import Placed
+from crypto_platform.stores.postgres.facts import FactWriter, Fate
+from crypto_platform.stores.postgres.partitions import Partitions
 from crypto_platform.stores.postgres.session import Connection, Session
 
 
 @dataclass(kw_only=True)
 class _Account:
-    """What one commit did, record by record.
+    """What one commit did.
 
     Attributes:
         tallies: By partition and hour: two slices of one hour share a load_batch row.
-        tally_of: The same by the slice's id(): asked once a record, so it has to be quick.
     """
 
     tallies: dict[tuple[TopicPart, int], Tally] = field(default_factory=dict)
-    tally_of: dict[int, Tally] = field(default_factory=dict)
-    stored: dict[str, list[Placed]] = field(default_factory=dict)
+    stored: dict[str, int] = field(default_factory=dict)
+    touched: dict[str, set[tuple[bytes, int]]] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
+    loaded_offsets: dict[TopicPart, set[int]] = field(default_factory=dict)
 
     def open(self, slice_: Slice) -> None:
         """Count the slice's range and what never was a record."""
@@ -46,7 +46,6 @@ class _Account:
                 next_offset=slice_.next_offset,
             ),
         )
-        self.tally_of[id(slice_)] = tally
         tally.next_offset = slice_.next_offset
         tally.quarantined += len(slice_.refusals)
         self.refused += [
@@ -54,25 +53,33 @@ class _Account:
             for refusal in slice_.refusals
         ]
 
-    def take(self, feed: Feed[Record], written: Written) -> None:
-        """Count what became of a feed's records."""
-        self.stored[feed.name] = written.stored
-        for slice_, arrival in written.stored:
-            self.tally_of[id(slice_)].stored_hashes.append(arrival.record.content_hash)
-        for slice_, _ in written.repeated:
-            self.tally_of[id(slice_)].repeated += 1
-        for (slice_, arrival), reason, error in written.refused:
-            self.tally_of[id(slice_)].quarantined += 1
+    def take(self, feed: Feed[Record], fate: Fate) -> None:
+        """Count what became of a slice's records."""
+        slice_ = fate.slice
+        tally = self.tallies[(slice_.claim.partition, slice_.hour)]
+        tally.stored += fate.encoded.sum
+        tally.repeated += len(fate.repeated)
+        tally.quarantined += len(fate.refused)
+        self.stored[feed.name] = self.stored.get(feed.name, 0) + len(fate.stored)
+        self.touched.setdefault(feed.name, set()).update(fate.encoded.touched)
+        for index, reason, error in fate.refused:
+            arrival = slice_.arrivals[index]
             refusal = bookkeeping.refuse(feed, arrival, reason=reason, error=error)
             self.refused.append(
                 Refused(claim=slice_.claim, refusal=refusal, event_id=arrival.record.event_id)
             )
 
+    def note_loaded(self, fate: Fate) -> None:
+        """Remember which offsets are records now; a replay releases their quarantine entries."""
+        offsets = fate.slice.arrivals.offsets
+        loaded = self.loaded_offsets.setdefault(fate.slice.claim.partition, set())
+        loaded |= {offsets[index] for index in (*fate.stored, *fate.repeated)}
+
     def outcome(self, fenced: frozenset[TopicPart]) -> Outcome:
         """The account in the caller's terms."""
         return Outcome(
             fenced=fenced,
-            stored_records={name: len(placed) for name, placed in self.stored.items()},
+            stored_records=self.stored,
             repeated_records=sum(tally.repeated for tally in self.tallies.values()),
             quarantined_records=sum(tally.quarantined for tally in self.tallies.values()),
         )
@@ -84,10 +91,12 @@ class Writer:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._facts = FactWriter()
+        self._partitions = Partitions(session)
 
     def commit(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
         """See Store.commit."""
         by_partition = _by_partition(slices)
+        self._partitions.ensure(slices)
         with self._session.transaction() as connection:
             held = bookkeeping.lock_offsets(connection, by_partition.keys())
             fenced = frozenset(
@@ -107,6 +116,7 @@ class Writer:
     def commit_replay(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
         """See Store.commit_replay."""
         flat = [slice_ for own in _by_partition(slices).values() for slice_ in own]
+        self._partitions.ensure(slices)
         with self._session.transaction() as connection:
             account = self._write(connection, flat, run_id=run_id, kind=BatchKind.REPLAY)
         return account.outcome(frozenset())
@@ -116,35 +126,34 @@ class Writer:
     ) -> _Account:
         """Everything but the offsets; slices of a partition by rising offset."""
         account = _Account()
-        loaded: list[Placed] = []
         for slice_ in slices:
             account.open(slice_)
-        for feed, placed in _by_feed(slices):
-            staged = kind is BatchKind.REPLAY
-            written = self._facts.write(connection, feed, placed, staged=staged)
-            account.take(feed, written)
-            loaded += written.stored + written.repeated
+        is_replay = kind is BatchKind.REPLAY
+        for feed, own in _by_feed(slices):
+            for fate in self._facts.write(connection, feed, own, look_up=is_replay):
+                account.take(feed, fate)
+                if is_replay:
+                    account.note_loaded(fate)
         reach("after_copy")
         with connection.pipeline():  # one round trip for all
             bookkeeping.quarantine(connection, account.refused, run_id=run_id, kind=kind)
             bookkeeping.add_batches(connection, account.tallies.values(), run_id=run_id, kind=kind)
-            bookkeeping.touch(connection, account.stored)
-        if kind is BatchKind.REPLAY:
-            _release(connection, slices, loaded)
+            bookkeeping.touch(connection, account.touched)
+        if is_replay:
+            _release(connection, slices, account.loaded_offsets)
         return account
 
 
-def _release(connection: Connection, slices: Sequence[Slice], loaded: Iterable[Placed]) -> None:
-    offsets: dict[TopicPart, set[int]] = {}
-    for slice_, arrival in loaded:
-        offsets.setdefault(slice_.claim.partition, set()).add(arrival.offset)
+def _release(
+    connection: Connection, slices: Sequence[Slice], loaded: Mapping[TopicPart, set[int]]
+) -> None:
     for partition, own in sorted(_by_partition(slices).items()):
         bookkeeping.release(
             connection,
             partition,
             first_offset=own[0].first_offset,
             next_offset=own[-1].next_offset,
-            loaded_offsets=offsets.get(partition, set()),
+            loaded_offsets=loaded.get(partition, set()),
         )
 
 
@@ -159,11 +168,11 @@ def _by_partition(slices: Sequence[Slice]) -> dict[TopicPart, list[Slice]]:
     return grouped
 
 
-def _by_feed(slices: Sequence[Slice]) -> list[tuple[Feed[Record], list[Placed]]]:
-    """All records of each feed, feeds in an order that every writer uses (no deadlocks)."""
-    grouped: dict[str, tuple[Feed[Record], list[Placed]]] = {}
+def _by_feed(slices: Sequence[Slice]) -> list[tuple[Feed[Record], list[Slice]]]:
+    """The slices of each feed that hold records, feeds in an order that every writer uses."""
+    grouped: dict[str, tuple[Feed[Record], list[Slice]]] = {}
     for slice_ in slices:
-        feed = slice_.claim.feed
-        _, placed = grouped.setdefault(feed.name, (feed, []))
-        placed += [(slice_, arrival) for arrival in slice_.arrivals]
-    return [grouped[name] for name in sorted(grouped) if grouped[name][1]]
+        if slice_.arrivals:
+            feed = slice_.claim.feed
+            grouped.setdefault(feed.name, (feed, []))[1].append(slice_)
+    return [grouped[name] for name in sorted(grouped)]

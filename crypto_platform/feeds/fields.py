@@ -1,0 +1,137 @@
+"""What a field may hold beyond its type, so that both stores keep it unchanged.
+
+Here: for each kind of field one quick look at a whole column, which nearly always passes, and the
+same rule for one value, which says what is wrong. Not here: types and bounds, which the decoder
+checks (codec.py).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR
+from crypto_platform.domain.money import are_amounts, explain_amount
+from crypto_platform.feeds.feed import (
+    EVENT_ID_LENGTH_MAX,
+    TEXT_LENGTH_MAX,
+    Feed,
+    FieldKind,
+    Record,
+)
+
+EVENT_TIME_US_MIN = 1_230_940_800_000_000
+"""2009-01-03, when the first bitcoin block was made: older market data can only be a mistake."""
+EVENT_TIME_US_MAX = 4_102_444_800_000_000
+"""2100-01-01."""
+EVENT_AHEAD_US_MAX = 24 * MICROSECONDS_PER_HOUR
+"""How far a source's clock may run ahead of our receipt, where event time decides the partition."""
+
+
+class _Rule(NamedTuple):
+    """One rule, twice: `holds` for many values at once, `explain` for one that breaks it."""
+
+    holds: Callable[[Sequence[Any]], bool]
+    explain: Callable[[Any], str | None]
+
+
+def find_unsound(feed: Feed[Record], columns: Sequence[Sequence[Any]]) -> Mapping[int, str]:
+    """Which records no store may be given, by their place in the columns, each with the reason.
+
+    Args:
+        feed: Whose fields the columns are, in its order.
+        columns: Of the same length; none where there is no record.
+    """
+    if not columns:
+        return {}
+    by_name = {field.name: column for field, column in zip(feed.fields, columns, strict=True)}
+    problems: dict[int, str] = {}
+    for field in feed.fields:
+        column = by_name[field.name]
+        for rule in _list_rules(feed, field.name, field.kind):
+            known = [value for value in column if value is not None] if field.nullable else column
+            if rule.holds(known):
+                continue
+            for place, value in enumerate(column):
+                problem = None if value is None else rule.explain(value)
+                if problem is not None:
+                    problems.setdefault(place, f"{field.name}: {problem}")
+    if feed.partition_step is not None:
+        for place in _find_ahead(by_name["ts_event"], by_name["ts_ingest"]):
+            problems.setdefault(place, "ts_event: more than a day after ts_ingest")
+    return problems
+
+
+def _list_rules(feed: Feed[Record], name: str, kind: FieldKind) -> Iterator[_Rule]:
+    if name in _RULE_OF_NAME:
+        yield _RULE_OF_NAME[name]
+    if kind in _RULE_OF_KIND:
+        yield _RULE_OF_KIND[kind]
+    if name in feed.positive_names:
+        yield _POSITIVE
+    if name == "ts_event" and feed.partition_step is not None:
+        yield _EVENT_TIME
+
+
+def _are_texts(values: Sequence[str]) -> bool:
+    return "\0" not in "".join(values) and max(map(len, values), default=0) <= TEXT_LENGTH_MAX
+
+
+def _explain_text(value: str) -> str | None:
+    if "\0" in value:
+        return f"holds a NUL: {value[:60]!r}"
+    if len(value) > TEXT_LENGTH_MAX:
+        return f"{len(value)} characters, at most {TEXT_LENGTH_MAX}"
+    return None
+
+
+def _are_ids(values: Sequence[str]) -> bool:
+    return all(values) and max(map(len, values), default=0) <= EVENT_ID_LENGTH_MAX
+
+
+def _explain_id(value: str) -> str | None:
+    if not value:
+        return "empty"
+    if len(value) > EVENT_ID_LENGTH_MAX:
+        return f"{len(value)} characters, at most {EVENT_ID_LENGTH_MAX}"
+    return None
+
+
+def _explain_hash(value: int) -> str | None:
+    return None if value else "missing"
+
+
+def _are_positive(amounts: Sequence[str]) -> bool:
+    # of amounts in stored form: no sign, and a digit other than 0
+    return "-" not in "".join(amounts) and all(amount.strip("0.") for amount in amounts)
+
+
+def _explain_positive(amount: str) -> str | None:
+    return None if _are_positive([amount]) else f"{amount} is not above zero"
+
+
+def _are_event_times(times: Sequence[int]) -> bool:
+    return not times or (min(times) >= EVENT_TIME_US_MIN and max(times) < EVENT_TIME_US_MAX)
+
+
+def _explain_event_time(time_us: int) -> str | None:
+    return None if _are_event_times([time_us]) else f"{time_us} is before 2009 or after 2099"
+
+
+def _find_ahead(events: Sequence[int], ingests: Sequence[int]) -> Sequence[int]:
+    if max(events) <= min(ingests) + EVENT_AHEAD_US_MAX:
+        return ()
+    pairs = zip(events, ingests, strict=True)
+    return [
+        place for place, (event, ingest) in enumerate(pairs) if event > ingest + EVENT_AHEAD_US_MAX
+    ]
+
+
+_POSITIVE = _Rule(_are_positive, _explain_positive)
+_EVENT_TIME = _Rule(_are_event_times, _explain_event_time)
+_RULE_OF_NAME: Mapping[str, _Rule] = {
+    "event_id": _Rule(_are_ids, _explain_id),
+    "content_hash": _Rule(all, _explain_hash),
+}
+_RULE_OF_KIND: Mapping[FieldKind, _Rule] = {
+    FieldKind.TEXT: _Rule(_are_texts, _explain_text),
+    FieldKind.AMOUNT: _Rule(are_amounts, explain_amount),
+}

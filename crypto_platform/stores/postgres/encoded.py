@@ -1,0 +1,77 @@
+"""A slice ready for its commit: all work that needs no server, done ahead by another thread.
+
+Here: rows, hash sum and touched hours of a whole slice, and the same of a part of it. Not here: the
+rows' text (rows.py), sending them (facts.py).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from crypto_platform.domain.hours import hour_of
+from crypto_platform.feeds import Feed, Record
+from crypto_platform.stores.base import Arrivals, Slice, Sum, sum_of
+from crypto_platform.stores.postgres.rows import encode_rows, pick_rows
+
+Touched = frozenset[tuple[bytes, int]]
+"""Kafka keys, each with an hour of event time (its first microsecond)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """All records of a slice, or some of them.
+
+    Attributes:
+        rows: For COPY, one a line.
+        sum: Of their content hashes.
+    """
+
+    rows: bytes
+    sum: Sum
+    touched: Touched
+
+
+def encode(slice_: Slice) -> Encoded:
+    """All of a slice."""
+    claim, arrivals = slice_.claim, slice_.arrivals
+    return Encoded(
+        rows=encode_rows(claim.feed, claim.partition, arrivals),
+        sum=sum_of(arrivals.content_hashes),
+        touched=_find_touched(claim.feed, arrivals),
+    )
+
+
+def encoded_of(slice_: Slice) -> Encoded:
+    """What `encode` made; a commit makes it for what comes without."""
+    return cast("Encoded", slice_.encoded)
+
+
+def pick(slice_: Slice, encoded: Encoded, indexes: Sequence[int]) -> Encoded:
+    """Only these arrivals of a slice."""
+    if len(indexes) == len(slice_.arrivals):
+        return encoded
+    some = slice_.arrivals.take(indexes)
+    return Encoded(
+        rows=pick_rows(encoded.rows, indexes),
+        sum=sum_of(some.content_hashes),
+        touched=_find_touched(slice_.claim.feed, some),
+    )
+
+
+def _find_touched(feed: Feed[Record], arrivals: Arrivals) -> Touched:
+    """Nothing of the platform's own feeds: no analytics is made of them."""
+    place = feed.event_time_place
+    if feed.owned_by_platform or place is None or not arrivals:
+        return frozenset()
+    keys = arrivals.keys
+    if None in keys:
+        pairs = zip(keys, arrivals.records, strict=True)
+        keys = [feed.key_of(record).encode() if key is None else key for key, record in pairs]
+    times = arrivals.columns[place]
+    return frozenset(
+        [
+            (key, hour_of(time))
+            for key, time in zip(keys, times, strict=True)
+            if key is not None and isinstance(time, int)
+        ]
+    )
