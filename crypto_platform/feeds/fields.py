@@ -5,8 +5,9 @@ same rule for one value, which says what is wrong. Not here: types and bounds, w
 checks (codec.py).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR
 from crypto_platform.domain.money import are_amounts, explain_amount
@@ -14,6 +15,7 @@ from crypto_platform.feeds.feed import (
     EVENT_ID_LENGTH_MAX,
     TEXT_LENGTH_MAX,
     Feed,
+    Field,
     FieldKind,
     Record,
 )
@@ -45,67 +47,50 @@ def find_unsound(feed: Feed[Record], columns: Sequence[Sequence[Any]]) -> Mappin
     by_name = {field.name: column for field, column in zip(feed.fields, columns, strict=True)}
     problems: dict[int, str] = {}
     for field in feed.fields:
+        rule = _find_rule(feed, field)
+        if rule is None:
+            continue
         column = by_name[field.name]
-        for rule in _list_rules(feed, field.name, field.kind):
-            known = [value for value in column if value is not None] if field.nullable else column
-            if rule.holds(known):
-                continue
-            for place, value in enumerate(column):
-                problem = None if value is None else rule.explain(value)
-                if problem is not None:
-                    problems.setdefault(place, f"{field.name}: {problem}")
+        known = [value for value in column if value is not None] if field.nullable else column
+        if rule.holds(known):
+            continue
+        for place, value in enumerate(column):
+            problem = None if value is None else rule.explain(value)
+            if problem is not None:
+                problems.setdefault(place, f"{field.name}: {problem}")
     if feed.partition_step is not None:
         for place in _find_ahead(by_name["ts_event"], by_name["ts_ingest"]):
             problems.setdefault(place, "ts_event: more than a day after ts_ingest")
     return problems
 
 
-def _list_rules(feed: Feed[Record], name: str, kind: FieldKind) -> Iterator[_Rule]:
-    if name in _RULE_OF_NAME:
-        yield _RULE_OF_NAME[name]
-    if kind in _RULE_OF_KIND:
-        yield _RULE_OF_KIND[kind]
-    if name in feed.positive_names:
-        yield _POSITIVE
-    if name == "ts_event" and feed.partition_step is not None:
-        yield _EVENT_TIME
+def _find_rule(feed: Feed[Record], field: Field) -> _Rule | None:
+    if field.name in feed.positive_names:
+        return _POSITIVE
+    if field.name == "ts_event" and feed.partition_step is not None:
+        return _EVENT_TIME
+    return _RULE_OF_NAME.get(field.name) or _RULE_OF_KIND.get(field.kind)
 
 
-def _are_texts(values: Sequence[str]) -> bool:
-    return "\0" not in "".join(values) and max(map(len, values), default=0) <= TEXT_LENGTH_MAX
+def _text_rule(*, length_min: Literal[0, 1] = 0, length_max: int) -> _Rule:
+    def holds(values: Sequence[str]) -> bool:
+        distinct = set(values)  # venues and symbols repeat
+        return (
+            max(map(len, distinct), default=0) <= length_max
+            and (length_min == 0 or "" not in distinct)
+            and "\0" not in "".join(distinct)
+        )
 
+    def explain(value: str) -> str | None:
+        if not length_min <= len(value) <= length_max:
+            return f"{len(value)} characters, {length_min} to {length_max} are taken"
+        return f"holds a NUL: {value[:60]!r}" if "\0" in value else None
 
-def _explain_text(value: str) -> str | None:
-    if "\0" in value:
-        return f"holds a NUL: {value[:60]!r}"
-    if len(value) > TEXT_LENGTH_MAX:
-        return f"{len(value)} characters, at most {TEXT_LENGTH_MAX}"
-    return None
-
-
-def _are_ids(values: Sequence[str]) -> bool:
-    return all(values) and max(map(len, values), default=0) <= EVENT_ID_LENGTH_MAX
-
-
-def _explain_id(value: str) -> str | None:
-    if not value:
-        return "empty"
-    if len(value) > EVENT_ID_LENGTH_MAX:
-        return f"{len(value)} characters, at most {EVENT_ID_LENGTH_MAX}"
-    return None
+    return _Rule(holds, explain)
 
 
 def _explain_hash(value: int) -> str | None:
     return None if value else "missing"
-
-
-def _are_positive(amounts: Sequence[str]) -> bool:
-    # of amounts in stored form: no sign, and a digit other than 0
-    return "-" not in "".join(amounts) and all(amount.strip("0.") for amount in amounts)
-
-
-def _explain_positive(amount: str) -> str | None:
-    return None if _are_positive([amount]) else f"{amount} is not above zero"
 
 
 def _are_event_times(times: Sequence[int]) -> bool:
@@ -125,13 +110,13 @@ def _find_ahead(events: Sequence[int], ingests: Sequence[int]) -> Sequence[int]:
     ]
 
 
-_POSITIVE = _Rule(_are_positive, _explain_positive)
+_POSITIVE = _Rule(partial(are_amounts, above_zero=True), partial(explain_amount, above_zero=True))
 _EVENT_TIME = _Rule(_are_event_times, _explain_event_time)
 _RULE_OF_NAME: Mapping[str, _Rule] = {
-    "event_id": _Rule(_are_ids, _explain_id),
+    "event_id": _text_rule(length_min=1, length_max=EVENT_ID_LENGTH_MAX),
     "content_hash": _Rule(all, _explain_hash),
 }
 _RULE_OF_KIND: Mapping[FieldKind, _Rule] = {
-    FieldKind.TEXT: _Rule(_are_texts, _explain_text),
+    FieldKind.TEXT: _text_rule(length_max=TEXT_LENGTH_MAX),
     FieldKind.AMOUNT: _Rule(are_amounts, explain_amount),
 }

@@ -1,0 +1,335 @@
+"""How fast the loads are, beside the fastest bare exactly-once loops: `python -m benchmarks.load`.
+
+One topic of trades is brought into one store again and again, each time into an empty table or
+collection and by a process of its own: by the platform's load, by the bare loop (bare.py), and a
+part of it by the plain ways. Platform and bare loop take turns, so that the machine's moods meet
+both; the ratio is made round by round, and its median counts.
+"""
+
+import json
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import psutil
+import psycopg
+from confluent_kafka import Producer
+from pymongo import MongoClient
+
+from benchmarks import bare
+from crypto_platform.delivery.load import load as load_feeds
+from crypto_platform.feeds.codec import encode
+from crypto_platform.feeds.trades import TRADES, Side, Trade, seal_trade
+from crypto_platform.kafka.connection import client_config
+from crypto_platform.kafka.watermarks import Part, Watermarks
+from crypto_platform.settings import Settings, load_settings
+from crypto_platform.stack.embedded import embedded_servers, find_admin_urls
+from crypto_platform.stores import STORES, open_store
+
+SYMBOLS = 20
+START_US = 1_764_000_000_000_000
+WAYS = ("platform", "bare")
+SLOW_WAYS = {"row_by_row": 3_000, "batch": 100_000}
+"""Each with how many messages it gets: row by row, a million would take minutes."""
+SLOW_BATCH = {"row_by_row": 1, "batch": 1_000}
+
+
+def build_value(number: int, *, rng: random.Random) -> tuple[str, bytes]:
+    """Key and value of a trade; each number another trade, 50 of them a millisecond and symbol."""
+    symbol = number % SYMBOLS
+    at_us = START_US + number * 1_000
+    trade = seal_trade(
+        Trade(
+            venue="simulated",
+            venue_symbol=f"C{symbol:02d}-USD",
+            symbol=f"C{symbol:02d}/USD",
+            trade_id=str(100_000_000 + number // SYMBOLS),
+            price=f"{rng.uniform(1, 99_999):.2f}",
+            quantity=f"{rng.uniform(0.0001, 10):.8f}",
+            taker_side=Side.BUY if rng.random() < 0.5 else Side.SELL,  # noqa: PLR2004 - a coin
+            ts_event=at_us,
+            ts_ingest=at_us - at_us % 1_000_000 + 1_000_000,
+        )
+    )
+    return TRADES.key_of(trade), encode(trade)
+
+
+def publish(
+    settings: Settings, messages: int, *, first: int = 0, transaction: int = 10_000
+) -> None:
+    """Put so many trades into the topic, in transactions as ingestion does."""
+    rng = random.Random(first)  # noqa: S311 - prices
+    producer = Producer(
+        client_config(settings)
+        | {
+            "transactional.id": f"bench-{first}",
+            "partitioner": "murmur2_random",
+            "linger.ms": 20,
+            "queue.buffering.max.messages": 200_000,
+        }
+    )
+    producer.init_transactions()
+    for start in range(first, first + messages, transaction):
+        producer.begin_transaction()
+        for number in range(start, min(start + transaction, first + messages)):
+            key, value = build_value(number, rng=rng)
+            producer.produce(TRADES.topic, value, key)
+        producer.commit_transaction()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One drain: records a second, CPU seconds of the loader and of the store, peak memory."""
+
+    records: int
+    seconds: float
+    loader_cpu_s: float
+    store_cpu_s: float
+    peak_mib: float
+
+    @property
+    def rate(self) -> float:
+        """Records a second."""
+        return self.records / self.seconds
+
+
+class Bench:
+    """One store, its topic, and the ways to bring one into the other."""
+
+    def __init__(self, folder: Path, store: str) -> None:
+        self.folder, self.store = folder, store
+        self.settings = load_settings(folder)
+
+    def run(self, way: str) -> Run:
+        """Drain into the empty store by a process of its own."""
+        self.empty()
+        cpu_s = self._store_cpu_s()
+        command = [sys.executable, "-m", "benchmarks.load", "--way", way]
+        command += ["--store", self.store, "--data-dir", str(self.folder)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        stored = self.count()
+        if stored < said["records"]:
+            message = f"{way} stored {stored} of {said['records']} records"
+            raise click.ClickException(message)
+        return Run(store_cpu_s=self._store_cpu_s() - cpu_s, **said)
+
+    def empty(self) -> None:
+        """As at the beginning: no rows, no offsets, no dead rows."""
+        admin = find_admin_urls(self.folder)
+        if self.store == "postgres":
+            url = admin.postgres.rpartition("/")[0] + "/crypto_platform"
+            with psycopg.connect(url, autocommit=True) as connection:
+                for table in ("trade", "quote"):
+                    connection.execute(f"TRUNCATE market.{table}".encode())
+                for table in ("kafka_offset", "load_batch", "touched", "quarantine"):
+                    connection.execute(f"TRUNCATE platform.{table}".encode())
+                connection.execute(bare.CREATE_OFFSETS.encode())
+                connection.execute("GRANT ALL ON platform.bare_offset TO loader")
+                connection.execute("TRUNCATE platform.bare_offset")
+                connection.execute("CHECKPOINT")
+            return
+        client: MongoClient[dict[str, object]] = MongoClient(admin.mongo)
+        with client:
+            database = client[self.settings.mongo.database]
+            indexes = list(database["trades"].list_indexes())
+            options = database["trades"].options()
+            # emptying takes a delete a document; a new collection of the same kind does not
+            database["trades"].drop()
+            database.create_collection("trades", **options)
+            for index in indexes:
+                if index["name"] != "_id_":
+                    database["trades"].create_index(list(index["key"].items()))
+            for name in ("kafka_offset", "load_batch", "quarantine", "bare_offset"):
+                database[name].delete_many({})
+            if "bare_offset" not in database.list_collection_names():
+                database.create_collection("bare_offset")
+            client.admin.command("fsync")
+
+    def count(self) -> int:
+        """Records in the store."""
+        admin = find_admin_urls(self.folder)
+        if self.store == "postgres":
+            url = admin.postgres.rpartition("/")[0] + "/crypto_platform"
+            with psycopg.connect(url) as connection:
+                found = connection.execute("SELECT count(*) FROM market.trade").fetchone()
+                return int(found[0]) if found else 0
+        client: MongoClient[dict[str, object]] = MongoClient(admin.mongo)
+        with client:
+            return client[self.settings.mongo.database]["trades"].count_documents({})
+
+    def _store_cpu_s(self) -> float:
+        """Of the server's processes, ended ones included."""
+        name = {"postgres": "postgres", "mongo": "mongod"}[self.store]
+        port = {
+            "postgres": self.settings.stack.postgres_port,
+            "mongo": self.settings.stack.mongo_port,
+        }[self.store]
+        del port
+        total = 0.0
+        for process in psutil.process_iter(["name", "cmdline"]):
+            if process.info["name"] == name and str(self.folder) in " ".join(
+                process.info["cmdline"] or []
+            ):
+                times = process.cpu_times()
+                total += times.user + times.system + times.children_user + times.children_system
+                for child in process.children(recursive=True):
+                    own = child.cpu_times()
+                    total += own.user + own.system
+        return total
+
+
+def drain(way: str, store: str, settings: Settings, *, messages_max: int) -> None:
+    """The child: drain once and print figures as one line of JSON."""
+    watermarks = Watermarks(settings)
+    topic_id, partitions = watermarks.read_topic_ids([TRADES.topic])[TRADES.topic]
+    parts = [Part(TRADES.topic, part) for part in range(partitions)]
+    bounds = watermarks.read_bounds(parts)
+    ends = {part.part: bounds[part].last_stable for part in parts}
+    began, cpu_s = time.monotonic(), time.process_time()
+    if way == "platform":
+        opened = open_store(store, settings)
+        report = load_feeds(
+            settings,
+            opened,
+            [TRADES],
+            run_id="bench",
+            clock=lambda: time.time_ns() // 1000,
+            stop=threading.Event(),
+        )
+        records = report.progress.stored_records["trades"]
+    else:
+        topic = bare.Topic(client_config(settings), TRADES.topic, topic_id, ends)
+        records = _drain_bare(way, store, settings, topic, messages_max)
+    seconds = time.monotonic() - began
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    figures = {
+        "records": records,
+        "seconds": seconds,
+        "loader_cpu_s": time.process_time() - cpu_s,
+        "peak_mib": usage.ru_maxrss / 1024,
+    }
+    click.echo(json.dumps(figures))
+
+
+def _drain_bare(
+    way: str, store: str, settings: Settings, topic: bare.Topic, messages_max: int
+) -> int:
+    counted = _Counted(topic, messages_max)
+    url = getattr(settings, store).loader_url.get_secret_value()
+    if way == "bare" and store == "postgres":
+        bare.load_postgres(counted, url)
+    elif way == "bare":
+        bare.load_mongo(counted, url, settings.mongo.database)
+    elif store == "postgres":
+        bare.load_postgres_in_batches(counted, url, batch_records=SLOW_BATCH[way])
+    else:
+        database = settings.mongo.database
+        bare.load_mongo_in_batches(counted, url, database, batch_records=SLOW_BATCH[way])
+    return counted.records
+
+
+class _Counted(bare.Topic):
+    """A topic that counts what is read of it, and ends after so many."""
+
+    def __init__(self, topic: bare.Topic, messages_max: int) -> None:
+        self.__dict__.update(topic.__dict__)
+        self.records = 0
+        self._messages_max = messages_max
+
+    def read(self, batch_records: int) -> Any:  # noqa: ANN401 - as the base
+        for messages in super().read(batch_records):
+            self.records += len(messages)
+            yield messages
+            if self.records >= self._messages_max:
+                return
+
+
+def summarize(runs: dict[str, list[Run]], store: str, messages: int) -> dict[str, object]:
+    """The figures, ratios round by round."""
+    platform, yardstick = runs["platform"], runs["bare"]
+    rates = {way: statistics.median(run.rate for run in found) for way, found in runs.items()}
+    pairs = [p.rate / b.rate for p, b in zip(platform, yardstick, strict=True)]
+    per_million = 1_000_000 / messages
+    return {
+        "store": store,
+        "feed": TRADES.name,
+        "messages": messages,
+        "rounds": len(platform),
+        "platform_rate": round(rates["platform"]),
+        "raw_rate": round(rates["bare"]),
+        "ratio_to_raw": round(statistics.median(pairs), 3),
+        "ratios_to_raw": [round(pair, 3) for pair in pairs],
+        "ratio_to_row_by_row": round(rates["platform"] / rates["row_by_row"], 1),
+        "ratio_to_batch": round(rates["platform"] / rates["batch"], 2),
+        "platform_cpu_s_per_million": _median_cpu(platform, per_million),
+        "raw_cpu_s_per_million": _median_cpu(yardstick, per_million),
+        "platform_peak_mib": round(max(run.peak_mib for run in platform)),
+        "raw_peak_mib": round(max(run.peak_mib for run in yardstick)),
+    }
+
+
+def _median_cpu(runs: Sequence[Run], per_million: float) -> dict[str, float]:
+    return {
+        "loader": round(statistics.median(run.loader_cpu_s for run in runs) * per_million, 2),
+        "store": round(statistics.median(run.store_cpu_s for run in runs) * per_million, 2),
+    }
+
+
+@click.command()
+@click.option("--store", type=click.Choice(list(STORES)), required=True)
+@click.option("--feed", type=click.Choice([TRADES.name]), default=TRADES.name)
+@click.option("--messages", default=1_000_000, show_default=True)
+@click.option("--rounds", default=3, show_default=True, help="Of platform and bare loop each.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option("--way", hidden=True)
+@click.option("--data-dir", type=Path, hidden=True)
+def load(
+    *,
+    store: str,
+    feed: str,
+    messages: int,
+    rounds: int,
+    as_json: bool,
+    way: str | None,
+    data_dir: Path | None,
+) -> None:
+    """Rate of the platform's load, as a ratio to the fastest bare exactly-once loop."""
+    del feed  # the yardstick's only one
+    if way is not None and data_dir is not None:
+        drain(way, store, load_settings(data_dir), messages_max=SLOW_WAYS.get(way, 2**62))
+        return
+    with tempfile.TemporaryDirectory(prefix="crypto_platform_bench_") as name:
+        Path(name).chmod(0o755)
+        folder = Path(name) / "data"
+        with embedded_servers(folder, migrate=True) as settings:
+            click.echo(f"publishing {messages:,} trades", err=True)
+            publish(settings, messages)
+            bench = Bench(folder, store)
+            runs: dict[str, list[Run]] = {}
+            for number in range(rounds):
+                ways = WAYS if number % 2 == 0 else WAYS[::-1]
+                for each in ways + (tuple(SLOW_WAYS) if number == 0 else ()):
+                    run = bench.run(each)
+                    runs.setdefault(each, []).append(run)
+                    click.echo(f"{each}: {run.rate:,.0f}/s, {run.peak_mib:.0f} MiB", err=True)
+    result = summarize(runs, store, messages)
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+        return
+    for key, value in result.items():
+        click.echo(f"{key:28} {value}")
+
+
+if __name__ == "__main__":
+    load()
