@@ -297,7 +297,8 @@ class _FeedThread:
         self._published |= fresh
         report = self._report
         report.polls += 1
-        report.records += sum(1 for key in fresh if not key.startswith("rejected/"))
+        topic = topic_name(self._settings, FEED_BY_NAME[self.feed].topic)
+        report.records += sum(1 for sent in outgoing if sent.topic == topic)
         report.rejected_records += len(poll.rejected)
         report.unchanged_records += len(poll.records) + len(poll.rejected) - len(outgoing)
         report.first_poll_us = report.first_poll_us or asked_us
