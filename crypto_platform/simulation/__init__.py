@@ -1,7 +1,8 @@
 """A simulated market: its own process, spoken to over HTTP and in no other way.
 
-Here: what is listed (currencies.py), how prices move (market.py), how the market misbehaves on
-demand (faults.py), CoinCap's dialect over HTTP (server.py), the command (__main__.py).
+Here: what is listed (currencies.py), how prices move (market.py), what is traded (trades.py), how
+the market misbehaves on demand (faults.py, answers.py), CoinCap's and Coinbase's dialects over HTTP
+(server.py, exchange.py), the command (__main__.py).
 Not here: anything of the platform. This package imports nothing of crypto_platform but itself,
 and nothing of crypto_platform imports it: the market shares no code with what it tests, so that
 both cannot hold the same mistake. Start it with `python -m crypto_platform.simulation`.

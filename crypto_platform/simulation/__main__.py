@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m crypto_platform.simulation",
-        description="A simulated market that speaks CoinCap's HTTP dialect.",
+        description="A simulated market that speaks CoinCap's and Coinbase's HTTP dialects.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, required=True, help="0: a free one")

@@ -37,7 +37,7 @@ class FaultKind(StrEnum):
     WRONG_KEY = "wrong_key"
 
 
-_FIELDS_OF_ALL = ("kind", "count", "for_s")
+_FIELDS_OF_ALL = ("kind", "count", "for_s", "path")
 _FIELD_OF_KIND = {
     FaultKind.TOO_MANY_REQUESTS: "retry_after_s",
     FaultKind.SLOW: "delay_s",
@@ -58,12 +58,14 @@ class Fault:
         ends_ms: When it ends, ms since 1970 UTC; None where it ends by count.
         delay_s: How long a SLOW answer waits.
         retry_after_s: What a 429 asks for.
-        currency_id: Whose price a NAN fault spoils.
+        currency_id: Whose price a NAN fault spoils, or the prices of whose trades.
+        path: It waits for a request whose path begins so; "/" is any.
     """
 
     kind: FaultKind
     count_left: int | None
     ends_ms: int | None
+    path: str = "/"
     delay_s: float = 2.0
     retry_after_s: int = 1
     currency_id: str = "bitcoin"
@@ -78,6 +80,8 @@ class Fault:
         own_field = _FIELD_OF_KIND.get(self.kind)
         if own_field:
             text[own_field] = getattr(self, own_field)
+        if self.path != "/":
+            text["path"] = self.path
         return text
 
 
@@ -86,7 +90,8 @@ def parse_fault(order: object, *, now_ms: int, currency_ids: Collection[str]) ->
 
     Args:
         order: {"kind": a FaultKind, and "count": answers or "for_s": seconds (neither: once),
-            and the field that only its kind has: "retry_after_s", "delay_s", "currency_id"}.
+            "path": where alone it applies (left out: anywhere), and the field that only its kind
+            has: "retry_after_s", "delay_s", "currency_id"}.
         now_ms: When the order came, ms since 1970 UTC; `for_s` counts from here.
         currency_ids: What the market lists.
 
@@ -123,6 +128,7 @@ def _parse_fields(
         order, "retry_after_s", RETRY_AFTER_S_MAX, fault.retry_after_s
     )
     fault.currency_id = _parse_currency_id(order, currency_ids, fault.currency_id)
+    fault.path = _parse_path(order, fault.path)
     return fault
 
 
@@ -160,6 +166,14 @@ def _parse_currency_id(
     value = order.get("currency_id", default)
     if not isinstance(value, str) or value not in currency_ids:
         text = f"currency_id {value!r:.100} is not listed; GET /v3/assets names all"
+        raise FaultRefusedError(text)
+    return value
+
+
+def _parse_path(order: Mapping[str, object], default: str) -> str:
+    value = order.get("path", default)
+    if not isinstance(value, str) or not value.startswith("/"):
+        text = f"path must be the beginning of one, like /exchange, found {value!r:.100}"
         raise FaultRefusedError(text)
     return value
 

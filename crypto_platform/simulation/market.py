@@ -46,7 +46,7 @@ class Quote(NamedTuple):
         price_usd: Positive, 18 decimals; so is `vwap_usd`.
         market_cap_usd: Exactly supply x price, rounded to 16 decimals.
         volume_usd: Of the last 24 hours, 16 decimals. None: unknown, and then `vwap_usd` is too.
-        vwap_usd: Of the last 24 hours; weighted by time, for this market has no single trades.
+        vwap_usd: Of the last 24 hours, weighted by time; trades.py does not enter.
         change_pct: Since 24 hours ago, 18 decimals, signed.
     """
 
@@ -114,7 +114,7 @@ class Market:
             for currency in self.currencies
         ]
         steps_a_day = DAY_S // _VWAP_STEP_S
-        self._step_prices = lru_cache(maxsize=2 * steps_a_day)(self._prices)
+        self._step_prices = lru_cache(maxsize=2 * steps_a_day)(self.read_prices)
         self._area_between = lru_cache(maxsize=2)(self._make_area_between)
         self.read_quotes = lru_cache(maxsize=4)(self._make_quotes)
 
@@ -127,8 +127,8 @@ class Market:
         Returns:
             One quote a currency, by falling market cap.
         """
-        prices = self._prices(second)
-        prices_before = self._prices(second - DAY_S)
+        prices = self.read_prices(second)
+        prices_before = self.read_prices(second - DAY_S)
         means = self._mean_prices(second, prices, prices_before)
         priced = [
             _price_currency(currency, price=price, price_before=before, mean=mean)
@@ -139,7 +139,8 @@ class Market:
         priced.sort(key=attrgetter("market_cap_usd"), reverse=True)
         return tuple(_build_quote(one, rank=rank) for rank, one in enumerate(priced, 1))
 
-    def _prices(self, second: int) -> list[float]:
+    def read_prices(self, second: int) -> list[float]:
+        """Prices alone, in the order of the currencies: far less work than whole quotes."""
         market_walk, *own_walks = self._walk.read_point(second)
         return [
             math.exp(base + market_move * market_walk + own_move * own_walk)

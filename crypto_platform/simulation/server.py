@@ -1,10 +1,12 @@
-"""The simulated market over HTTP, in the dialect of CoinCap's API v3.
+"""The simulated market over HTTP: the dialect of CoinCap's API v3, and the way to order faults.
 
-Here: paths, parameters, CoinCap's field names, the key, and how each fault looks on the wire.
-Not here: prices (market.py), which fault is due (faults.py), process and signals (__main__.py).
+Here: paths, parameters, CoinCap's field names, the key. Not here: prices (market.py), Coinbase's
+dialect (exchange.py), how a fault looks on the wire (answers.py), which is due (faults.py), process
+and signals (__main__.py).
 
     GET    /v3/assets?limit=&offset=&ids=a,b&search=     {"timestamp": ms, "data": [...]}
     GET    /v3/assets/{id}                               {"timestamp": ms, "data": {...}}
+    GET    /exchange/...                                 see exchange.py
     GET    /simulation/health
     GET, POST, DELETE /simulation/faults                 for tests; needs no key, is never faulty
 
@@ -15,47 +17,32 @@ Source: CoinCap API 3.0, "Assets" (rest.coincap.io/v3).
 """
 
 import asyncio
-import contextlib
 import hmac
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
-from crypto_platform.simulation.faults import (
-    Fault,
-    FaultKind,
-    FaultQueue,
-    FaultRefusedError,
-    parse_fault,
+from crypto_platform.simulation.answers import (
+    Answers,
+    Data,
+    Item,
+    answer_json,
+    parse_whole_number,
 )
+from crypto_platform.simulation.exchange import EXCHANGE_PATH, Exchange, refuse
+from crypto_platform.simulation.faults import FaultQueue, FaultRefusedError, parse_fault
 from crypto_platform.simulation.market import Market, Quote
+from crypto_platform.simulation.trades import Tape
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 2000
 ORDER_BYTES_MAX = 10_000
-PAGES_REMEMBERED_MAX = 64
-
-Item = dict[str, object]
-"""A JSON object, field by field."""
-Data = list[Item] | Item
-"""What stands under "data": a page, or one currency."""
-
-_ERROR_TEXTS = {
-    FaultKind.TOO_MANY_REQUESTS: (429, "too many requests"),
-    FaultKind.SERVER_ERROR: (500, "internal server error"),
-    FaultKind.BAD_GATEWAY: (502, "bad gateway"),
-    FaultKind.UNAVAILABLE: (503, "service unavailable"),
-    FaultKind.GATEWAY_TIMEOUT: (504, "gateway timeout"),
-    FaultKind.WRONG_KEY: (403, "invalid api key"),
-}
-_HTML_PAGE = "<!DOCTYPE html><html><body><h1>We'll be right back</h1></body></html>"
 _EVERY_NTH_RANK_IS_INT = 7
 
 
@@ -78,20 +65,35 @@ class _Page:
         return found[self.offset : self.offset + self.limit]
 
 
-class _CutShortResponse(Response):
-    """Promises the whole body, sends half and hangs up (uvicorn then closes, and logs that)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """What CoinCap is asked, and how it answers.
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        del scope, receive
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self.status_code,
-                "headers": self.raw_headers,
-            }
-        )
-        half = bytes(self.body[: len(self.body) // 2])
-        await send({"type": "http.response.body", "body": half, "more_body": True})
+    Attributes:
+        select: The quotes asked for.
+        is_list: Whether they are a page, or the one currency of it.
+    """
+
+    market: Market
+    select: Callable[[tuple[Quote, ...]], list[Quote]]
+    is_list: bool
+    price_name: str = "priceUsd"
+    wants_key: bool = True
+
+    def look_up(self, now_ms: int) -> Data:
+        quotes = self.select(self.market.read_quotes(now_ms // 1000))
+        items = [_render_quote(quote) for quote in quotes]
+        return items if self.is_list else items[0]
+
+    def render(self, data: Data, now_ms: int) -> Response:
+        return answer_json({"timestamp": now_ms, "data": data})
+
+    def refuse(self, status: int, text: str, now_ms: int) -> Response:
+        return _refuse(status, text, now_ms)
+
+    def find_priced(self, data: Data, currency_id: str) -> Item | None:
+        items = data if isinstance(data, list) else [data]
+        return next((item for item in items if item["id"] == currency_id), None)
 
 
 class SimulatedVenue:
@@ -117,10 +119,10 @@ class SimulatedVenue:
         self._currency_ids = {currency.currency_id for currency in market.currencies}
         self._authorization = None if key is None else f"Bearer {key}".encode()
         self._clock_ms = clock_ms
-        self._stopping = stopping
         self._faults = FaultQueue()
-        self._answered_ms: dict[str, int] = {}
-        self._answers_count = 0
+        self._answers = Answers(self._faults, clock_ms=clock_ms, stopping=stopping)
+        tape = Tape(seed=market.seed, currencies=market.currencies)
+        self._exchange = Exchange(tape, self._answers)
 
     def build_app(self) -> Starlette:
         """Return the ASGI application."""
@@ -128,6 +130,7 @@ class SimulatedVenue:
             routes=[
                 Route("/v3/assets", self.get_assets),
                 Route("/v3/assets/{currency_id}", self.get_asset),
+                *self._exchange.list_routes(),
                 Route("/simulation/health", self.get_health),
                 Route("/simulation/faults", self.get_faults),
                 Route("/simulation/faults", self.post_fault, methods=["POST"]),
@@ -140,11 +143,8 @@ class SimulatedVenue:
         """Answer a page of the market, by falling market cap."""
         self._check_key(request)
         page = _parse_page(request)
-
-        def build_data(quotes: tuple[Quote, ...]) -> Data:
-            return [_render_quote(quote) for quote in page.select(quotes)]
-
-        return await self._answer(request, build_data)
+        question = _Question(market=self._market, select=page.select, is_list=True)
+        return await self._answers.give(request, question)
 
     async def get_asset(self, request: Request) -> Response:
         """Answer one currency; 404 if it is not listed."""
@@ -153,22 +153,22 @@ class SimulatedVenue:
         if currency_id not in self._currency_ids:
             raise HTTPException(404, f"{currency_id} not found")
 
-        def build_data(quotes: tuple[Quote, ...]) -> Data:
-            [quote] = [q for q in quotes if q.currency.currency_id == currency_id]
-            return _render_quote(quote)
+        def select(quotes: tuple[Quote, ...]) -> list[Quote]:
+            return [quote for quote in quotes if quote.currency.currency_id == currency_id]
 
-        return await self._answer(request, build_data)
+        question = _Question(market=self._market, select=select, is_list=False)
+        return await self._answers.give(request, question)
 
     async def get_health(self, request: Request) -> Response:
-        """Say that the market is open, and how many /v3 answers it has given."""
+        """Say that the market is open, and how many answers it has given."""
         del request
-        return _answer_json(
+        return answer_json(
             {
                 "status": "ok",
                 "timestamp": self._clock_ms(),
                 "seed": self._market.seed,
                 "currencies": len(self._market.currencies),
-                "answers": self._answers_count,
+                "answers": self._answers.count,
             }
         )
 
@@ -176,7 +176,7 @@ class SimulatedVenue:
         """List the faults still to come and how often each kind was applied."""
         del request
         waiting = self._faults.list_waiting(now_ms=self._clock_ms())
-        return _answer_json(
+        return answer_json(
             {
                 "faults": [fault.describe() for fault in waiting],
                 "applied": dict(self._faults.applied_count),
@@ -207,49 +207,6 @@ class SimulatedVenue:
         self._faults.clear()
         return await self.get_faults(request)
 
-    async def _answer(
-        self, request: Request, build_data: Callable[[tuple[Quote, ...]], Data]
-    ) -> Response:
-        """Give the answer that is due: the data, or the fault that waits for it."""
-        asked = f"{request.url.path}?{request.url.query}"
-        now_ms = self._clock_ms()
-        data = build_data(self._market.read_quotes(now_ms // 1000))
-        fault = self._faults.take(now_ms=now_ms, fits=lambda fault: _fits(fault, data))
-        self._answers_count += 1
-        if fault is None:
-            self._remember(asked, now_ms)
-            return _answer_json({"timestamp": now_ms, "data": data})
-        if fault.kind in _ERROR_TEXTS:
-            return self._answer_refusal(fault)
-        if fault.kind is FaultKind.HTML:
-            return HTMLResponse(_HTML_PAGE)
-        if fault.kind is FaultKind.SLOW:
-            await self._wait(fault.delay_s)
-            now_ms = self._clock_ms()
-            data = build_data(self._market.read_quotes(now_ms // 1000))
-        elif fault.kind is FaultKind.REPEATED:
-            now_ms = self._answered_ms.get(asked, now_ms)
-            data = build_data(self._market.read_quotes(now_ms // 1000))
-            self._remember(asked, now_ms)
-        elif fault.kind is FaultKind.EMPTY:
-            data = []
-        elif fault.kind is FaultKind.NAN:
-            _spoil_price(data, fault.currency_id)
-        response = _answer_json({"timestamp": now_ms, "data": data})
-        if fault.kind is FaultKind.TRUNCATED:
-            return _CutShortResponse(bytes(response.body), media_type="application/json")
-        return response
-
-    def _remember(self, asked: str, answered_ms: int) -> None:
-        """Keep when a page was last given; a repeated page is the page of that time again."""
-        self._answered_ms[asked] = answered_ms
-        if len(self._answered_ms) > PAGES_REMEMBERED_MAX:
-            del self._answered_ms[next(iter(self._answered_ms))]
-
-    async def _wait(self, delay_s: float) -> None:
-        with contextlib.suppress(TimeoutError):  # the delay is over, as ordered
-            await asyncio.wait_for(self._stopping.wait(), timeout=delay_s)
-
     def _check_key(self, request: Request) -> None:
         if self._authorization is None:
             return
@@ -257,60 +214,26 @@ class SimulatedVenue:
         if not hmac.compare_digest(given, self._authorization):
             raise HTTPException(403, "invalid api key: expected the header Authorization: Bearer")
 
-    def _answer_refusal(self, fault: Fault) -> Response:
-        status, text = _ERROR_TEXTS[fault.kind]
-        response = _answer_json({"error": text, "timestamp": self._clock_ms()}, status)
-        if fault.kind is FaultKind.TOO_MANY_REQUESTS:
-            response.headers["Retry-After"] = str(fault.retry_after_s)
-        return response
-
     async def _answer_error(self, request: Request, error: Exception) -> Response:
-        del request
         if not isinstance(error, HTTPException):
             raise error
-        content = {"error": error.detail, "timestamp": self._clock_ms()}
-        return _answer_json(content, error.status_code)
+        if request.url.path.startswith(EXCHANGE_PATH):
+            return refuse(error.status_code, error.detail)
+        return _refuse(error.status_code, error.detail, self._clock_ms())
 
 
-def _answer_json(content: Mapping[str, object], status: int = 200) -> Response:
-    body = json.dumps(content, separators=(",", ":"))
-    return Response(body, status, media_type="application/json")
+def _refuse(status: int, text: str, now_ms: int) -> Response:
+    return answer_json({"error": text, "timestamp": now_ms}, status)
 
 
 def _parse_page(request: Request) -> _Page:
     query = request.query_params
     return _Page(
-        limit=_parse_whole_number(query.get("limit", PAGE_DEFAULT), "limit", PAGE_MAX),
-        offset=_parse_whole_number(query.get("offset", 0), "offset", 10**9),
+        limit=parse_whole_number(query.get("limit", PAGE_DEFAULT), "limit", largest=PAGE_MAX),
+        offset=parse_whole_number(query.get("offset", 0), "offset", largest=10**9),
         ids=frozenset(filter(None, query.get("ids", "").split(","))),
         search=query.get("search", "").lower(),
     )
-
-
-def _parse_whole_number(text: str | int, name: str, largest: int) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = -1
-    if not 0 <= number <= largest:
-        raise HTTPException(400, f"{name} must be a whole number up to {largest}, found {text}")
-    return number
-
-
-def _fits(fault: Fault, data: Data) -> bool:
-    """Tell whether a fault makes sense for this answer; otherwise it waits for the next."""
-    if fault.kind is FaultKind.EMPTY:
-        return isinstance(data, list)
-    if fault.kind is FaultKind.NAN:
-        items = data if isinstance(data, list) else [data]
-        return any(item["id"] == fault.currency_id for item in items)
-    return True
-
-
-def _spoil_price(data: Data, currency_id: str) -> None:
-    for item in data if isinstance(data, list) else [data]:
-        if item["id"] == currency_id:
-            item["priceUsd"] = "NaN"
 
 
 def _render_quote(quote: Quote) -> Item:

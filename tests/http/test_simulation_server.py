@@ -1,109 +1,34 @@
 """The simulated market over a real socket: CoinCap's dialect, the key, each fault, the process."""
 
-import asyncio
 import http.client
 import json
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from crypto_platform.simulation.__main__ import VenueServer
-from crypto_platform.simulation.currencies import list_currencies
-from crypto_platform.simulation.market import Market
-from crypto_platform.simulation.server import SimulatedVenue
+from tests.venue_harness import NOON_MS, Venue, calm, read_answer, run_venue
 
-NOON_MS = 1_767_268_800_000
-KEY = "a-key-for-tests"
 ITEM_FIELDS = [
     "id", "rank", "symbol", "name", "supply", "maxSupply", "marketCapUsd", "volumeUsd24Hr",
     "priceUsd", "changePercent24Hr", "vwap24Hr", "explorer", "tokens",
 ]  # fmt: skip
 
 
-@dataclass
-class Answer:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def document(self) -> dict:
-        return json.loads(self.body)
-
-    @property
-    def data(self) -> list[dict]:
-        return self.document["data"]
-
-
-@dataclass
-class Venue:
-    """A client of the running market, and the market's clock."""
-
-    port: int
-    now_ms: int = NOON_MS
-    headers: dict[str, str] = field(default_factory=lambda: {"Authorization": f"Bearer {KEY}"})
-
-    def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-
-    def ask(
-        self,
-        path: str,
-        *,
-        method: str = "GET",
-        body: str | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> Answer:
-        connection = self.connect()
-        try:
-            connection.request(method, path, body, self.headers if headers is None else headers)
-            return read_answer(connection)
-        finally:
-            connection.close()
-
-    def order(self, **fault: object) -> Answer:
-        return self.ask("/simulation/faults", method="POST", body=json.dumps(fault))
-
-
-def read_answer(connection: http.client.HTTPConnection) -> Answer:
-    response = connection.getresponse()
-    headers = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, headers, response.read())
-
-
 @pytest.fixture(scope="module")
 def served() -> Iterator[Venue]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    client = Venue(port=listener.getsockname()[1])
-    stopping = asyncio.Event()
-    app = SimulatedVenue(
-        Market(seed=7, currencies=list_currencies(220)),
-        key=KEY,
-        clock_ms=lambda: client.now_ms,
-        stopping=stopping,
-    ).build_app()
-    server = VenueServer(app, stopping)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    yield client
-    server.should_exit = True
-    thread.join(timeout=5)
-    assert not thread.is_alive()
+    with run_venue() as client:
+        yield client
 
 
 @pytest.fixture
 def venue(served: Venue) -> Venue:
-    served.now_ms = NOON_MS
-    served.ask("/simulation/faults", method="DELETE")
-    return served
+    return calm(served)
 
 
 def test_an_answer_has_coincaps_fields_its_own_time_and_no_number_but_ranks(venue: Venue) -> None:

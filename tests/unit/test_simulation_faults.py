@@ -69,11 +69,13 @@ def test_an_endless_number_of_faults_is_refused() -> None:
         ({"kind": "429", "count": 2, "for_s": 3}, "not both"),
         ({"kind": "429", "for_s": float("nan")}, "for_s must be seconds above 0"),
         ({"kind": "429", "for_s": 0}, "for_s must be seconds above 0"),
-        ({"kind": "429", "delay_s": 1}, "takes kind, count, for_s, retry_after_s"),
+        ({"kind": "429", "delay_s": 1}, "takes kind, count, for_s, path, retry_after_s"),
         ({"kind": "slow", "delay_s": "2"}, "delay_s must be seconds above 0"),
         ({"kind": "slow", "delay_s": 10**400}, "delay_s must be seconds above 0"),
         ({"kind": "nan", "currency_id": "nocoin"}, "not listed"),
         ({"kind": "nan", "currency_id": []}, "not listed"),
+        ({"kind": "500", "path": "exchange"}, "path must be the beginning of one"),
+        ({"kind": "500", "path": None}, "path must be the beginning of one"),
     ],
 )
 def test_an_order_that_cannot_be_carried_out_is_refused_with_what_is_allowed(
