@@ -61,7 +61,9 @@ def _split_list(value: object) -> object:
 class SourceSettings(_Section):
     """One instance of a dialect: where it is, how often it is asked, for what."""
 
-    dialect: str = Field(description="Which file of sources/ speaks with it: coincap, coingecko.")
+    dialect: str = Field(
+        description="Which file of sources/ speaks with it: coinbase, coincap, coingecko."
+    )
     base_url: str = Field(pattern=r"^https?://", description="Address up to the API's version.")
     simulated: bool = Field(default=False, description="Served by the simulated market.")
     enabled: bool = Field(default=True, description="False leaves this source out.")
@@ -73,6 +75,9 @@ class SourceSettings(_Section):
     )
     currency_ids: Annotated[tuple[str, ...], BeforeValidator(_split_list)] = Field(
         default=(), description="The source's own ids to ask for; empty asks for the top ones."
+    )
+    symbols: Annotated[tuple[str, ...], BeforeValidator(_split_list)] = Field(
+        default=(), description="What a venue is asked for, by its own names: BTC-USD,ETH-USD."
     )
     currencies_max: int = Field(
         default=250, ge=1, le=5000, description="How many currencies a poll asks for at most."

@@ -1,5 +1,6 @@
 """Public recordings, read from beside the project; tests that want them are skipped without."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,3 +22,17 @@ def read_markets_in_eth() -> bytes:
     """CoinGecko's page of two currencies in ETH, as it came on 2021-05-15."""
     [page, _] = read_cassette("market_data_for_multiple_coins_in_eth.yml")
     return page["response"]["body"]["string"].encode()
+
+
+def read_coinbase_matches() -> list[dict[str, Any]]:
+    """Trades of ten products from Coinbase's WebSocket, 2021-04-17: more fields than over REST."""
+    path = RECORDINGS / "cryptofeed" / "COINBASE.ws.28.0"
+    if not path.exists():
+        pytest.skip(f"the recording {path.name} is not here")
+    with path.open(encoding="utf-8") as lines:
+        told = (line.partition(": ")[2] for line in lines)
+        return [
+            json.loads(text)
+            for text in told
+            if text.startswith(('{"type":"match"', '{"type":"last_match"'))
+        ]

@@ -13,6 +13,7 @@ from crypto_platform.cli.options import data_dir_option, json_option
 from crypto_platform.cli.text import format_price, format_table, printable
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds.quotes import Quote
+from crypto_platform.feeds.trades import Trade
 from crypto_platform.settings import ENV_PREFIX, Settings, find_settings_file, load_settings
 from crypto_platform.sources import (
     DIALECTS,
@@ -222,6 +223,12 @@ def _format_feed(name: str, feed: FeedCheck) -> list[str]:
         lines.append(
             f"  first: {printable(quote.currency_name or quote.currency_id)} "
             f"{format_price(quote.price)} {printable(quote.quote_currency)}"
+        )
+    elif isinstance(feed.sample, Trade):
+        trade = feed.sample
+        lines.append(
+            f"  first: {printable(trade.symbol or trade.venue_symbol)} {trade.quantity} at "
+            f"{format_price(trade.price)}"
         )
     if feed.rejected_sample is not None:
         lines.append(f"  rejected: {printable(feed.rejected_sample)}")

@@ -16,6 +16,7 @@ from crypto_platform.errors import ConfigurationError, SourceError
 from crypto_platform.feeds import Record
 from crypto_platform.settings import Settings, SourceSettings
 from crypto_platform.sources.base import Poll, Source
+from crypto_platform.sources.coinbase import Coinbase
 from crypto_platform.sources.coincap import CoinCap
 from crypto_platform.sources.coingecko import CoinGecko
 from crypto_platform.sources.http import name_key_setting, reveal_key
@@ -36,6 +37,7 @@ class Dialect(Protocol):
 
 
 DIALECTS: Mapping[str, Dialect] = {
+    "coinbase": Coinbase,
     "coincap": CoinCap,
     "coingecko": CoinGecko,
 }

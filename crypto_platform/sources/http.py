@@ -233,10 +233,10 @@ class HttpClient:
             fault = "it wants a key" if self.key is None else "the key is wrong or not allowed this"
             return f"{fault}: set {name_key_setting(self._source)}"
         if status == http.client.NOT_FOUND:
-            return f"look at {table}.base_url and {table}.currency_ids"
+            return f"look at {table}.base_url, {table}.currency_ids and {table}.symbols"
         if status == http.client.PROXY_AUTHENTICATION_REQUIRED:
             return "a proxy on the way wants a login: look at HTTPS_PROXY and NO_PROXY"
-        return f"look at {table}.quote_currency and {table}.currency_ids"
+        return f"look at {table}.quote_currency, {table}.currency_ids and {table}.symbols"
 
     def _read_body(self, response: requests.Response, url: str, *, deadline_s: float) -> bytes:
         bytes_max = self._settings.body_bytes_max

@@ -198,6 +198,11 @@ def read_time(text: str | None, name: str) -> int | None:
     return to_time_us(moment)
 
 
+def keep_finer_time(text: str) -> str | None:
+    """The source's own text of a time where it says more than microseconds hold, else None."""
+    return text if _FINER_THAN_MICROSECONDS.search(text) else None
+
+
 def read_items(
     items: Iterable[bytes],
     parse: Callable[[bytes], R],

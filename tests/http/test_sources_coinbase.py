@@ -1,0 +1,219 @@
+"""Trades read back to their cursor over a real socket: none missed, none repeated."""
+
+import json
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from crypto_platform.errors import (
+    SourceMalformedError,
+    SourceRefusedError,
+    SourceUnavailableError,
+)
+from crypto_platform.feeds.trades import Trade
+from crypto_platform.sources.base import Poll
+from crypto_platform.sources.coinbase import Coinbase
+from tests.scripted_source import Reply, ScriptedSource, run_scripted_source
+
+
+@pytest.fixture
+def venue() -> Iterator[ScriptedSource]:
+    with run_scripted_source() as running:
+        yield running
+
+
+def build(venue: ScriptedSource, *symbols: str, **changes: object) -> Coinbase:
+    settings = venue.build_settings(
+        dialect="coinbase", base_url=venue.url, symbols=symbols or ("BTC-USD",), **changes
+    )
+    return Coinbase(name="mine", settings=settings)
+
+
+def reply(trade_ids: Iterable[int]) -> Reply:
+    """A page of these trades, newest first."""
+    page = [
+        {
+            "trade_id": trade_id,
+            "side": "sell",
+            "size": "0.5",
+            "price": "100.10",
+            "time": "2026-01-01T12:00:00.5Z",
+        }
+        for trade_id in sorted(trade_ids, reverse=True)
+    ]
+    return Reply(body=json.dumps(page).encode())
+
+
+def poll(source: Coinbase, **cursors: int) -> Poll:
+    """One poll; a cursor is written BTC=7."""
+    positions = {f"{currency}-USD": str(cursor) for currency, cursor in cursors.items()}
+    return source.poll("trades", positions=positions, ts_ingest=5)
+
+
+def list_ids(found: Poll) -> list[int]:
+    return [int(record.trade_id) for record in found.records if isinstance(record, Trade)]
+
+
+def test_the_first_poll_takes_the_newest_page_alone(venue: ScriptedSource) -> None:
+    """The years before it are the history's, not a live poll's."""
+    venue.script(reply(range(501, 1501)))
+    found = poll(build(venue))
+    assert list_ids(found) == list(range(501, 1501))
+    assert found.positions == {"BTC-USD": "1500"}
+    [asked] = venue.asked
+    assert (asked.path, asked.query) == ("/products/BTC-USD/trades", {"limit": "1000"})
+
+
+def test_a_poll_takes_what_is_above_its_cursor_oldest_first(venue: ScriptedSource) -> None:
+    """Asked every few seconds, most of a page is known."""
+    venue.script(reply(range(1, 101)))
+    found = poll(build(venue), BTC=97)
+    assert list_ids(found) == [98, 99, 100]
+    assert found.positions == {"BTC-USD": "100"}
+    assert [asked.query for asked in venue.asked] == [{"limit": "100"}]
+
+
+def test_a_page_that_begins_right_behind_the_cursor_is_enough(venue: ScriptedSource) -> None:
+    """Between 97 and 98 nothing can lie, so nothing has to be asked."""
+    venue.script(reply([98, 99, 100]))
+    assert list_ids(poll(build(venue), BTC=97)) == [98, 99, 100]
+    assert len(venue.asked) == 1
+
+
+def test_a_poll_pages_back_until_it_meets_its_cursor(venue: ScriptedSource) -> None:
+    """A busy minute has more trades than a page."""
+    venue.script(reply(range(2901, 3001)), reply(range(1901, 2901)), reply(range(901, 1901)))
+    found = poll(build(venue), BTC=1500)
+    assert list_ids(found) == list(range(1501, 3001))
+    assert found.positions == {"BTC-USD": "3000"}
+    assert [asked.query for asked in venue.asked] == [
+        {"limit": "100"},
+        {"limit": "1000", "after": "2901"},
+        {"limit": "1000", "after": "1901"},
+    ]
+
+
+def test_a_trade_at_a_page_border_is_neither_missed_nor_repeated(venue: ScriptedSource) -> None:
+    """Pages that overlap, as where `after` is taken to include its id."""
+    venue.script(reply([8, 9, 10]), reply([6, 7, 8, 9]), reply([4, 5, 6]))
+    assert list_ids(poll(build(venue), BTC=4)) == [5, 6, 7, 8, 9, 10]
+
+
+def test_nothing_new_is_nothing_and_keeps_the_cursor(venue: ScriptedSource) -> None:
+    """Also where a cache serves the last page again."""
+    venue.script(reply(range(1, 101)))
+    found = poll(build(venue), BTC=100)
+    assert (list_ids(found), found.positions) == ([], {"BTC-USD": "100"})
+
+
+def test_polls_one_after_another_read_everything_once(venue: ScriptedSource) -> None:
+    """The cursor of one poll is where the next begins."""
+    venue.script(
+        reply(range(1, 51)), reply(range(20, 81)), reply(range(150, 250)), reply(range(60, 150))
+    )
+    source = build(venue)
+    first = poll(source)
+    second = source.poll("trades", positions=first.positions, ts_ingest=6)
+    third = source.poll("trades", positions=second.positions, ts_ingest=7)
+    read = list_ids(first) + list_ids(second) + list_ids(third)
+    assert read == list(range(1, 250))
+
+
+def test_a_poll_too_far_behind_reads_the_oldest_part_and_the_next_goes_on(
+    venue: ScriptedSource,
+) -> None:
+    """After a day without ingestion no trade may be jumped over, however many there are."""
+    # 3 requests a poll by the budget: the newest page, and two of 1000 trades
+    source = build(venue, requests_per_minute_max=4.3)
+    venue.script(reply(range(8901, 9001)), reply(range(1501, 2501)), reply(range(501, 1501)))
+    found = poll(source, BTC=500)
+    assert list_ids(found) == list(range(501, 2501))
+    assert found.positions == {"BTC-USD": "2500"}
+    assert [asked.query.get("after") for asked in venue.asked] == [None, "2501", "1501"]
+
+
+def test_each_product_has_a_cursor_of_its_own(venue: ScriptedSource) -> None:
+    """Numbers of two products have nothing to do with each other."""
+    venue.script(reply([7, 8]), reply([901, 902]))
+    found = poll(build(venue, "BTC-USD", "ETH-USD"), BTC=7, ETH=900)
+    assert [record.event_id for record in found.records] == [
+        "mine:BTC-USD:8",
+        "mine:ETH-USD:901",
+        "mine:ETH-USD:902",
+    ]
+    assert found.positions == {"BTC-USD": "8", "ETH-USD": "902"}
+    assert [asked.path for asked in venue.asked] == [
+        "/products/BTC-USD/trades",
+        "/products/ETH-USD/trades",
+    ]
+
+
+def test_a_bad_trade_on_a_later_page_costs_itself_alone(venue: ScriptedSource) -> None:
+    """The rest of both pages goes on, and the cursor passes it."""
+    bad = json.loads(reply([7, 6]).body)
+    bad[0]["price"] = "NaN"
+    venue.script(reply([8, 9]), Reply(body=json.dumps(bad).encode()))
+    found = poll(build(venue), BTC=5)
+    assert list_ids(found) == [6, 8, 9]
+    [piece] = found.rejected
+    assert b'"trade_id": 7' in piece.raw
+    assert found.positions == {"BTC-USD": "9"}
+
+
+@pytest.mark.parametrize(
+    ("second", "kind"),
+    [
+        (Reply(status=429, headers={"Retry-After": "5"}), SourceUnavailableError),
+        (Reply(status=503, headers={"Retry-After": "5"}), SourceUnavailableError),
+        (Reply(body=b"<html></html>"), SourceMalformedError),
+        (Reply(body=reply([5, 6]).body, missing_bytes=9), SourceMalformedError),
+        (Reply(body=b"[]"), SourceMalformedError),
+        (reply([7, 8]), SourceMalformedError),
+        (Reply(body=b'{"message": "Internal server error"}'), SourceMalformedError),
+    ],
+    ids=["429", "503", "html", "truncated", "empty", "repeated", "error"],
+)
+def test_a_poll_whose_second_page_fails_gives_nothing(
+    venue: ScriptedSource, second: Reply, kind: type[Exception]
+) -> None:
+    """The newest page alone would carry the cursor over what it did not reach."""
+    venue.script(reply([7, 8]), second)
+    with pytest.raises(kind):
+        poll(build(venue), BTC=3)
+
+
+def test_a_page_that_goes_no_further_back_ends_the_poll_at_once(venue: ScriptedSource) -> None:
+    """Asked on, the same page would use up the budget of the others."""
+    venue.script(reply([7, 8]))
+    with pytest.raises(SourceMalformedError, match="before trade 7, it begins at 7"):
+        poll(build(venue), BTC=3)
+    assert len(venue.asked) == 2
+
+
+def test_a_poll_of_two_products_is_whole_or_nothing(venue: ScriptedSource) -> None:
+    """Nothing is lost by it: the cursors stand, and the next poll pages back."""
+    venue.script(reply([7, 8]), Reply(status=404, body=b'{"message": "NotFound"}'))
+    with pytest.raises(SourceRefusedError, match=r"ETH-USD.*NotFound.*sources\.mine\.symbols"):
+        poll(build(venue, "BTC-USD", "ETH-USD"), BTC=7)
+
+
+def test_a_slow_page_is_given_up_in_time(venue: ScriptedSource) -> None:
+    """A venue that hangs may not hold the feed for ever."""
+    venue.script(Reply(body=reply([7]).body, wait_s=2))
+    with pytest.raises(SourceUnavailableError, match=r"timeout_s is 0\.3"):
+        poll(build(venue, timeout_s=0.3))
+
+
+def test_numbers_below_the_cursor_are_an_error_that_says_what_to_do(venue: ScriptedSource) -> None:
+    """Taken for an old page for ever, a venue that numbers anew would fall silent unnoticed."""
+    venue.script(reply([1, 2, 3]))
+    with pytest.raises(SourceMalformedError, match="another source name"):
+        poll(build(venue), BTC=1500)
+
+
+def test_pages_shorter_than_asked_are_an_error_not_a_hole(venue: ScriptedSource) -> None:
+    """Should the venue lower its limit, the walk ends before the cursor."""
+    source = build(venue, requests_per_minute_max=4.3)
+    venue.script(reply([900]), reply([800]), reply([700]))
+    with pytest.raises(SourceMalformedError, match="reached back to 700, not to 5"):
+        poll(source, BTC=5)
