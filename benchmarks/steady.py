@@ -31,6 +31,9 @@ follow_s = 60
 
 [sources.simulated]
 pace_s = 1.0
+
+[sources.simulated_exchange]
+enabled = false
 """
 US = 1_000_000
 

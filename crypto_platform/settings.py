@@ -199,6 +199,8 @@ class StackSettings(_Section):
     )
 
 
+_PRODUCTS = ("BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD", "DOGE-USD")
+
 DEFAULT_SOURCES: Mapping[str, Mapping[str, Any]] = {
     "simulated": {
         "dialect": "coincap",
@@ -209,6 +211,14 @@ DEFAULT_SOURCES: Mapping[str, Mapping[str, Any]] = {
         "pace_s": 5.0,
         "requests_per_minute_max": 600.0,
         "currencies_max": 250,
+    },
+    "simulated_exchange": {
+        "dialect": "coinbase",
+        "base_url": "http://127.0.0.1:8099/exchange",
+        "simulated": True,
+        "pace_s": 2.0,
+        "requests_per_minute_max": 600.0,
+        "symbols": _PRODUCTS,
     },
     "coincap": {
         "dialect": "coincap",
@@ -221,6 +231,14 @@ DEFAULT_SOURCES: Mapping[str, Mapping[str, Any]] = {
         "base_url": "https://api.coingecko.com/api/v3",
         "pace_s": 60.0,
         "requests_per_minute_max": 5.0,
+    },
+    "coinbase": {
+        "dialect": "coinbase",
+        "base_url": "https://api.exchange.coinbase.com",
+        "pace_s": 5.0,
+        # it allows 10 a second from one address
+        "requests_per_minute_max": 600.0,
+        "symbols": _PRODUCTS,
     },
 }
 

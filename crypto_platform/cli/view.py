@@ -52,7 +52,7 @@ from crypto_platform.stack.folder import LOGS_FOLDER, read_lock_holder
 REFRESH_S = 1.0
 PLAIN_EVERY_S = 10.0
 PRICES_MAX = 8
-PRICES_BELOW_MAX = 5
+PRICES_BELOW_MAX = 4
 """Where a terminal is too narrow to show them beside the sources: 24 lines hold the view then."""
 
 QUOTES_READ_MAX = 40

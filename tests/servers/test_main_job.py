@@ -119,7 +119,7 @@ def use_only(platform: Platform, source: ScriptedSource, name: str, path: str) -
     """Point one source at the scripted server and switch the others off."""
     changes = {
         f"CRYPTO_PLATFORM_SOURCES__{other.upper()}__ENABLED": str(other == name).lower()
-        for other in ("simulated", "coincap", "coingecko")
+        for other in platform.settings.sources
     }
     changes[f"CRYPTO_PLATFORM_SOURCES__{name.upper()}__BASE_URL"] = f"{source.url}{path}"
     platform.reload(**changes)

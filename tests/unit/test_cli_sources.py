@@ -25,9 +25,14 @@ def test_without_live_no_public_api_is_asked(tmp_path: Path) -> None:
     settings = load_settings(tmp_path, environment={})
     states = explain_sources(settings)
     chosen = choose_states(settings, states, names=(), live=False)
-    assert [s.name for s in chosen] == ["simulated"]
+    assert [s.name for s in chosen] == ["simulated", "simulated_exchange"]
     live = choose_states(settings, states, names=(), live=True)
-    assert [s.name for s in live] == ["simulated", "coingecko"]
+    assert [s.name for s in live] == [
+        "simulated",
+        "simulated_exchange",
+        "coingecko",
+        "coinbase",
+    ]
 
 
 def test_a_source_named_is_asked_once_whatever_it_is(tmp_path: Path) -> None:

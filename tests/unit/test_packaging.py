@@ -139,6 +139,7 @@ def test_the_programs_know_every_setting_that_compose_gives_them(
         assert settings.kafka.bootstrap_servers == "kafka:9092"
         assert settings.postgres.loader_url is not None
         assert settings.sources["simulated"].enabled is False
+        assert settings.sources["simulated_exchange"].enabled is False
 
 
 def test_the_settings_named_in_the_example_exist(tmp_path: Path) -> None:
@@ -146,6 +147,7 @@ def test_the_settings_named_in_the_example_exist(tmp_path: Path) -> None:
     named = dict(re.findall(rf"({ENV_PREFIX}[A-Z_]+)=(\S+)", EXAMPLE))
     assert set(named) == {
         "CRYPTO_PLATFORM_SOURCES__SIMULATED__ENABLED",
+        "CRYPTO_PLATFORM_SOURCES__SIMULATED_EXCHANGE__ENABLED",
         "CRYPTO_PLATFORM_DEPLOYMENT",
         "CRYPTO_PLATFORM_SOURCES__COINCAP__KEY",
     }

@@ -122,28 +122,32 @@ def test_a_public_source_is_read_where_it_answers() -> None:
 
 def test_the_environment_names_every_server_of_the_stack(tmp_path: Path) -> None:
     """Everything else finds the stack by this file alone."""
+    settings = settings_of(tmp_path)
     identity = new_identity(NOON)
     ports = dict.fromkeys(
         ("kafka", "postgres", "mongo", "dagster_postgres", "simulation", "webserver"), 21000
     )
     place = Place(
         data_dir=tmp_path,
-        settings=settings_of(tmp_path),
+        settings=settings,
         identity=identity,
         ports=ports | {"code_server": 21001},
     )
-    enabled = {"simulated": True, "coincap": False, "coingecko": False}
+    enabled = {name: source.simulated for name, source in settings.sources.items()}
 
     variables = build_environment(place, parts=PARTS, enabled=enabled, started_at=NOON)
-    settings = load_settings(tmp_path, environment=_only_ours(variables))
+    found = load_settings(tmp_path, environment=_only_ours(variables))
 
-    assert settings.kafka.bootstrap_servers == "127.0.0.1:21000"
-    assert settings.sources["simulated"].base_url == "http://127.0.0.1:21000/v3"
-    assert not settings.sources["coincap"].enabled
-    assert settings.installed_at == datetime(2026, 3, 1, 12, tzinfo=UTC)
-    assert settings.stack.started_at == NOON
-    assert settings.postgres.loader_url is not None
-    assert identity.postgres_passwords["loader"] in settings.postgres.loader_url.get_secret_value()
+    assert found.kafka.bootstrap_servers == "127.0.0.1:21000"
+    assert found.sources["simulated"].base_url == "http://127.0.0.1:21000/v3"
+    assert found.sources["simulated_exchange"].base_url == "http://127.0.0.1:21000/exchange"
+    assert found.sources["simulated_exchange"].enabled
+    assert not found.sources["coinbase"].enabled
+    assert not found.sources["coincap"].enabled
+    assert found.installed_at == datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert found.stack.started_at == NOON
+    assert found.postgres.loader_url is not None
+    assert identity.postgres_passwords["loader"] in found.postgres.loader_url.get_secret_value()
     assert variables["DAGSTER_HOME"] == str(tmp_path / "dagster")
     assert variables["CRYPTO_CODE_SERVER_PORT"] == "21001"
 
