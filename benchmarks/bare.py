@@ -56,7 +56,9 @@ Encode = Callable[[Sequence[Message], Sequence[Trade]], Sequence[Any]]
 class Topic:
     """A topic read from its beginning to where it ends now."""
 
-    def __init__(self, config: dict[str, Any], name: str, topic_id: str, ends: dict[int, int]):
+    def __init__(
+        self, config: dict[str, Any], name: str, topic_id: str, ends: dict[int, int]
+    ) -> None:
         self.name, self.topic_id, self.ends = name, topic_id, ends
         self._consumer = Consumer(
             config
@@ -78,12 +80,14 @@ class Topic:
             if not messages:
                 continue
             yield messages
-            last = {message.partition(): message.offset() for message in messages}
             # a marker may stand at the very end
-            left -= {
-                part for part, at in last.items() if at is not None and at + 2 >= self.ends[part]
-            }
+            left -= {part for part, at in _nexts(messages).items() if at + 1 >= self.ends[part]}
         self._consumer.close()
+
+
+def _nexts(messages: Sequence[Message]) -> dict[int, int]:
+    """The next offset of each partition."""
+    return {message.partition() or 0: (message.offset() or 0) + 1 for message in messages}
 
 
 def read_ahead(topic: Topic, encode: Encode, *, depth: int = 1) -> Iterator[Batch]:
@@ -95,9 +99,8 @@ def read_ahead(topic: Topic, encode: Encode, *, depth: int = 1) -> Iterator[Batc
 
     def run() -> None:
         for messages in topic.read(BATCH_RECORDS):
-            trades = [decode(message.value()) for message in messages]
-            nexts = {message.partition(): message.offset() + 1 for message in messages}
-            ready.put((encode(messages, trades), nexts))
+            trades = [decode(message.value() or b"") for message in messages]
+            ready.put((encode(messages, trades), _nexts(messages)))
         ready.put(None)
 
     threading.Thread(target=run, daemon=True).start()
@@ -114,8 +117,8 @@ def _time(us: int) -> str:
     return f"{_second(us // US)}.{us % US:06d}+00"
 
 
-COPY = """COPY market.trade (event_id, content_hash, ts_ingest, venue, venue_symbol, symbol, trade_id,
-  price, quantity, taker_side, ts_event, ts_event_text, arrival_topic_id, arrival_part,
+COPY = """COPY market.trade (event_id, content_hash, ts_ingest, venue, venue_symbol, symbol,
+  trade_id, price, quantity, taker_side, ts_event, ts_event_text, arrival_topic_id, arrival_part,
   arrival_offset, ts_append) FROM STDIN"""
 CREATE_OFFSETS = (
     "CREATE TABLE IF NOT EXISTS platform.bare_offset (part int PRIMARY KEY, next bigint)"
@@ -157,10 +160,12 @@ def load_postgres_in_batches(topic: Topic, url: str, *, batch_records: int) -> N
     decode = msgspec.json.Decoder(Trade).decode
     with psycopg.connect(url, autocommit=True, options="-c timezone=UTC") as connection:
         for messages in topic.read(batch_records):
-            nexts = {message.partition(): message.offset() + 1 for message in messages}
+            nexts = _nexts(messages)
             with connection.transaction(), connection.cursor() as cursor:
                 cursor.execute(MOVE_OFFSETS, [list(nexts), list(nexts.values())])
-                cursor.executemany(INSERT, [_row(topic, m, decode(m.value())) for m in messages])
+                cursor.executemany(
+                    INSERT, [_row(topic, m, decode(m.value() or b"")) for m in messages]
+                )
 
 
 def _row(topic: Topic, message: Message, trade: Trade) -> Sequence[object]:
@@ -306,8 +311,10 @@ def load_mongo_in_batches(topic: Topic, url: str, database: str, *, batch_record
 
     def batches() -> Iterator[Batch]:
         for messages in topic.read(batch_records):
-            nexts = {message.partition(): message.offset() + 1 for message in messages}
-            yield [_document(topic, m, decode(m.value())) for m in messages], nexts
+            yield (
+                [_document(topic, m, decode(m.value() or b"")) for m in messages],
+                _nexts(messages),
+            )
 
     for transaction, documents, nexts in _in_transactions(batches(), url, database):
         transaction.command({"insert": "trades", "documents": documents}, nexts)

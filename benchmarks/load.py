@@ -56,7 +56,7 @@ def build_value(number: int, *, rng: random.Random) -> tuple[str, bytes]:
             trade_id=str(100_000_000 + number // SYMBOLS),
             price=f"{rng.uniform(1, 99_999):.2f}",
             quantity=f"{rng.uniform(0.0001, 10):.8f}",
-            taker_side=Side.BUY if rng.random() < 0.5 else Side.SELL,  # noqa: PLR2004 - a coin
+            taker_side=Side.BUY if rng.random() < 0.5 else Side.SELL,
             ts_event=at_us,
             ts_ingest=at_us - at_us % 1_000_000 + 1_000_000,
         )

@@ -13,7 +13,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -123,10 +123,11 @@ def load(
 
 
 @contextmanager
-def _collecting_rarely() -> Iterator[None]:
+def _collecting_rarely() -> Generator[None]:
     """Keep Python's garbage collector from walking over each batch.
 
-    It took a quarter of a load's CPU (measured). A batch is tens of thousands of tuples without a cycle; what is loaded by now stays anyway.
+    It took a quarter of a load's CPU (measured). A batch is tens of thousands of tuples without a
+    cycle; what is loaded by now stays anyway.
     """
     before = gc.get_threshold()
     gc.freeze()

@@ -15,6 +15,9 @@ from crypto_platform.sources.base import Poll
 from crypto_platform.sources.coinbase import Coinbase
 from tests.scripted_source import Reply, ScriptedSource, run_scripted_source
 
+RECEIVED = 1_800_000_000_000_000
+"""In 2027, after all trades here: one from the future would be refused."""
+
 
 @pytest.fixture
 def venue() -> Iterator[ScriptedSource]:
@@ -47,7 +50,7 @@ def reply(trade_ids: Iterable[int]) -> Reply:
 def poll(source: Coinbase, **cursors: int) -> Poll:
     """One poll; a cursor is written BTC=7."""
     positions = {f"{currency}-USD": str(cursor) for currency, cursor in cursors.items()}
-    return source.poll("trades", positions=positions, ts_ingest=5)
+    return source.poll("trades", positions=positions, ts_ingest=RECEIVED)
 
 
 def list_ids(found: Poll) -> list[int]:
@@ -113,8 +116,8 @@ def test_polls_one_after_another_read_everything_once(venue: ScriptedSource) -> 
     )
     source = build(venue)
     first = poll(source)
-    second = source.poll("trades", positions=first.positions, ts_ingest=6)
-    third = source.poll("trades", positions=second.positions, ts_ingest=7)
+    second = source.poll("trades", positions=first.positions, ts_ingest=RECEIVED + 6)
+    third = source.poll("trades", positions=second.positions, ts_ingest=RECEIVED + 7)
     read = list_ids(first) + list_ids(second) + list_ids(third)
     assert read == list(range(1, 250))
 

@@ -11,6 +11,9 @@ from crypto_platform.sources.base import Poll
 from crypto_platform.sources.coinbase import Coinbase
 from tests.venue_harness import Venue, calm, run_venue
 
+RECEIVED = 4_000_000_000_000_000
+"""In 2096, after all trades here: one from the future would be refused."""
+
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Venue]:
@@ -36,7 +39,7 @@ def build(venue: Venue, **changes: object) -> Coinbase:
 
 
 def poll(source: Coinbase, positions: Mapping[str, str] | None = None) -> Poll:
-    return source.poll("trades", positions=positions or {}, ts_ingest=5)
+    return source.poll("trades", positions=positions or {}, ts_ingest=RECEIVED)
 
 
 def list_ids(found: Poll) -> list[int]:

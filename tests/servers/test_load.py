@@ -11,6 +11,7 @@ from crypto_platform.feeds import FEEDS
 from crypto_platform.feeds.quotes import QUOTES, Quote, seal_quote
 from crypto_platform.kafka.connection import client_config
 from crypto_platform.kafka.topics import create_topics
+from crypto_platform.kafka.watermarks import Watermarks
 from crypto_platform.stores import STORES
 from crypto_platform.stores.base import TopicPart
 from tests.platform_harness import Platform, clock
@@ -69,6 +70,9 @@ def recreate(platform: Platform) -> None:
         lambda: platform.topic(QUOTES) not in admin.list_topics(timeout=5).topics, within_s=10
     )
     create_topics(platform.settings, progress=lambda text: None)
+    # a broker may not know a new topic for a moment
+    name, watermarks = platform.topic(QUOTES), Watermarks(platform.settings)
+    eventually(lambda: name in watermarks.read_topic_ids([name]), within_s=10)
 
 
 @pytest.mark.parametrize("store", STORES)

@@ -83,8 +83,10 @@ def test_the_minute_and_the_sensors_run_without_being_switched_on(settings: Sett
         "audit_hourly",
         "purge_hourly",
         "health",
+        "poll_coinbase",
         "poll_coingecko",
         "poll_simulated",
+        "poll_simulated_exchange",
         "postgres_lag",
         "mongo_lag",
     }

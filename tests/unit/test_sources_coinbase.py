@@ -31,6 +31,8 @@ PAGE = b"""[
   "time": "2021-04-17T16:43:37.121358Z"},
  {"trade_id": 1568267, "side": "buy", "size": "450.00", "price": "0.79100000",
   "time": "2021-04-17T16:43:37.1Z"}]"""
+RECEIVED = 1_620_000_000_000_000
+"""2021-05-03, after all trades here: one from the future would be refused."""
 GOOD = {
     "trade_id": 7,
     "side": "sell",
@@ -45,7 +47,7 @@ def cut(body: bytes) -> TradesPage:
 
 
 def parse(*items: bytes) -> Poll:
-    return parse_trades(items, source="mine", product_id="BAND-GBP", ts_ingest=5)
+    return parse_trades(items, source="mine", product_id="BAND-GBP", ts_ingest=RECEIVED)
 
 
 def parse_one(**changes: object) -> Poll:
@@ -88,7 +90,7 @@ def test_a_trade_is_told_as_the_venue_told_it() -> None:
         quantity="0.04",
         taker_side=Side.BUY,
         ts_event=1_618_677_810_244_075,
-        ts_ingest=5,
+        ts_ingest=RECEIVED,
     )
 
 
@@ -132,7 +134,10 @@ def test_recorded_matches_become_trades_with_the_recorded_digits() -> None:
     for match in matches:
         item = {name: match[name] for name in GOOD}
         poll = parse_trades(
-            [json.dumps(item).encode()], source="mine", product_id=match["product_id"], ts_ingest=5
+            [json.dumps(item).encode()],
+            source="mine",
+            product_id=match["product_id"],
+            ts_ingest=RECEIVED,
         )
         [trade] = list_trades(poll)
         assert (trade.price, trade.quantity) == (match["price"], match["size"])
@@ -277,4 +282,4 @@ def test_a_source_without_symbols_is_refused_at_the_start() -> None:
 def test_a_cursor_of_another_dialect_is_an_error_of_this_source_alone() -> None:
     """Raised as anything else, it would end the polls of all sources."""
     with pytest.raises(SourceMalformedError, match="give a source that changed its dialect"):
-        build("BTC-USD").poll("trades", positions={"BTC-USD": "2021-04-17"}, ts_ingest=5)
+        build("BTC-USD").poll("trades", positions={"BTC-USD": "2021-04-17"}, ts_ingest=RECEIVED)
