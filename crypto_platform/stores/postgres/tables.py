@@ -177,8 +177,10 @@ def _quarantine(metadata: sa.MetaData) -> None:
         sa.Column("run_id", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("quarantined_at", _TIME, nullable=False),
+        sa.Column("note", sa.Text()),
         sa.CheckConstraint(
-            "state IN ('open', 'released', 'discarded')", name="quarantine_state_is_known"
+            "state IN ('open', 'released', 'discarded', 'truncated')",
+            name="quarantine_state_is_known",
         ),
         schema="platform",
         comment="Kafka values this store refused, with the bytes as they came.",
