@@ -5,7 +5,7 @@ bookkeeping.py).
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import cast
@@ -57,18 +57,28 @@ class Piece:
         self.slice = slice_
         self.invalid: dict[int, str] = {}
         self.documents = cast("Encoded", slice_.encoded)
+        self._left_out: frozenset[int] = frozenset()
 
     @property
     def feed(self) -> Feed[Record]:
         """Whose records these are."""
         return self.slice.claim.feed
 
+    def leave_out(self, offsets: Collection[int]) -> None:
+        """Take no record at these offsets into the store, and all others."""
+        own = enumerate(self.slice.arrivals.offsets) if offsets else ()
+        self._left_out = frozenset(index for index, offset in own if offset in offsets)
+
     def valid_indexes(self) -> Sequence[int]:
-        """Of the arrivals that the server has not refused."""
+        """Of the arrivals that are to be stored and that the server has not refused."""
         everything = range(len(self.slice.arrivals))
-        if not self.invalid:
-            return everything
-        return [index for index in everything if index not in self.invalid]
+        out = self.left_out
+        return [index for index in everything if index not in out] if out else everything
+
+    @property
+    def left_out(self) -> frozenset[int]:
+        """The other arrivals."""
+        return self._left_out.union(self.invalid) if self.invalid else self._left_out
 
 
 @dataclass(kw_only=True)
@@ -135,6 +145,13 @@ def list_refused(piece: Piece, tally: Tally) -> list[tuple[Refusal, str | None]]
         *(_refuse(piece.feed, arrivals[i], e, Reason.CONFLICT) for i, e in tally.conflicts),
         *(_refuse(piece.feed, arrivals[i], e, Reason.INVARIANT) for i, e in piece.invalid.items()),
     ]
+
+
+def list_loaded(piece: Piece, tally: Tally) -> set[int]:
+    """The offsets of a piece whose record is stored now, by this or another one."""
+    in_conflict = {index for index, _ in tally.conflicts}
+    offsets = piece.slice.arrivals.offsets
+    return {offsets[index] for index in piece.valid_indexes() if index not in in_conflict}
 
 
 def count_refused(piece: Piece, tally: Tally) -> int:
