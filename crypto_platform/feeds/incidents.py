@@ -5,8 +5,17 @@ and then publishes it here, best effort; ingestion publishes only. Ids are deter
 notices the same thing again says the same fact.
 """
 
+from collections.abc import Sequence
+
+import msgspec
+
 from crypto_platform.errors import IncidentKind
 from crypto_platform.feeds.feed import Feed, Index, Offset, Record, Text, TimeUs, seal
+
+OPEN = "open"
+ACKNOWLEDGED = "acknowledged"
+MESSAGE_CHARACTERS_MAX = 4000
+"""Below what a Text may have."""
 
 
 class Incident(Record, frozen=True, kw_only=True, tag=1):
@@ -62,7 +71,7 @@ def build_load_incident(  # noqa: PLR0913 - a form to fill in
     return build_incident(
         Incident(
             kind=kind.value,
-            state="open",
+            state=OPEN,
             subject=f"{sink}/{topic}/{topic_id}/{part}/{kind.value}/{first_offset}",
             sink=sink,
             feed=feed,
@@ -73,6 +82,27 @@ def build_load_incident(  # noqa: PLR0913 - a form to fill in
             next_offset=next_offset,
             message=message,
             next_step=next_step,
+            ts_ingest=ts_ingest,
+        )
+    )
+
+
+def build_acknowledgement(
+    incident: Incident, *, who: str, why: str, effects: Sequence[str], ts_ingest: TimeUs
+) -> Incident:
+    """The fact that a person has answered an open incident; same subject, so the same matter.
+
+    Args:
+        effects: What the answer did, a sentence each.
+        ts_ingest: When.
+    """
+    message = f"{who}: {why} ({'; '.join(effects)})".replace("\x00", r"\0")
+    return build_incident(
+        msgspec.structs.replace(
+            incident,
+            state=ACKNOWLEDGED,
+            message=message[:MESSAGE_CHARACTERS_MAX],
+            next_step="nothing is left to do",
             ts_ingest=ts_ingest,
         )
     )

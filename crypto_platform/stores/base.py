@@ -10,8 +10,8 @@ offset row) and StoreRefusedError, and nothing else leaves it.
 
 import sys
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple, Protocol, cast
 
@@ -181,11 +181,24 @@ class Slice:
     encoded: object = None
 
 
+def without_offsets(slice_: Slice, offsets: Collection[int]) -> Slice:
+    """The same range without the records at these offsets."""
+    own = enumerate(slice_.arrivals.offsets)
+    kept = [index for index, offset in own if offset not in offsets]
+    if len(kept) == len(slice_.arrivals):
+        return slice_
+    return replace(slice_, arrivals=slice_.arrivals.take(kept), encoded=None)
+
+
 class BatchKind(StrEnum):
     """Why a load_batch row exists."""
 
     LIVE = "live"
     REPLAY = "replay"
+    TRUNCATED = "truncated"
+    """Was live; Kafka's log was cut below it, and its offsets are used again for other records."""
+    LOST = "lost"
+    """Retention removed the range unread, and a person has given it up; it stored nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +242,9 @@ class Sum:
     def __add__(self, other: "Sum") -> "Sum":
         return Sum(self.count + other.count, self.high + other.high, self.low + other.low)
 
+    def __sub__(self, other: "Sum") -> "Sum":
+        return Sum(self.count - other.count, self.high - other.high, self.low - other.low)
+
 
 EMPTY_SUM = Sum(0, 0, 0)
 
@@ -242,9 +258,25 @@ def sum_of(content_hashes: Sequence[int]) -> Sum:
     return Sum(len(content_hashes), high, low)
 
 
+class EntryState(StrEnum):
+    """What became of a quarantined value."""
+
+    OPEN = "open"
+    RELEASED = "released"
+    """Its record is stored."""
+    DISCARDED = "discarded"
+    """A person left it out for good; replays leave it out too."""
+    TRUNCATED = "truncated"
+    """Kafka's log was cut below it: another value may stand at its offset now."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class QuarantineEntry:
-    """A Kafka value the store refused: where it lies, why, and the bytes."""
+    """A Kafka value the store refused: where it lies, why, and the bytes.
+
+    Attributes:
+        note: Who discarded it and why.
+    """
 
     topic: str
     partition: TopicPart
@@ -258,6 +290,86 @@ class QuarantineEntry:
     run_id: str
     state: str
     quarantined_at: int
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryFilter:
+    """Which quarantine entries are meant; None asks for any.
+
+    Attributes:
+        topic: By the broker's name.
+        part, offset: Where in the topic.
+    """
+
+    topic: str | None = None
+    part: int | None = None
+    offset: int | None = None
+    reason: Reason | None = None
+    state: EntryState | None = None
+
+
+class EntryGroup(NamedTuple):
+    """What quarantine entries are counted by."""
+
+    feed: str
+    reason: Reason
+    state: EntryState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """What becomes of the account where Kafka's log was cut below what is stored.
+
+    Live (and lost) ranges that begin at or above `offset` become `truncated`, their sums kept, and
+    so do quarantine entries. One that reaches across is split.
+
+    Attributes:
+        offset: First offset that is used again.
+        below, above: What the range that reaches across stored in each of its parts; None where
+            none does.
+    """
+
+    offset: int
+    below: Sum | None = None
+    above: Sum | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """Where a stopped partition goes on.
+
+    Attributes:
+        max_ts_append: Running maximum of append times below `next_offset`, as far as it is known.
+        keeps_leader_epoch: So that a log that was cut still lower is noticed.
+        lost: Whether the offsets up to `next_offset` are given up: a `lost` range of load_batch.
+        cut: What is no longer Kafka's; None where nothing is.
+    """
+
+    next_offset: int
+    max_ts_append: int
+    keeps_leader_epoch: bool = False
+    lost: bool = False
+    cut: Cut | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acknowledgement:
+    """A person's answer to the incident that stops a partition.
+
+    Attributes:
+        fact: The incident, acknowledged; written without arrival.
+        incident_id: Of the open incident.
+        stopped: The partition as the answer was planned; None where the incident stops none.
+        move: None where the load goes on where it stopped.
+        run_id: Names the answer in load_batch.
+    """
+
+    fact: Incident
+    incident_id: str
+    stopped: StoredOffset | None
+    move: Move | None
+    run_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -372,12 +484,26 @@ class Store(Protocol):
     def commit_replay(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
         """Write slices again without claim and without moving next_offset (kind replay).
 
-        Quarantined records that now load are marked released in the same transaction.
+        Quarantined records that now load are marked released in the same transaction. A record
+        whose entry is discarded is left out, also where it is discarded meanwhile.
         """
+        ...
+
+    def discard(self, partition: TopicPart, offsets: Sequence[int], *, note: str) -> list[int]:
+        """Mark open entries discarded; returns which of these offsets were open, in order."""
         ...
 
     def block(self, claim: Claim, incident: Incident) -> bool:
         """Write the incident and blocked_by in one transaction; False if the claim was lost."""
+        ...
+
+    def acknowledge(self, answer: Acknowledgement) -> bool:
+        """Write the fact and what it changes in one transaction, and let the partition go on.
+
+        Raises the epoch, so that whoever still writes is fenced. False, and nothing is written,
+        where the partition is no longer as the answer was planned. Where the fact is there already
+        (the same matter came back) the first one stays.
+        """
         ...
 
     # What the audit reads. Ranges are half open.
@@ -425,6 +551,18 @@ class Store(Protocol):
 
     def read_open_matters(self, *, incidents_max: int = 100) -> OpenMatters:
         """What waits for a person: open quarantine entries, open incidents."""
+        ...
+
+    def read_incidents(self, *, incidents_max: int = 1000) -> list[Record]:
+        """The newest incidents, open and acknowledged facts alike, newest first."""
+        ...
+
+    def count_entries(self, wanted: EntryFilter) -> Mapping[EntryGroup, int]:
+        """How many quarantine entries there are of each group."""
+        ...
+
+    def read_entries(self, wanted: EntryFilter, *, entries_max: int) -> list[QuarantineEntry]:
+        """The newest quarantine entries, newest first."""
         ...
 
     def read_latest_quotes(

@@ -13,6 +13,7 @@ from pymongo.client_session import ClientSession
 from crypto_platform.errors import Reason
 from crypto_platform.stores.base import (
     BatchKind,
+    EntryState,
     LoadBatch,
     QuarantineEntry,
     Refusal,
@@ -22,11 +23,15 @@ from crypto_platform.stores.base import (
 )
 from crypto_platform.stores.mongo.claims import times
 from crypto_platform.stores.mongo.connection import Connection, Document
-from crypto_platform.stores.mongo.pieces import Piece, Tally, count_refused, list_refused
+from crypto_platform.stores.mongo.pieces import (
+    Piece,
+    Tally,
+    count_refused,
+    list_loaded,
+    list_refused,
+)
 from crypto_platform.stores.mongo.schema import LOAD_BATCH, QUARANTINE
 
-OPEN = "open"
-RELEASED = "released"
 UPDATES_BYTES_MAX = 8 * 1024 * 1024
 """Of the quarantined values in one command, which may hold 16 MB."""
 
@@ -51,13 +56,26 @@ def write_quarantine(
     for piece, tally in work:
         for refusal, event_id in list_refused(piece, tally):
             key, document = _build_entry(piece.slice, refusal, event_id)
-            document |= {"run_id": run_id, "state": OPEN, **times("quarantined_at", now_us)}
+            document |= {"run_id": run_id, "state": EntryState.OPEN.value, "note": None}
+            document |= times("quarantined_at", now_us)
             updates.append({"q": {"_id": key}, "u": {operator: document}, "upsert": True})
             size_bytes += len(refusal.value or b"")
             if size_bytes > UPDATES_BYTES_MAX:
                 _update(session, connection, QUARANTINE, updates)
                 updates, size_bytes = [], 0
     _update(session, connection, QUARANTINE, updates)
+
+
+def leave_out_discarded(
+    session: ClientSession, connection: Connection, pieces: Iterable[Piece]
+) -> None:
+    """Leave out the records whose entry is discarded, as this transaction's snapshot has it.
+
+    One that is discarded after the snapshot is open in it: marking it released conflicts then.
+    """
+    for piece in pieces:
+        discarded = _read_offsets(session, connection, piece.slice, EntryState.DISCARDED)
+        piece.leave_out(discarded)
 
 
 def release_quarantine(
@@ -69,30 +87,39 @@ def release_quarantine(
     now_us: int,
 ) -> None:
     """Close the open entries of the ranges whose value is a stored record now."""
-    updates = [
-        {
+    for piece, tally in work:
+        waiting = _read_offsets(session, connection, piece.slice, EntryState.OPEN)
+        if not waiting:
+            continue
+        topic_id, part = piece.slice.claim.partition
+        released = {
+            "state": EntryState.RELEASED.value,
+            "released_by_run_id": run_id,
+            **times("released_at", now_us),
+        }
+        update = {
             "q": {
-                "topic_id": piece.slice.claim.partition.topic_id,
-                "part": piece.slice.claim.partition.part,
-                "record_offset": {
-                    "$gte": piece.slice.first_offset,
-                    "$lt": piece.slice.next_offset,
-                    "$nin": [refusal.offset for refusal, _ in list_refused(piece, tally)],
-                },
-                "state": OPEN,
+                "topic_id": topic_id,
+                "part": part,
+                "record_offset": {"$in": sorted(waiting & list_loaded(piece, tally))},
+                "state": EntryState.OPEN.value,
             },
-            "u": {
-                "$set": {
-                    "state": RELEASED,
-                    "released_by_run_id": run_id,
-                    **times("released_at", now_us),
-                }
-            },
+            "u": {"$set": released},
             "multi": True,
         }
-        for piece, tally in work
-    ]
-    _update(session, connection, QUARANTINE, updates)
+        _update(session, connection, QUARANTINE, [update])
+
+
+def _read_offsets(
+    session: ClientSession, connection: Connection, slice_: Slice, state: EntryState
+) -> set[int]:
+    """The offsets of a range's entries in this state."""
+    query = _of_partition(slice_.claim.partition) | {
+        "record_offset": {"$gte": slice_.first_offset, "$lt": slice_.next_offset},
+        "state": state.value,
+    }
+    found = connection.collection(QUARANTINE).find(query, {"record_offset": 1}, session=session)
+    return {int(document["record_offset"]) for document in found}
 
 
 def extend_load_batches(
@@ -124,7 +151,7 @@ def read_quarantine(
     query = _of_partition(partition) | {"record_offset": offsets}
     order = [("topic_id", 1), ("part", 1), ("record_offset", 1)]
     for document in connection.collection(QUARANTINE).find(query).sort(order):
-        yield _parse_entry(document)
+        yield parse_entry(document)
 
 
 def read_load_batches(connection: Connection, partition: TopicPart | None) -> Iterator[LoadBatch]:
@@ -205,7 +232,8 @@ def _of_partition(partition: TopicPart | None) -> dict[str, Any]:
     return {"topic_id": partition.topic_id, "part": partition.part}
 
 
-def _parse_entry(document: Document) -> QuarantineEntry:
+def parse_entry(document: Document) -> QuarantineEntry:
+    """A document of the quarantine."""
     return QuarantineEntry(
         topic=document["topic"],
         partition=TopicPart(document["topic_id"], int(document["part"])),
@@ -217,8 +245,9 @@ def _parse_entry(document: Document) -> QuarantineEntry:
         key=document["key"],
         value=document["value"],
         run_id=document["run_id"],
-        state=document["state"],
+        state=EntryState(document["state"]),
         quarantined_at=int(document["quarantined_at_us"]),
+        note=document.get("note"),  # an entry of an older version has none
     )
 
 

@@ -19,7 +19,7 @@ from pymongo.errors import OperationFailure
 from crypto_platform.domain.hours import from_time_us
 from crypto_platform.errors import StoreRefusedError
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.stores.base import Claim, Slice, StoredOffset, TopicPart
+from crypto_platform.stores.base import Acknowledgement, Claim, Slice, StoredOffset, TopicPart
 from crypto_platform.stores.mongo.connection import Connection, Document, Retry
 from crypto_platform.stores.mongo.errors import is_transient
 from crypto_platform.stores.mongo.schema import KAFKA_OFFSET
@@ -127,6 +127,30 @@ def block(
     }
     answer = connection.update(session, KAFKA_OFFSET, [update])
     return answer["nModified"] == 1
+
+
+def go_on(
+    session: ClientSession, connection: Connection, answer: Acknowledgement, *, now_us: int
+) -> bool:
+    """Let a stopped partition go on, where the answer says; False where it is not as planned."""
+    stopped, move = answer.stopped, answer.move
+    assert stopped is not None, "an incident that stops nothing moves nothing"
+    changes = {"blocked_by": None, **times("updated_at", now_us)}
+    if move is not None:
+        changes |= {"next_offset": Int64(move.next_offset)}
+        changes |= times("max_ts_append", move.max_ts_append)
+        if not move.keeps_leader_epoch:
+            changes["leader_epoch"] = None
+    update = {
+        "q": {
+            "_id": _key(stopped.partition),
+            "epoch": stopped.epoch,
+            "next_offset": stopped.next_offset,
+            "blocked_by": answer.incident_id,
+        },
+        "u": {"$set": changes, "$inc": {"epoch": Int64(1)}},
+    }
+    return connection.update(session, KAFKA_OFFSET, [update])["nModified"] == 1
 
 
 def register_session(connection: Connection, claims: Collection[Claim]) -> None:

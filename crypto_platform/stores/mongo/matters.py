@@ -1,8 +1,21 @@
-"""What of MongoDB waits for a person: open quarantine entries and open incidents."""
+"""What of MongoDB waits for a person: open quarantine entries and open incidents.
 
+Here: counting and finding them. Not here: what a person decides (answers.py).
+"""
+
+from collections.abc import Mapping
+
+from crypto_platform.errors import Reason
+from crypto_platform.feeds import Record
 from crypto_platform.feeds.incidents import INCIDENTS
-from crypto_platform.stores.base import OpenMatters
-from crypto_platform.stores.mongo.bookkeeping import OPEN
+from crypto_platform.stores.base import (
+    EntryFilter,
+    EntryGroup,
+    EntryState,
+    OpenMatters,
+    QuarantineEntry,
+)
+from crypto_platform.stores.mongo.bookkeeping import parse_entry
 from crypto_platform.stores.mongo.connection import Connection
 from crypto_platform.stores.mongo.pieces import documents_of
 from crypto_platform.stores.mongo.schema import KAFKA_OFFSET, QUARANTINE
@@ -11,7 +24,10 @@ from crypto_platform.stores.mongo.schema import KAFKA_OFFSET, QUARANTINE
 def read_open_matters(connection: Connection, *, incidents_max: int) -> OpenMatters:
     """See Store.read_open_matters."""
     counts = connection.collection(QUARANTINE).aggregate(
-        [{"$match": {"state": OPEN}}, {"$group": {"_id": "$feed", "count": {"$sum": 1}}}]
+        [
+            {"$match": {"state": EntryState.OPEN.value}},
+            {"$group": {"_id": "$feed", "count": {"$sum": 1}}},
+        ]
     )
     quarantined = {str(found["_id"]): int(found["count"]) for found in counts}
     incidents = connection.collection(INCIDENTS.collection)
@@ -26,3 +42,44 @@ def read_open_matters(connection: Connection, *, incidents_max: int) -> OpenMatt
         quarantined=quarantined,
         incidents=[documents.decode(document) for document in found.limit(incidents_max)],
     )
+
+
+def read_incidents(connection: Connection, *, incidents_max: int) -> list[Record]:
+    """See Store.read_incidents."""
+    found = connection.collection(INCIDENTS.collection).find().sort("ts_ingest_us", -1)
+    documents = documents_of(INCIDENTS)
+    return [documents.decode(document) for document in found.limit(incidents_max)]
+
+
+def count_entries(connection: Connection, wanted: EntryFilter) -> Mapping[EntryGroup, int]:
+    """See Store.count_entries."""
+    group = {"feed": "$feed", "reason": "$reason", "state": "$state"}
+    found = connection.collection(QUARANTINE).aggregate(
+        [{"$match": _match(wanted)}, {"$group": {"_id": group, "count": {"$sum": 1}}}]
+    )
+    return {
+        EntryGroup(
+            each["_id"]["feed"], Reason(each["_id"]["reason"]), EntryState(each["_id"]["state"])
+        ): int(each["count"])
+        for each in found
+    }
+
+
+def read_entries(
+    connection: Connection, wanted: EntryFilter, *, entries_max: int
+) -> list[QuarantineEntry]:
+    """See Store.read_entries."""
+    order = [("quarantined_at_us", -1), ("topic_id", 1), ("part", 1), ("record_offset", -1)]
+    found = connection.collection(QUARANTINE).find(_match(wanted)).sort(order).limit(entries_max)
+    return [parse_entry(document) for document in found]
+
+
+def _match(wanted: EntryFilter) -> dict[str, str | int]:
+    asked = {
+        "topic": wanted.topic,
+        "part": wanted.part,
+        "record_offset": wanted.offset,
+        "reason": None if wanted.reason is None else wanted.reason.value,
+        "state": None if wanted.state is None else wanted.state.value,
+    }
+    return {name: value for name, value in asked.items() if value is not None}

@@ -4,17 +4,17 @@ Here: which part does what, and that only errors of ours leave. Not here: any st
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from bson.raw_bson import RawBSONDocument
-
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.feeds.codec import to_columns
-from crypto_platform.feeds.incidents import INCIDENTS, Incident
+from crypto_platform.feeds.incidents import Incident
 from crypto_platform.stores.base import (
+    Acknowledgement,
     BatchKind,
     Claim,
+    EntryFilter,
+    EntryGroup,
     LoadBatch,
     OpenMatters,
     Outcome,
@@ -25,11 +25,10 @@ from crypto_platform.stores.base import (
     Sum,
     TopicPart,
 )
-from crypto_platform.stores.mongo import bookkeeping, claims, matters, reader
+from crypto_platform.stores.mongo import answers, bookkeeping, claims, matters, reader
 from crypto_platform.stores.mongo.connection import Connection
-from crypto_platform.stores.mongo.documents import NO_ARRIVAL
 from crypto_platform.stores.mongo.errors import translating
-from crypto_platform.stores.mongo.pieces import documents_of, encode
+from crypto_platform.stores.mongo.pieces import encode
 from crypto_platform.stores.mongo.writer import TRANSACTION_BYTES_MAX, Writer
 
 
@@ -113,18 +112,25 @@ class MongoStore:
             list(map(self.encode, slices)), run_id=run_id, kind=BatchKind.REPLAY
         )
 
+    def discard(self, partition: TopicPart, offsets: Sequence[int], *, note: str) -> list[int]:
+        """See Store."""
+        with translating("discard quarantine entries", table=bookkeeping.QUARANTINE):
+            return answers.discard(self._connection, partition, offsets, note=note)
+
     def block(self, claim: Claim, incident: Incident) -> bool:
         """See Store. The incident's arrival stays empty until Kafka's copy of it is loaded."""
         connection = self._connection
-        [encoded] = documents_of(INCIDENTS).encode(to_columns([incident]), [NO_ARRIVAL])
-        known = {"_id": incident.event_id}
         with translating("block a partition"), connection.transaction() as session:
             if not claims.block(session, connection, claim, incident_id=incident.event_id):
                 return False
-            if connection.collection(INCIDENTS.collection).find_one(known, session=session) is None:
-                connection.insert(session, INCIDENTS.collection, [RawBSONDocument(encoded)])
+            answers.insert_unarrived(session, connection, incident)
             connection.commit(session)
         return True
+
+    def acknowledge(self, answer: Acknowledgement) -> bool:
+        """See Store. The fact's arrival stays empty until Kafka's copy of it is loaded."""
+        with translating("acknowledge an incident"):
+            return answers.acknowledge(self._connection, answer, now_us=self._clock_us())
 
     def read_records(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[StoredRecord]:
         """See Store."""
@@ -179,6 +185,21 @@ class MongoStore:
         """See Store."""
         with translating("read open matters"):
             return matters.read_open_matters(self._connection, incidents_max=incidents_max)
+
+    def read_incidents(self, *, incidents_max: int = 1000) -> list[Record]:
+        """See Store."""
+        with translating("read incidents"):
+            return matters.read_incidents(self._connection, incidents_max=incidents_max)
+
+    def count_entries(self, wanted: EntryFilter) -> Mapping[EntryGroup, int]:
+        """See Store."""
+        with translating("count the quarantine", table=bookkeeping.QUARANTINE):
+            return matters.count_entries(self._connection, wanted)
+
+    def read_entries(self, wanted: EntryFilter, *, entries_max: int) -> list[QuarantineEntry]:
+        """See Store."""
+        with translating("read the quarantine", table=bookkeeping.QUARANTINE):
+            return matters.read_entries(self._connection, wanted, entries_max=entries_max)
 
     def read_latest_quotes(
         self, currency_ids: Sequence[str] = (), *, records_max: int = 100

@@ -16,10 +16,12 @@ from crypto_platform.stores.base import (
     Arrival,
     BatchKind,
     Claim,
+    EntryState,
     Refusal,
     Slice,
     Sum,
     TopicPart,
+    without_offsets,
 )
 from crypto_platform.stores.postgres.rows import format_time
 from crypto_platform.stores.postgres.session import Connection
@@ -87,18 +89,18 @@ ON CONFLICT (topic_id, part, record_offset)
 # An entry at a live offset can only be of a log that was cut and has grown again: the new value
 # replaces it. A replay meets its own entries, and they keep their state.
 _QUARANTINE_LIVE = f"""{_QUARANTINE} DO UPDATE
-SET (run_id, ts_append, reason, error, event_id, key, value, state, quarantined_at) =
+SET (run_id, ts_append, reason, error, event_id, key, value, state, quarantined_at, note) =
   ROW (excluded.run_id, excluded.ts_append, excluded.reason, excluded.error, excluded.event_id,
-       excluded.key, excluded.value, excluded.state, excluded.quarantined_at)
+       excluded.key, excluded.value, excluded.state, excluded.quarantined_at, NULL)
 """
 
 _QUARANTINE_REPLAY = f"{_QUARANTINE} DO NOTHING"
 
-_LOCK_OPEN_QUARANTINE = """
-SELECT q.record_offset
+_LOCK_QUARANTINE = """
+SELECT q.record_offset, q.state
 FROM platform.quarantine AS q
 WHERE q.topic_id = %s AND q.part = %s AND q.record_offset >= %s AND q.record_offset < %s
-  AND q.state = 'open'
+  AND q.state IN ('open', 'discarded')
 ORDER BY q.record_offset
 FOR UPDATE
 """
@@ -244,6 +246,24 @@ def quarantine(
     )
 
 
+def leave_out_discarded(connection: Connection, slices: Iterable[Slice]) -> list[Slice]:
+    """The slices without records whose entry is discarded.
+
+    Locks the open entries as well, so that nobody discards one whose record is being stored.
+    """
+    kept: list[Slice] = []
+    for each in slices:
+        states = _lock_entries(
+            connection,
+            each.claim.partition,
+            first_offset=each.first_offset,
+            next_offset=each.next_offset,
+        )
+        discarded = {offset for offset, state in states.items() if state == EntryState.DISCARDED}
+        kept.append(without_offsets(each, discarded) if discarded else each)
+    return kept
+
+
 def release(
     connection: Connection,
     partition: TopicPart,
@@ -253,12 +273,22 @@ def release(
     loaded_offsets: Collection[int],
 ) -> None:
     """Mark open entries of the range released whose record has loaded now."""
-    found = connection.execute(
-        _LOCK_OPEN_QUARANTINE, [partition.topic_id, partition.part, first_offset, next_offset]
+    states = _lock_entries(
+        connection, partition, first_offset=first_offset, next_offset=next_offset
     )
-    released = {offset for (offset,) in found} & set(loaded_offsets)
+    waiting = {offset for offset, state in states.items() if state == EntryState.OPEN}
+    released = waiting & set(loaded_offsets)
     if released:
         connection.execute(_RELEASE, [partition.topic_id, partition.part, sorted(released)])
+
+
+def _lock_entries(
+    connection: Connection, partition: TopicPart, *, first_offset: int, next_offset: int
+) -> dict[int, str]:
+    """Lock the range's open and discarded entries; their states by offset."""
+    return dict(
+        connection.execute(_LOCK_QUARANTINE, [*partition, first_offset, next_offset]).fetchall()
+    )
 
 
 def _clean(text: str) -> str:

@@ -19,6 +19,7 @@ from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.stores.base import (
     BatchKind,
+    EntryState,
     LoadBatch,
     QuarantineEntry,
     StoredRecord,
@@ -86,7 +87,7 @@ LIMIT %(records_max)s
 
 _READ_QUARANTINE = """
 SELECT topic, topic_id::text, part, record_offset, ts_append, reason, error, event_id, key, value,
-  run_id, state, quarantined_at
+  run_id, state, quarantined_at, note
 FROM platform.quarantine
 WHERE (topic_id, part, record_offset) > (%s::uuid, %s, %s)
   AND (topic_id, part, record_offset) < (%s::uuid, %s, %s)
@@ -164,7 +165,7 @@ def read_quarantine(
             ).fetchall()
         for row in rows:
             if partition is not None or _is_between(row[3], first_offset, next_offset):
-                yield _quarantine_entry(row)
+                yield parse_entry(row)
         if len(rows) < QUARANTINE_PAGE_RECORDS:
             return
         last = rows[-1][1:4]
@@ -178,10 +179,11 @@ _LOWEST = TopicPart("00000000-0000-0000-0000-000000000000", -1)
 _HIGHEST = TopicPart("ffffffff-ffff-ffff-ffff-ffffffffffff", 2**31 - 1)
 
 
-def _quarantine_entry(row: tuple[Any, ...]) -> QuarantineEntry:
+def parse_entry(row: tuple[Any, ...]) -> QuarantineEntry:
+    """A row in the order of _READ_QUARANTINE's columns."""
     (
         topic, topic_id, part, offset, ts_append, reason, error, event_id, key, value,
-        run_id, state, quarantined_at,
+        run_id, state, quarantined_at, note,
     ) = row  # fmt: skip
     return QuarantineEntry(
         topic=topic,
@@ -194,8 +196,9 @@ def _quarantine_entry(row: tuple[Any, ...]) -> QuarantineEntry:
         key=key,
         value=value,
         run_id=run_id,
-        state=state,
+        state=EntryState(state),
         quarantined_at=to_time_us(quarantined_at),
+        note=note,
     )
 
 

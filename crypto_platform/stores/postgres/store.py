@@ -3,13 +3,16 @@
 Here: which module answers which call. Not here: how (claims.py, writer.py, reader.py).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.stores.base import (
+    Acknowledgement,
     Claim,
+    EntryFilter,
+    EntryGroup,
     LoadBatch,
     OpenMatters,
     Outcome,
@@ -20,7 +23,7 @@ from crypto_platform.stores.base import (
     Sum,
     TopicPart,
 )
-from crypto_platform.stores.postgres import claims, matters, reader
+from crypto_platform.stores.postgres import answers, claims, matters, reader
 from crypto_platform.stores.postgres.bookkeeping import SINK
 from crypto_platform.stores.postgres.encoded import encode
 from crypto_platform.stores.postgres.session import Session
@@ -69,8 +72,14 @@ class PostgresStore:
     def commit_replay(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
         return self._writer.commit_replay(list(map(self.encode, slices)), run_id=run_id)
 
+    def discard(self, partition: TopicPart, offsets: Sequence[int], *, note: str) -> list[int]:
+        return answers.discard(self._session, partition, offsets, note=note)
+
     def block(self, claim: Claim, incident: Incident) -> bool:
         return claims.block(self._session, claim, incident)
+
+    def acknowledge(self, answer: Acknowledgement) -> bool:
+        return answers.acknowledge(self._session, answer)
 
     def read_records(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[StoredRecord]:
         return reader.read_records(self._session, feed, event_ids)
@@ -112,6 +121,15 @@ class PostgresStore:
 
     def read_open_matters(self, *, incidents_max: int = 100) -> OpenMatters:
         return matters.read_open_matters(self._session, incidents_max=incidents_max)
+
+    def read_incidents(self, *, incidents_max: int = 1000) -> list[Record]:
+        return matters.read_incidents(self._session, incidents_max=incidents_max)
+
+    def count_entries(self, wanted: EntryFilter) -> Mapping[EntryGroup, int]:
+        return matters.count_entries(self._session, wanted)
+
+    def read_entries(self, wanted: EntryFilter, *, entries_max: int) -> list[QuarantineEntry]:
+        return matters.read_entries(self._session, wanted, entries_max=entries_max)
 
     def read_latest_quotes(
         self, currency_ids: Sequence[str] = (), *, records_max: int = 100
