@@ -281,12 +281,12 @@ def test_a_replay_releases_what_now_loads_and_leaves_the_offset(mongo: MongoData
     still_bad = Refusal(2, 1, Reason.INVARIANT, "e", None, b"{}")
     again = slice_of(claim, quote(0), quote(1), next_offset=3, refusals=(still_bad,))
     outcome = store.commit_replay([again], run_id="replay")
-    assert outcome.stored_records == {"quotes": 2}
+    assert outcome.stored_records == {"quotes": 1}
     states = [entry.state for entry in store.read_quarantine(PARTITION)]
     assert states == ["released", "discarded", "open"]
     assert [each.next_offset for each in store.read_offsets()] == [3]
     kinds = [(each.kind, each.stored.count) for each in store.read_load_batches()]
-    assert sorted(kinds) == [(BatchKind.LIVE, 0), (BatchKind.REPLAY, 2)]
+    assert sorted(kinds) == [(BatchKind.LIVE, 0), (BatchKind.REPLAY, 1)]
 
 
 def test_an_incident_blocks_its_partition_and_counts_when_kafka_brings_it(

@@ -240,6 +240,7 @@ def test_a_discarded_entry_stays_discarded_when_its_record_loads(
     admin.execute("UPDATE platform.quarantine SET state = 'discarded'")
     store.commit_replay([piece(own, [quote(1), quote(2)])], run_id="replay")
     assert [entry.state for entry in store.read_quarantine()] == ["discarded"]
+    assert [row.offset for row in store.read_range(QUOTES, P0, 0, 9)] == [1]
 
 
 def test_touched_versions_rise_with_what_is_new_and_only_with_that(

@@ -161,6 +161,8 @@ class Writer:
                 slices = [piece.slice for piece in attempt.pieces]
                 if not claims.advance(session, connection, slices, now_us=attempt.now_us):
                     raise _ClaimLostError
+            else:
+                bookkeeping.leave_out_discarded(session, connection, attempt.pieces)
             reach("after_offset_update")
             for feed, pieces in attempt.groups():
                 self._write_records(session, attempt, feed, pieces)

@@ -118,6 +118,7 @@ class Writer:
         flat = [slice_ for own in _by_partition(slices).values() for slice_ in own]
         self._partitions.ensure(slices)
         with self._session.transaction() as connection:
+            flat = bookkeeping.leave_out_discarded(connection, flat)
             account = self._write(connection, flat, run_id=run_id, kind=BatchKind.REPLAY)
         return account.outcome(frozenset())
 
