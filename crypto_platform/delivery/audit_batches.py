@@ -1,8 +1,9 @@
 """Is a store's own account of one partition, load_batch, whole, and do its rows agree with it?
 
-Here: live ranges cover [0, next_offset) without hole or overlap; count and hash sum of what each
-stored are those of the rows by first arrival. That is the proof for what Kafka's retention has
-removed. Not here: the comparison with Kafka (audit_ranges.py), the judge wherever it has the range.
+Here: live ranges, and those given up as lost, cover [0, next_offset) without hole or overlap; count
+and hash sum of what each stored are those of the rows by first arrival. That is the proof for what
+Kafka's retention has removed. Not here: the comparison with Kafka (audit_ranges.py), the judge
+wherever it has the range.
 
 A replay's row says what it stored anew: a record whose row had been deleted (then the live sum
 counts it already) or one that was in quarantine (then it does not). So over a range that was
@@ -57,7 +58,7 @@ class Account:
             empty where there is none.
         fresh: What they stored.
         is_repaired: A replay stored something in there.
-        holes, overlaps: Half-open offset ranges.
+        holes, overlaps, lost: Half-open offset ranges.
     """
 
     old: list[OldRange] = field(default_factory=list)
@@ -67,6 +68,7 @@ class Account:
     is_repaired: bool = False
     holes: list[tuple[int, int]] = field(default_factory=list)
     overlaps: list[tuple[int, int]] = field(default_factory=list)
+    lost: list[tuple[int, int]] = field(default_factory=list)
 
 
 def read_account(
@@ -92,20 +94,21 @@ def build_account(
     repairs = [
         batch
         for batch in store.read_load_batches(partition)
-        if batch.kind is not BatchKind.LIVE and batch.stored != EMPTY_SUM
+        if batch.kind is BatchKind.REPLAY and batch.stored != EMPTY_SUM
     ]
     account = Account()
     fresh: list[LoadBatch] = []
     reached = 0
-    for batch in store.read_load_batches(partition):
-        if batch.kind is not BatchKind.LIVE:
-            continue
+    covering = {BatchKind.LIVE, BatchKind.LOST}
+    for batch in (b for b in store.read_load_batches(partition) if b.kind in covering):
         if batch.first_offset > reached:
             account.holes.append((reached, batch.first_offset))
         elif batch.first_offset < reached:
             account.overlaps.append((batch.first_offset, min(reached, batch.next_offset)))
         reached = max(reached, batch.next_offset)
-        if batch.first_offset < compared[0]:
+        if batch.kind is BatchKind.LOST:
+            account.lost.append((batch.first_offset, batch.next_offset))
+        elif batch.first_offset < compared[0]:
             _add_old(account, batch, repairs)
         elif batch.next_offset <= min(compared[1], next_offset):
             fresh.append(batch)
@@ -149,14 +152,10 @@ class AccountChecker:
 
     def check_cover(self, account: Account) -> list[str]:
         """Report holes and overlaps; returns notes on gaps that a person has acknowledged."""
-        notes: list[str] = []
+        notes = [self._describe_lost(*lost) for lost in account.lost]
         for first_offset, next_offset in account.holes:
             if self._is_acknowledged(first_offset):
-                notes.append(
-                    f"{self.store.sink}: {self.topic}/{self.partition.part} lacks offsets "
-                    f"{first_offset} to {next_offset - 1}: retention removed them unread, which a "
-                    "person has acknowledged"
-                )
+                notes.append(self._describe_lost(first_offset, next_offset))
                 continue
             detail = f"no live range holds offsets {first_offset} to {next_offset - 1}"
             self.findings.add(Fault.HOLE, self.store.sink, offset=first_offset, detail=detail)
@@ -164,6 +163,13 @@ class AccountChecker:
             detail = f"two live ranges hold offsets {first_offset} to {next_offset - 1}"
             self.findings.add(Fault.OVERLAP, self.store.sink, offset=first_offset, detail=detail)
         return notes
+
+    def _describe_lost(self, first_offset: int, next_offset: int) -> str:
+        return (
+            f"{self.store.sink}: {self.topic}/{self.partition.part} lacks offsets "
+            f"{first_offset} to {next_offset - 1}: retention removed them unread, which a "
+            "person has acknowledged"
+        )
 
     def check_old(self, old: OldRange, *, deep: bool) -> Sum:
         """Compare the rows of an old range with what its loads stored; returns the rows' sum."""

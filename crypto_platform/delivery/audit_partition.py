@@ -325,7 +325,8 @@ class PartitionAudit:
         if side.loadable:
             self._notes.append(
                 f"{side.name}: {side.loadable} quarantined values of {self._place.topic}/"
-                f"{self._place.partition.part} would load today: replay their hours"
+                f"{self._place.partition.part} would load today: `crypto-platform quarantine "
+                f"release --store {side.name}` does it"
             )
 
     def _check_beyond(self, side: _Side) -> None:

@@ -36,13 +36,11 @@ from crypto_platform.delivery.audit_report import Fault, Findings
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import hash_facts
-from crypto_platform.stores.base import Store, StoredRecord, Sum, TopicPart
+from crypto_platform.stores.base import EntryState, Store, StoredRecord, Sum, TopicPart
 
 IDS_PER_CALL = 10_000
 """The store's own limit of read_records."""
 FACTS_PER_CALL = 2_000
-
-_RELEASED = "released"
 
 
 class Checked(NamedTuple):
@@ -52,7 +50,7 @@ class Checked(NamedTuple):
         stored: Of the rows that arrived in the chunk.
         quarantined: Entries of the chunk.
         elsewhere: Ids of the chunk whose row arrived somewhere else.
-        loadable: Entries whose value today's schemas take; a replay would release them.
+        loadable: Entries whose value today's schemas take; a release would store them.
     """
 
     stored: Sum
@@ -65,7 +63,12 @@ class _Entry(NamedTuple):
     """A quarantine entry without its bytes."""
 
     reason: Reason
-    is_released: bool
+    state: str
+
+    @property
+    def is_released(self) -> bool:
+        """Its record is stored."""
+        return self.state == EntryState.RELEASED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +90,11 @@ class RangeChecker:
     def check(self, chunk: Chunk) -> Checked:
         """Compare one chunk; faults go to `findings`."""
         entries = {
-            entry.offset: _Entry(entry.reason, entry.state == _RELEASED)
+            entry.offset: _Entry(entry.reason, entry.state)
             for entry in self.store.read_quarantine(
                 self.partition, first_offset=chunk.first_offset, next_offset=chunk.next_offset
             )
+            if entry.state != EntryState.TRUNCATED  # it speaks of a log that is gone
         }
         loadable = self._check_quarantine(chunk, entries) if entries or chunk.refused else 0
         held = frozenset(offset for offset, entry in entries.items() if not entry.is_released)
@@ -135,7 +139,9 @@ class RangeChecker:
             self._check_entry(chunk, record, entries[offset], row)
         later = (Reason.UNDECODABLE, Reason.UNKNOWN_SCHEMA)
         open_entries = (entries[offset] for offset in decodable)
-        return sum(entry.reason in later and not entry.is_released for entry in open_entries)
+        return sum(
+            entry.reason in later and entry.state == EntryState.OPEN for entry in open_entries
+        )
 
     def _check_entry(
         self, chunk: Chunk, record: SeenRecord, entry: _Entry, row: StoredRecord | None

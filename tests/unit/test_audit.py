@@ -323,6 +323,42 @@ class _Acknowledging(FakeStore):
         return []
 
 
+def test_a_range_that_a_person_gave_up_as_lost_is_no_hole_and_is_named() -> None:
+    """What retention took unread is said at every audit, and no fault for ever."""
+    log, store = published(Q0, Q1, Q2, Q3)
+    store.drop(Q0.event_id)
+    store.drop(Q1.event_id)
+    [whole] = store.batches
+    lost = replace(whole, kind=BatchKind.LOST, next_offset=2, stored=sum_of([]))
+    stored = sum_of([Q2.content_hash, Q3.content_hash])
+    store.batches = [lost, replace(whole, first_offset=2, stored=stored)]
+    log.low = 2
+    report = run(log, store)
+    assert report.whole
+    [note] = report.notes
+    assert "lacks offsets 0 to 1" in note
+
+
+def test_a_discarded_record_is_left_out_and_is_nothing_to_release() -> None:
+    """A person decided; the audit holds the store to it."""
+    log, store = published(Q0, Q1, Q2)
+    store.drop(Q1.event_id)
+    stored = sum_of([Q0.content_hash, Q2.content_hash])
+    store.batches = [replace(store.batches[0], stored=stored)]
+    store.refuse(1, Reason.UNKNOWN_SCHEMA, event_id=Q1.event_id, state="discarded")
+    report = run(log, store)
+    assert (report.whole, report.notes) == (True, [])
+    store.replay(Q1, 1)
+    assert found(run(log, store))["twice"] == [(Q1.event_id, 1)]
+
+
+def test_an_entry_of_a_log_that_was_cut_says_nothing_of_todays() -> None:
+    """At its offset stands another, good record, which is stored."""
+    log, store = published(Q0, Q1)
+    store.refuse(1, Reason.UNDECODABLE, value=b"old", state="truncated")
+    assert run(log, store).whole
+
+
 def test_wrong_sums_in_load_batch_are_named_while_kafka_can_still_prove_the_rows() -> None:
     """They would turn into a false alarm two days later, when nobody can tell any more."""
     log, store = published(Q0, Q1)
