@@ -16,10 +16,8 @@ from crypto_platform.delivery.load import LoadEnd, LoadReport, load
 from crypto_platform.delivery.progress import Progress
 from crypto_platform.errors import KafkaUnavailableError
 from crypto_platform.feeds import FEEDS
-from crypto_platform.feeds.codec import encode
-from crypto_platform.feeds.incidents import INCIDENTS, Incident
-from crypto_platform.kafka.producer import Outgoing, Publisher
-from crypto_platform.kafka.topics import topic_name
+from crypto_platform.feeds.incidents import Incident
+from crypto_platform.kafka.incidents import publish_incident
 from crypto_platform.settings import Settings, load_settings
 from crypto_platform.stores import STORES, open_store
 
@@ -164,12 +162,7 @@ _END_TEXTS = {
 
 def _publish(settings: Settings, store_name: str, incident: Incident) -> None:
     """Tell the incidents' topic, best effort: the store holds the incident already."""
-    publisher = Publisher(settings, source=f"load_{store_name}", feed=INCIDENTS.name, mode="cli")
-    topic = topic_name(settings, INCIDENTS.topic)
     try:
-        publisher.open()
-        publisher.publish([Outgoing(topic, INCIDENTS.key_of(incident), encode(incident))])
+        publish_incident(settings, incident, publisher=f"load_{store_name}", mode="cli")
     except KafkaUnavailableError as error:
         click.echo(f"the incident stands in {store_name} but was not published: {error}", err=True)
-    finally:
-        publisher.close()
