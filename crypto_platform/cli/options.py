@@ -1,5 +1,7 @@
-"""Options that many commands share, and how one document or many lines are printed."""
+"""Options that many commands share, who typed one, and how a person is asked first."""
 
+import getpass
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,3 +30,23 @@ def select_feeds(feed_names: Iterable[str]) -> list[Feed[Record]]:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+yes_option = click.option("--yes", is_flag=True, help="Do it without asking.")
+
+
+def find_user() -> str:
+    """Who typed the command, as the system knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "somebody"
+
+
+def is_confirmed(question: str, *, yes: bool) -> bool:
+    """Whether to go on: by --yes, or because a person at the terminal says so."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        click.echo("nothing was written: --yes does it", err=True)
+        return False
+    return click.confirm(question, err=True)

@@ -11,6 +11,8 @@ UNKNOWN = "-"
 _PRICE_DIGITS = 6
 _TENTHS_BELOW_S = 10
 _UNIT_STEP = 1000
+_HEX_BYTES = 16
+_UTF8_BYTES_MAX = 4
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
 
@@ -103,3 +105,36 @@ def display_width(text: str) -> int:
 def printable(text: str) -> str:
     """Without control characters: what a source calls a currency must not steer the terminal."""
     return "".join(c if unicodedata.category(c)[0] != "C" else "?" for c in text)
+
+
+def escape(text: str) -> str:
+    """Text on one line that can be read back: control characters as Python writes them."""
+    return "".join(c if unicodedata.category(c)[0] != "C" else ascii(c)[1:-1] for c in text)
+
+
+def format_raw(raw: bytes | None, *, bytes_max: int) -> list[str]:
+    """Bytes as a person can look at them: text where they are UTF-8, else offset, hex and ASCII."""
+    if raw is None:
+        return ["none"]
+    if not raw:
+        return ["empty"]
+    cut = raw[:bytes_max]
+    lines = _text_or_hex(cut, is_cut=len(raw) > len(cut))
+    if len(raw) > len(cut):
+        lines.append(f"... and {len(raw) - len(cut):,} bytes more")
+    return lines
+
+
+def _text_or_hex(raw: bytes, *, is_cut: bool) -> list[str]:
+    for end in range(len(raw), len(raw) - (_UTF8_BYTES_MAX if is_cut else 1), -1):
+        # a cut may have gone through a character
+        try:
+            return [escape(raw[:end].decode())]
+        except UnicodeDecodeError:
+            continue
+    return [
+        f"{start:06x}  {raw[start : start + _HEX_BYTES].hex(' '):<{3 * _HEX_BYTES - 1}}  "
+        + "".join(chr(b) if chr(b).isascii() and chr(b).isprintable() else "." for b in line)
+        for start in range(0, len(raw), _HEX_BYTES)
+        for line in [raw[start : start + _HEX_BYTES]]
+    ]

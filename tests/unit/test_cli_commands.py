@@ -15,6 +15,7 @@ from crypto_platform.cli import COMMANDS, main
 HEAVY = ("pydantic", "confluent_kafka", "psycopg", "pymongo", "dagster", "rich", "requests")
 EXAMPLE = (
     *("status", "quotes", "load", "replay", "trace", "sources", "config", "connect", "doctor"),
+    *("quarantine", "incident"),
 )
 
 
@@ -76,6 +77,10 @@ def test_a_status_of_nothing_is_one_document_with_exit_1(tmp_path: Path) -> None
         ["replay", "--store", "mongo", "--partition", "2999-01-01-00:00"],
         ["trace", "incidents", "--latest", "bitcoin"],
         ["trace", "quotes", "an-id", "--latest", "bitcoin"],
+        *(["quarantine", "release"], ["quarantine", "release", "--store", "mongo"]),
+        *(["quarantine", "show", "no-name"], ["quarantine", "show", "redis:market.quotes/1@2"]),
+        *(["quarantine", "discard", "postgres:t/0@1"], ["incident", "ack", "some-subject"]),
+        ["quarantine", "show", "postgres:t/0@1", "--feed", "quotes"],
     ],
 )
 def test_wrong_usage_is_exit_2(words: list[str], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from crypto_platform.cli.text import (
     format_count,
     format_money,
     format_price,
+    format_raw,
     format_table,
     printable,
 )
@@ -59,3 +60,27 @@ def test_wide_characters_do_not_break_a_table() -> None:
 def test_a_source_cannot_steer_the_terminal() -> None:
     """Names come from the internet; an escape sequence in one could hide or fake lines."""
     assert printable("\x1b[2JBit\ncoin\u202e") == "?[2JBit?coin?"
+
+
+@pytest.mark.parametrize(
+    ("raw", "lines"),
+    [
+        (None, ["none"]),
+        (b"", ["empty"]),
+        ('{"name": "日本 ü"}'.encode(), ['{"name": "日本 ü"}']),
+        (b"\x1b[2Jgone\x00", ["\\x1b[2Jgone\\x00"]),
+        (
+            b"\x00\xff poison, 17 bytes",
+            [
+                "000000  00 ff 20 70 6f 69 73 6f 6e 2c 20 31 37 20 62 79  .. poison, 17 by",
+                "000010  74 65 73                                         tes",
+            ],
+        ),
+        ("ab日".encode() * 9, ["ab日" * 4 + "ab", "... and 23 bytes more"]),
+    ],
+)
+def test_bytes_are_shown_as_text_or_hex_and_never_steer_the_terminal(
+    raw: bytes | None, lines: list[str]
+) -> None:
+    """What a source sent may hold anything, escape sequences too."""
+    assert format_raw(raw, bytes_max=22) == lines
