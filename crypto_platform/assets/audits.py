@@ -37,7 +37,7 @@ def _describe_lag(report: AuditReport) -> Sequence[str]:
 def _describe_stops(report: AuditReport) -> Sequence[str]:
     return [
         f"{store}: {lag.blocked_partitions} partitions are stopped by incidents: "
-        "`crypto-platform status` names them and the way out"
+        "`crypto-platform incident list` names them and the way out"
         for store, lag in report.lag.items()
         if lag.blocked_partitions
     ]

@@ -66,7 +66,7 @@ def build_status(settings: Settings, readings: Readings) -> Status:
         *_judge_stores(settings, stores),
         *source_problems,
         *_judge_sources(sources),
-        *(f"incident {i.kind}: {i.message} -> {i.next_step}" for i in incidents),
+        *(f"incident {i.kind}: {i.message} -> {i.next_step}; {type_answer(i)}" for i in incidents),
         *_judge_parts(readings.parts or ()),
         *_judge_disk(settings, disk),
     )
@@ -89,6 +89,11 @@ def build_status(settings: Settings, readings: Readings) -> Status:
         parts=None if readings.parts is None else tuple(readings.parts),
         disk=disk,
     )
+
+
+def type_answer(incident: IncidentStatus) -> str:
+    """What to type once a person has decided."""
+    return f"`crypto-platform incident ack {incident.subject} --reason WHY` acknowledges it"
 
 
 def find_lags(kafka: KafkaReading, offsets: Iterable[StoredOffset]) -> dict[TopicPart, int]:
@@ -294,7 +299,10 @@ def _judge_stores(settings: Settings, stores: Sequence[StoreStatus]) -> Iterable
                 f"{store.lag_s:.0f} s (good is up to {lag_s_max:.0f} s)"
             )
         if store.blocked_partitions:
-            yield f"{store.name}: {store.blocked_partitions} partitions are stopped by an incident"
+            yield (
+                f"{store.name}: {store.blocked_partitions} partitions are stopped by an incident: "
+                "`crypto-platform incident list` names them"
+            )
 
 
 def _judge_sources(sources: Sequence[SourceStatus]) -> Iterable[str]:

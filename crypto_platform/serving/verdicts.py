@@ -20,6 +20,7 @@ from crypto_platform.serving.judge import (
     LAG_STALLS_MAX,
     SOURCE_FAILURES_MAX,
     SOURCE_LATE_S,
+    type_answer,
 )
 from crypto_platform.serving.pauses import load_sensor
 from crypto_platform.settings import Settings
@@ -207,7 +208,10 @@ def judge_incidents(status: Status, load: LoadStatus) -> Verdict:
             text = f"{load.blocked_partitions} partitions are stopped: {text}"
     elif load.blocked_partitions:
         grade = Grade.ERROR
-        text = f"{load.blocked_partitions} partitions are stopped by {load.blocked_by}"
+        text = (
+            f"{load.blocked_partitions} partitions are stopped by {load.blocked_by}: "
+            "`crypto-platform incident list` says more"
+        )
     facts = {"open_incidents": len(own), "blocked_partitions": load.blocked_partitions}
     return Verdict(
         place=load.store,
@@ -227,9 +231,10 @@ def judge_quarantine(load: LoadStatus) -> Verdict:
     elif load.quarantined_records:
         grade = Grade.WARNING
         text = (
-            f"{load.quarantined_records} records: `crypto-platform connect {load.store}` and "
-            "docs/operations.md show them, their reasons and their bytes; after a mend a replay of "
-            "their hours releases them"
+            f"{load.quarantined_records} records: `crypto-platform quarantine list --store "
+            f"{load.store} --feed {load.feed}` counts them by reason, `quarantine show` prints "
+            "their bytes; after a mend `quarantine release` loads them, `quarantine discard` "
+            "leaves them out for good"
         )
     return Verdict(
         place=load.store,
@@ -242,7 +247,7 @@ def judge_quarantine(load: LoadStatus) -> Verdict:
 
 
 def _describe_incidents(incidents: Collection[IncidentStatus]) -> str:
-    return "; ".join(f"{i.kind}: {i.message} -> {i.next_step}" for i in incidents)
+    return "; ".join(f"{i.kind}: {i.message} -> {i.next_step}; {type_answer(i)}" for i in incidents)
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -123,7 +123,10 @@ def test_a_blocked_partition_is_told_and_is_not_lag(tmp_path: Path) -> None:
     )
     status = build_status(settings_of(tmp_path), blocked)
     assert (status.stores[0].lag_records, status.stores[0].blocked_partitions) == (0, 1)
-    assert "postgres: 1 partitions are stopped by an incident" in status.problems
+    assert (
+        "postgres: 1 partitions are stopped by an incident: `crypto-platform incident list` names "
+        "them"
+    ) in status.problems
 
 
 def test_an_open_incident_is_a_problem_with_its_next_step(tmp_path: Path) -> None:
@@ -147,7 +150,11 @@ def test_an_open_incident_is_a_problem_with_its_next_step(tmp_path: Path) -> Non
     )
     status = build_status(settings_of(tmp_path), found)
     assert [(i.kind, i.age_s) for i in status.incidents] == [("retention_gap", 60.0)]
-    assert status.problems == ("incident retention_gap: offsets 5 to 8 are gone -> restore them",)
+    [problem] = status.problems
+    assert problem == (
+        "incident retention_gap: offsets 5 to 8 are gone -> restore them; `crypto-platform "
+        f"incident ack {incident.subject} --reason WHY` acknowledges it"
+    )
     assert status.stores[0].quarantined_records == 3
 
 
