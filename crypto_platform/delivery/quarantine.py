@@ -246,7 +246,7 @@ def _load(
     records = [RawRecord(e.offset, e.ts_append, e.key, e.value) for e, _ in loadable]
     slices = cut_slices(
         claim,
-        PartRead(records=records, next_offset=last.offset + 1),
+        PartRead.collect(records, next_offset=last.offset + 1),
         record_bytes_max=settings.load.record_bytes_max,
     )
     outcome = store.commit_replay(slices, run_id=run_id)

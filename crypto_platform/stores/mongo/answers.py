@@ -13,6 +13,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure
 
 from crypto_platform.domain.hours import hour_of
+from crypto_platform.feeds.codec import to_columns
 from crypto_platform.feeds.incidents import INCIDENTS, Incident
 from crypto_platform.stores.base import (
     EMPTY_SUM,
@@ -65,7 +66,7 @@ def insert_unarrived(session: ClientSession, connection: Connection, incident: I
     """Insert an incident that Kafka has not brought yet; nothing happens where its id is there."""
     collection = connection.collection(INCIDENTS.collection)
     if collection.find_one({"_id": incident.event_id}, session=session) is None:
-        [encoded] = documents_of(INCIDENTS).encode([incident], [NO_ARRIVAL])
+        [encoded] = documents_of(INCIDENTS).encode(to_columns([incident]), [NO_ARRIVAL])
         connection.insert(session, INCIDENTS.collection, [RawBSONDocument(encoded)])
 
 

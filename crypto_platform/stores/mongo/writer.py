@@ -179,7 +179,7 @@ class Writer:
         if self._takes_look_up(attempt, feed):
             known = records.read_known(*about, pieces)
             found = [
-                (piece, sort_out(piece.slice.arrivals, known, without=piece.invalid))
+                (piece, sort_out(piece.slice.arrivals, known, without=piece.left_out))
                 for piece in pieces
             ]
             attempt.tallies |= {piece: count_sorted(piece, each) for piece, each in found}

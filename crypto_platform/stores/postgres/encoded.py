@@ -5,7 +5,7 @@ rows' text (rows.py), sending them (facts.py).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from crypto_platform.domain.hours import hour_of
@@ -31,8 +31,12 @@ class Encoded:
     touched: Touched
 
 
-def encode(slice_: Slice) -> Encoded:
-    """All of a slice."""
+def encode_slice(slice_: Slice) -> Slice:
+    """The slice with what is sent of it; as it is where that was made ahead."""
+    return slice_ if slice_.encoded else replace(slice_, encoded=_encode(slice_))
+
+
+def _encode(slice_: Slice) -> Encoded:
     claim, arrivals = slice_.claim, slice_.arrivals
     return Encoded(
         rows=encode_rows(claim.feed, claim.partition, arrivals),
@@ -42,7 +46,7 @@ def encode(slice_: Slice) -> Encoded:
 
 
 def encoded_of(slice_: Slice) -> Encoded:
-    """What `encode` made; a commit makes it for what comes without."""
+    """What `encode_slice` made; a commit does it for what comes without."""
     return cast("Encoded", slice_.encoded)
 
 

@@ -4,7 +4,6 @@ Here: which module answers which call. Not here: how (claims.py, writer.py, read
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.incidents import Incident
@@ -25,7 +24,7 @@ from crypto_platform.stores.base import (
 )
 from crypto_platform.stores.postgres import answers, claims, matters, reader
 from crypto_platform.stores.postgres.bookkeeping import SINK
-from crypto_platform.stores.postgres.encoded import encode
+from crypto_platform.stores.postgres.encoded import encode_slice
 from crypto_platform.stores.postgres.session import Session
 from crypto_platform.stores.postgres.writer import Writer
 
@@ -64,13 +63,13 @@ class PostgresStore:
         return claims.claim(self._session, partitions, run_id=run_id)
 
     def encode(self, slice_: Slice) -> Slice:
-        return slice_ if slice_.encoded else replace(slice_, encoded=encode(slice_))
+        return encode_slice(slice_)
 
     def commit(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
-        return self._writer.commit(list(map(self.encode, slices)), run_id=run_id)
+        return self._writer.commit(list(map(encode_slice, slices)), run_id=run_id)
 
     def commit_replay(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
-        return self._writer.commit_replay(list(map(self.encode, slices)), run_id=run_id)
+        return self._writer.commit_replay(list(map(encode_slice, slices)), run_id=run_id)
 
     def discard(self, partition: TopicPart, offsets: Sequence[int], *, note: str) -> list[int]:
         return answers.discard(self._session, partition, offsets, note=note)

@@ -15,6 +15,7 @@ from crypto_platform.stores.base import BatchKind, Outcome, Slice, TopicPart
 from crypto_platform.stores.crash_points import reach
 from crypto_platform.stores.postgres import bookkeeping
 from crypto_platform.stores.postgres.bookkeeping import Refused, Tally
+from crypto_platform.stores.postgres.encoded import encode_slice
 from crypto_platform.stores.postgres.facts import FactWriter, Fate
 from crypto_platform.stores.postgres.partitions import Partitions
 from crypto_platform.stores.postgres.session import Connection, Session
@@ -118,7 +119,7 @@ class Writer:
         flat = [slice_ for own in _by_partition(slices).values() for slice_ in own]
         self._partitions.ensure(slices)
         with self._session.transaction() as connection:
-            flat = bookkeeping.leave_out_discarded(connection, flat)
+            flat = list(map(encode_slice, bookkeeping.leave_out_discarded(connection, flat)))
             account = self._write(connection, flat, run_id=run_id, kind=BatchKind.REPLAY)
         return account.outcome(frozenset())
 
