@@ -195,10 +195,12 @@ class BatchKind(StrEnum):
 
     LIVE = "live"
     REPLAY = "replay"
+    RESTORE = "restore"
+    """Rows taken over from the other store."""
     TRUNCATED = "truncated"
-    """Was live; Kafka's log was cut below it, and its offsets are used again for other records."""
+    """Was live before Kafka's log was cut; its offsets are used again, its rows stay."""
     LOST = "lost"
-    """Retention removed the range unread, and a person has given it up; it stored nothing."""
+    """Retention removed the range unread, which a person has acknowledged; nothing is stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +230,20 @@ class StoredRecord(NamedTuple):
     offset: int
 
 
+class StoredContent(NamedTuple):
+    """A stored record, and what its columns say when they are read back.
+
+    Attributes:
+        derived_hash: Content hash of the facts as they are stored; None where they cannot be read.
+        problem: What of it no load writes (a wrong type, a date beside other microseconds), in
+            words; None where all is right.
+    """
+
+    record: StoredRecord
+    derived_hash: int | None
+    problem: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Sum:
     """Count and order-free hash of a set of records.
@@ -251,10 +267,10 @@ EMPTY_SUM = Sum(0, 0, 0)
 
 def sum_of(content_hashes: Sequence[int]) -> Sum:
     """The Sum of these content hashes (signed int64)."""
-    # as 32-bit halves in memory; a third of the time of shifting each number
+    # as an array its halves are there at once: measured 0.1 us a hash, by shifting 0.3
     halves = memoryview(array("q", content_hashes)).cast("B").cast("I")
-    first, second = sum(halves[::2]), sum(halves[1::2])
-    high, low = (second, first) if sys.byteorder == "little" else (first, second)
+    evens, odds = sum(halves[::2]), sum(halves[1::2])
+    high, low = (odds, evens) if sys.byteorder == "little" else (evens, odds)
     return Sum(len(content_hashes), high, low)
 
 
@@ -521,6 +537,28 @@ class Store(Protocol):
         self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
     ) -> Iterator[StoredRecord]:
         """The records whose first arrival lies in the range, streamed, in order of offset."""
+        ...
+
+    def read_contents(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> Iterator[StoredContent]:
+        """As `read_range`, each with the content hash of its columns as they are stored."""
+        ...
+
+    def read_repeated(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> list[StoredRecord]:
+        """The records of the range under whose id there is another row, wherever it arrived."""
+        ...
+
+    def read_strays(
+        self, feed: Feed[Record], known: Collection[TopicPart]
+    ) -> Iterator[StoredRecord]:
+        """The records whose first arrival lies in none of these partitions, streamed.
+
+        Of the platform's own feeds one without any arrival is none: a load has written it, and
+        Kafka has not brought it yet.
+        """
         ...
 
     def read_quarantine(

@@ -229,6 +229,65 @@ def test_one_commit_takes_several_feeds(store: Store) -> None:
     assert store.sum_range(REJECTED, part, 0, 1) == sum_of([rejected.content_hash])
 
 
+# What the deep audit reads
+
+
+def test_contents_read_back_hash_to_what_was_published(store: Store) -> None:
+    """Each store derives it in its own way: one wrong escape calls a whole table changed."""
+    awkward = seal_quote(
+        msgspec.structs.replace(
+            quote(0),
+            currency_id='"\\/\b\f\n\r\t\x01\x1f\x7f Ünïcödé € \u2028 \U0001f600',
+            price="-0.00000001054",
+            market_cap="0.000",
+            high_24h="1234567890123456789012345678901234",
+            low_24h="18446744073709551616",
+            market_cap_rank=0,
+            ts_event=NOON + 1,
+        )
+    )
+    incident = build_load_incident(
+        kind=IncidentKind.RETENTION_GAP,
+        sink="any",
+        feed="quotes",
+        topic="market.quotes",
+        topic_id=TOPIC_ID,
+        part=0,
+        first_offset=1,
+        next_offset=None,
+        message="gone \t",
+        next_step="-",
+        ts_ingest=NOON,
+    )
+    rejected = build_rejected(
+        source="simulated",
+        feed="quotes",
+        reason=Reason.INVARIANT,
+        error="price: NaN",
+        raw=bytes(range(256)),
+        ts_ingest=NOON,
+    )
+    parts = [P0, P1, TopicPart(OTHER_TOPIC_ID, 0)]
+    feeds = [QUOTES, INCIDENTS, REJECTED]
+    records = [awkward, incident, rejected]
+    for part, feed, record in zip(parts, feeds, records, strict=True):
+        [own] = claim(store, part, feed=feed)
+        store.commit([piece(own, [record])], run_id="run-a")
+        [content] = store.read_contents(feed, part, 0, 1)
+        assert content.record.event_id == record.event_id
+        assert (content.derived_hash, content.problem) == (record.content_hash, None)
+
+
+def test_records_that_arrived_elsewhere_are_strays(store: Store) -> None:
+    """A row in no range that is audited would be seen by nobody."""
+    [first, second] = claim(store, P0, P1)
+    store.commit([piece(first, [quote(0)]), piece(second, [quote(1)])], run_id="run-a")
+    assert list(store.read_strays(QUOTES, {P0, P1})) == []
+    assert [row.event_id for row in store.read_strays(QUOTES, {P1})] == [quote(0).event_id]
+    assert len(list(store.read_strays(QUOTES, set()))) == 2
+    assert store.read_repeated(QUOTES, P0, 0, 10) == []
+
+
 # Quarantine
 
 

@@ -4,7 +4,7 @@ Here: which part does what, and that only errors of ours leave. Not here: any st
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from crypto_platform.feeds import Feed, Record
@@ -20,12 +20,20 @@ from crypto_platform.stores.base import (
     Outcome,
     QuarantineEntry,
     Slice,
+    StoredContent,
     StoredOffset,
     StoredRecord,
     Sum,
     TopicPart,
 )
-from crypto_platform.stores.mongo import answers, bookkeeping, claims, matters, reader
+from crypto_platform.stores.mongo import (
+    answers,
+    bookkeeping,
+    claims,
+    contents,
+    matters,
+    reader,
+)
 from crypto_platform.stores.mongo.connection import Connection
 from crypto_platform.stores.mongo.errors import translating
 from crypto_platform.stores.mongo.pieces import encode
@@ -152,6 +160,29 @@ class MongoStore:
             yield from reader.read_range(
                 self._connection, feed, partition, first_offset, next_offset
             )
+
+    def read_contents(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> Iterator[StoredContent]:
+        """See Store."""
+        with translating("read contents", table=feed.collection):
+            yield from contents.read_contents(
+                self._connection, feed, partition, first_offset, next_offset
+            )
+
+    def read_repeated(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> list[StoredRecord]:
+        """See Store. An _id is unique, whatever rights somebody has."""
+        del feed, partition, first_offset, next_offset
+        return []
+
+    def read_strays(
+        self, feed: Feed[Record], known: Collection[TopicPart]
+    ) -> Iterator[StoredRecord]:
+        """See Store."""
+        with translating("read strays", table=feed.collection):
+            yield from reader.read_strays(self._connection, feed, known)
 
     def read_quarantine(
         self,

@@ -3,7 +3,7 @@
 Here: which module answers which call. Not here: how (claims.py, writer.py, reader.py).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.incidents import Incident
@@ -17,6 +17,7 @@ from crypto_platform.stores.base import (
     Outcome,
     QuarantineEntry,
     Slice,
+    StoredContent,
     StoredOffset,
     StoredRecord,
     Sum,
@@ -96,6 +97,25 @@ class PostgresStore:
         return reader.read_range(
             self._session, feed, partition, first_offset=first_offset, next_offset=next_offset
         )
+
+    def read_contents(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> Iterator[StoredContent]:
+        return reader.read_contents(
+            self._session, feed, partition, first_offset=first_offset, next_offset=next_offset
+        )
+
+    def read_repeated(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> list[StoredRecord]:
+        return reader.read_repeated(
+            self._session, feed, partition, first_offset=first_offset, next_offset=next_offset
+        )
+
+    def read_strays(
+        self, feed: Feed[Record], known: Collection[TopicPart]
+    ) -> Iterator[StoredRecord]:
+        return reader.read_strays(self._session, feed, known)
 
     def read_quarantine(
         self,
