@@ -4,12 +4,14 @@ Here: the smallest model of both that the audit can read. `FakeStore.load` does 
 does; tests then change its lists as an accident would. Not here: expectations.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from crypto_platform.errors import IncidentError, IncidentKind, Reason
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.codec import encode
+from crypto_platform.feeds.feed import hash_facts
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.kafka.reader import RawRecord
 from crypto_platform.kafka.watermarks import Bounds, Part
@@ -17,6 +19,7 @@ from crypto_platform.stores.base import (
     BatchKind,
     LoadBatch,
     QuarantineEntry,
+    StoredContent,
     StoredOffset,
     StoredRecord,
     Sum,
@@ -102,6 +105,7 @@ class Row:
     content_hash: int
     offset: int
     partition: TopicPart
+    problem: str | None = None
 
     def proof(self) -> StoredRecord:
         """What the audit asks for."""
@@ -205,6 +209,39 @@ class FakeStore:
             )
         )
 
+    def cut(self, log: "FakeLog", *, at: int) -> None:
+        """What acknowledging a cut log does: rewind, and keep the sums; one live range began there.
+
+        The rows stay, and the log goes on from `at` with other values.
+        """
+        del log.values[at:]
+        self.batches = [
+            replace(batch, kind=BatchKind.TRUNCATED)
+            if batch.kind is BatchKind.LIVE and batch.first_offset >= at
+            else batch
+            for batch in self.batches
+        ]
+        self.next_offset = at
+
+    def lose(self, next_offset: int) -> None:
+        """What acknowledging that retention was faster does: a lost range, and on behind it."""
+        self.batches.append(
+            LoadBatch(
+                run_id="person",
+                topic=self.topic,
+                partition=self.partition,
+                epoch=1,
+                hour=NOON,
+                kind=BatchKind.LOST,
+                first_offset=self.next_offset,
+                next_offset=next_offset,
+                stored=sum_of([]),
+                repeated_records=0,
+                quarantined_records=0,
+            )
+        )
+        self.next_offset = next_offset
+
     def drop(self, event_id: str) -> Row:
         """Delete a row, as nobody should."""
         [row] = [row for row in self.rows if row.event_id == event_id]
@@ -215,13 +252,13 @@ class FakeStore:
         """Change a row, as nobody should."""
         self.rows.append(replace(self.drop(event_id), **changes))
 
-    def replay(self, record: Record, offset: int) -> None:
-        """Store a record again from an offset, as a replay writes it down."""
+    def replay(self, record: Record, offset: int, *, kind: BatchKind = BatchKind.REPLAY) -> None:
+        """Store a record again at an offset, as a replay or a restore writes it down."""
         self.rows.append(self.row(record, offset))
         self.batches.append(
             replace(
                 self.batches[0],
-                kind=BatchKind.REPLAY,
+                kind=kind,
                 first_offset=offset,
                 next_offset=offset + 1,
                 stored=sum_of([record.content_hash]),
@@ -286,6 +323,27 @@ class FakeStore:
         for batch in sorted(self.batches, key=lambda batch: batch.first_offset):
             if batch.partition == partition:
                 yield batch
+
+    def read_contents(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> Iterator[StoredContent]:
+        """By first arrival, in order; hashes the record, not the row's hash."""
+        for row in self._arrived(feed, partition, first_offset, next_offset):
+            yield StoredContent(row.proof(), hash_facts(row.record), row.problem)
+
+    def read_repeated(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> list[StoredRecord]:
+        """Rows whose id another row has."""
+        ids = Counter(row.event_id for row in self._of(feed))
+        rows = self._arrived(feed, partition, first_offset, next_offset)
+        return [row.proof() for row in rows if ids[row.event_id] > 1]
+
+    def read_strays(
+        self, feed: Feed[Record], known: Collection[TopicPart]
+    ) -> Iterator[StoredRecord]:
+        """Rows that arrived elsewhere; of quotes, too, where they have no arrival."""
+        return (row.proof() for row in self._of(feed) if row.partition not in known)
 
     def read_facts(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[Record]:
         """Columns by id."""

@@ -12,10 +12,16 @@ from pathlib import Path
 import click
 
 from crypto_platform.cli.options import data_dir_option, feed_option, json_option, select_feeds
-from crypto_platform.cli.text import format_count, format_table, printable
+from crypto_platform.cli.text import format_age, format_count, format_table, printable
 from crypto_platform.delivery.audit import AuditProgress, audit
-from crypto_platform.delivery.audit_report import AuditReport, FeedTotal, Finding
-from crypto_platform.domain.hours import to_time_us
+from crypto_platform.delivery.audit_report import (
+    AuditReport,
+    FeedTotal,
+    Finding,
+    Listing,
+    LostRange,
+)
+from crypto_platform.domain.hours import name_hour, to_time_us
 from crypto_platform.settings import load_settings
 from crypto_platform.stores import STORES, open_store
 from crypto_platform.stores.base import Store
@@ -43,7 +49,18 @@ _AGO = re.compile(r"([0-9]{1,6})\s*([smhd])")
     metavar="SECONDS",
     help="Let the stores catch up first, at most so long.",
 )
-@click.option("--deep", is_flag=True, help="Compare every id, and hash columns as read back.")
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Compare every id, check Kafka's values by all rules, hash columns as read back.",
+)
+@click.option(
+    "--list",
+    "list_path",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE",
+    help="Write every fault to this file, a JSON object a line; the report names the first 20.",
+)
 @feed_option
 @json_option
 @data_dir_option
@@ -52,6 +69,7 @@ def audit_command(
     since: str | None,
     wait_s: float,
     deep: bool,
+    list_path: Path | None,
     feed_names: tuple[str, ...],
     as_json: bool,
     data_dir: Path | None,
@@ -61,7 +79,11 @@ def audit_command(
     Every record up to where a store has come is there once or in quarantine once; nothing else is
     there. What the stores have not loaded yet is lag, reported apart. Only reads.
 
-    Exits with 0 where that is so, 1 where it is not.
+    Without --deep it compares counts and order-free hashes and looks at single records where they
+    differ: lost, changed, extra and repeated rows are found and named. A column changed behind the
+    back of its content hash, a wrong type and a value that should have been refused take --deep.
+
+    Exits with 0 where all is whole, 1 where it is not.
 
     Example: crypto-platform audit --wait 30 --since 2h
     """
@@ -73,6 +95,7 @@ def audit_command(
         for name in STORES:
             stores[name] = open_store(name, settings, role="analyst")
             closing.callback(stores[name].close)
+        file = None if list_path is None else closing.enter_context(list_path.open("wb"))
         report = audit(
             settings,
             stores,
@@ -81,6 +104,7 @@ def audit_command(
             wait_s=wait_s,
             deep=deep,
             progress=_Speaker().note,
+            listing=None if file is None else Listing(file),
         )
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2, ensure_ascii=False))
@@ -119,13 +143,19 @@ class _Speaker:
         if now - self._spoke_at < PROGRESS_EVERY_S:
             return
         self._spoke_at = now
-        rate = progress.done_offsets / (now - self._begun)
-        share_pct = 100 * progress.done_offsets / max(progress.all_offsets, 1)
-        click.echo(
-            f"audit: {share_pct:.0f} % of {progress.all_offsets:,} offsets, {rate:,.0f}/s "
-            f"({progress.feed}/{progress.part})",
-            err=True,
-        )
+        click.echo(format_progress(progress, spent_s=now - self._begun), err=True)
+
+
+def format_progress(progress: AuditProgress, *, spent_s: float) -> str:
+    """How far it is, how fast, where, and when it will be done."""
+    rate = progress.done_offsets / spent_s
+    share_pct = 100 * progress.done_offsets / max(progress.all_offsets, 1)
+    left_s = (progress.all_offsets - progress.done_offsets) / max(rate, 1)
+    hour = "" if progress.hour is None else f" hour {name_hour(progress.hour)}"
+    return (
+        f"audit: {share_pct:.0f} % of {progress.all_offsets:,} offsets, {rate:,.0f}/s, "
+        f"{format_age(left_s)} left ({progress.feed}/{progress.part}{hour})"
+    )
 
 
 def format_report(report: AuditReport) -> list[str]:
@@ -139,6 +169,7 @@ def format_report(report: AuditReport) -> list[str]:
                 + (f"; {lag.blocked_partitions} partitions are stopped by incidents"
                    if lag.blocked_partitions else "")
             )  # fmt: skip
+    lines += [_format_lost(lost) for lost in report.lost]
     lines += [f"note: {printable(note)}" for note in report.notes]
     for finding in report.findings:
         lines += _format_finding(finding)
@@ -161,6 +192,13 @@ def _feed_rows(name: str, total: FeedTotal) -> list[Sequence[str]]:
     return [*rows, *stores.values()]
 
 
+def _format_lost(lost: LostRange) -> str:
+    return (
+        f"lost: {lost.store} has nothing of {lost.topic}/{lost.part} offsets {lost.first_offset} "
+        f"to {lost.next_offset - 1}: retention removed them unread, which a person has acknowledged"
+    )
+
+
 def _format_finding(finding: Finding) -> list[str]:
     place = f"{finding.store}: {finding.topic}/{finding.part}"
     hours = f" (hours {', '.join(finding.hours)})" if finding.hours else ""
@@ -170,5 +208,5 @@ def _format_finding(finding: Finding) -> list[str]:
         event_id = "" if example.event_id is None else f"{example.event_id}: "
         lines.append(printable(f"  {offset}{event_id}{example.detail}"))
     if finding.records > EXAMPLES_SHOWN:
-        lines.append(f"  ... and {finding.records - EXAMPLES_SHOWN:,} more; --json names the first")
+        lines.append(f"  ... and {finding.records - EXAMPLES_SHOWN:,} more; --list FILE names all")
     return [*lines, f"  -> {finding.next_step}"]

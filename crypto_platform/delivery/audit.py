@@ -8,24 +8,35 @@ Each partition is read once, from the low watermark to where the furthest store 
 the last stable offset); a store is compared up to where it had come when the audit began, so that
 loads may go on meanwhile: what lies below its next_offset does not change any more. What retention
 has removed from Kafka is compared with what the loads wrote down when they stored it (load_batch).
-Nothing is written anywhere. Memory holds one chunk of ids and hashes, whatever the size.
-
-Not seen: a row without an arrival (an incident that its load wrote and Kafka has not brought yet is
-one, and rightly so), or with one in a topic or partition that the store's offsets do not know.
+Nothing is written anywhere. Memory holds two chunks of Kafka's values, whatever the size. A whole
+audit also asks for rows that arrived in no partition the store knows; of a part of the time it
+cannot say which hour they would belong to.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from crypto_platform.delivery.audit_partition import AuditContext, PartitionAudit, PartitionResult
-from crypto_platform.delivery.audit_report import AuditReport, FeedTotal, Tally, format_time
+from crypto_platform.delivery.audit_report import (
+    AuditReport,
+    Fault,
+    FeedTotal,
+    Finding,
+    Findings,
+    Listing,
+    Tally,
+    format_time,
+)
 from crypto_platform.delivery.audit_scene import KafkaLog, Log, Place, look_until_settled
 from crypto_platform.domain.hours import hour_of
 from crypto_platform.errors import IncidentError, IncidentKind
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.kafka.topics import topic_name
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import Store
+from crypto_platform.stores.base import Store, TopicPart
 
 ATTEMPTS_MAX = 3
 """Of one partition, whose beginning retention may remove while it is read."""
@@ -33,10 +44,16 @@ ATTEMPTS_MAX = 3
 
 @dataclass(frozen=True, kw_only=True)
 class AuditProgress:
-    """How far an audit has come, in Kafka's offsets."""
+    """How far an audit has come, in Kafka's offsets.
+
+    Attributes:
+        hour: First microsecond of the hour of append time just compared, None where it holds
+            nothing but markers.
+    """
 
     feed: str
     part: int
+    hour: int | None
     done_offsets: int
     all_offsets: int
 
@@ -51,18 +68,21 @@ def audit(
     wait_s: float = 0.0,
     deep: bool = False,
     progress: Callable[[AuditProgress], None] = lambda _: None,
+    listing: Listing | None = None,
     log: Log | None = None,
 ) -> AuditReport:
     """Compare Kafka with every store, both ways.
 
     Args:
-        stores: By sink; only read.
+        stores: By sink; only read, each by a thread of its own.
         since_us: Begin at the hour of append time that holds this time (microseconds); what is
             older is left out, load_batch sums included.
         until_us: End before this time, a whole hour (microseconds); lag is then counted to it.
         wait_s: Longest wait for the stores to catch up first.
-        deep: Compare every id and hash the columns as they are read back.
+        deep: Compare every id, decode Kafka's values by all rules, and hash the columns as they
+            are read back.
         progress: Called after each chunk.
+        listing: Gets every fault; the report names the first ones and counts all.
         log: Stands in for Kafka in tests.
 
     Raises:
@@ -73,28 +93,45 @@ def audit(
     audited_at_us = time.time_ns() // 1000
     log = log or KafkaLog(settings)
     scene = look_until_settled(settings, stores, feeds, log, wait_s=wait_s)
-    context = AuditContext(
-        stores=stores, log=log, scene=scene, since_us=since_us, until_us=until_us, deep=deep
-    )
     results: list[PartitionResult] = []
-    all_offsets = sum(context.count_offsets(place) for place in scene.places)
-    done_offsets = 0
-    for place in scene.places:
-        before = done_offsets
+    with ExitStack() as closing:
+        context = AuditContext(
+            stores=stores,
+            workers={
+                name: closing.enter_context(ThreadPoolExecutor(1, f"audit-{name}"))
+                for name in stores
+            },
+            begun_us=audited_at_us,
+            log=log,
+            scene=scene,
+            since_us=since_us,
+            until_us=until_us,
+            deep=deep,
+            listing=listing,
+        )
+        all_offsets = sum(context.count_offsets(place) for place in scene.places)
+        done_offsets = 0
+        for place in scene.places:
+            before = done_offsets
 
-        def note(offsets: int, place: Place = place, before: int = before) -> None:
-            progress(
-                AuditProgress(
-                    feed=place.feed.name,
-                    part=place.partition.part,
-                    done_offsets=before + offsets,
-                    all_offsets=all_offsets,
+            def note(
+                offsets: int, hour: int | None, place: Place = place, before: int = before
+            ) -> None:
+                progress(
+                    AuditProgress(
+                        feed=place.feed.name,
+                        part=place.partition.part,
+                        hour=hour,
+                        done_offsets=before + offsets,
+                        all_offsets=all_offsets,
+                    )
                 )
-            )
 
-        results.append(_audit_place(context, place, note))
-        done_offsets += context.count_offsets(place)
+            results.append(_audit_place(context, place, note))
+            done_offsets += context.count_offsets(place)
     findings = [finding for result in results for finding in result.findings]
+    if context.is_whole:
+        findings += _find_strays(settings, stores, feeds, listing)
     return AuditReport(
         whole=not findings,
         deep=deep,
@@ -105,25 +142,69 @@ def audit(
         lag={name: context.count_lag(name) for name in stores},
         findings=findings,
         hours=[line for result in results for line in result.lines],
+        lost=[lost for result in results for lost in result.lost],
         notes=[note for result in results for note in result.notes],
     )
 
 
 def _audit_place(
-    context: AuditContext, place: Place, note: Callable[[int], None]
+    context: AuditContext, place: Place, note: Callable[[int, int | None], None]
 ) -> PartitionResult:
     """Audit one partition, anew where retention removed its beginning meanwhile."""
+    listed = context.listing.tell() if context.listing else 0
     for _ in range(ATTEMPTS_MAX - 1):
         try:
             return PartitionAudit(context, place, note).audit()
         except IncidentError as error:
             if error.kind is not IncidentKind.RETENTION_GAP:
                 raise
+            context.finish_asking()
+            if context.listing:
+                context.listing.go_back(listed)
             bounds = context.log.read_bounds([place.part])[place.part]
             place = Place(
                 feed=place.feed, topic=place.topic, partition=place.partition, bounds=bounds
             )
     return PartitionAudit(context, place, note).audit()
+
+
+def _find_strays(
+    settings: Settings,
+    stores: Mapping[str, Store],
+    feeds: Sequence[Feed[Record]],
+    listing: Listing | None,
+) -> list[Finding]:
+    """Rows that arrived where the store has never been."""
+    found: list[Finding] = []
+    for store in stores.values():
+        for feed in feeds:
+            topic = topic_name(settings, feed.topic)
+            by_part: dict[int, Findings] = {}
+            known = _list_known(store, topic)
+            for number, row in enumerate(store.read_strays(feed, known)):
+                if number == 0:
+                    # a load may have begun with a partition in between
+                    known = _list_known(store, topic)
+                if (row.topic_id, row.part) in known:
+                    continue
+                findings = by_part.setdefault(
+                    row.part,
+                    Findings(feed=feed.name, topic=topic, part=row.part, listing=listing),
+                )
+                place = f"topic id {row.topic_id}" if row.topic_id else "no topic at all"
+                findings.add(
+                    Fault.EXTRA,
+                    store.sink,
+                    event_id=row.event_id,
+                    offset=row.offset,
+                    detail=f"its arrival is of {place}, which the store has never loaded",
+                )
+            found += [one for findings in by_part.values() for one in findings.findings()]
+    return found
+
+
+def _list_known(store: Store, topic: str) -> set[TopicPart]:
+    return {row.partition for row in store.read_offsets() if row.topic == topic}
 
 
 def _add_up(

@@ -1,31 +1,34 @@
 """Is a store's own account of one partition, load_batch, whole, and do its rows agree with it?
 
-Here: live ranges, and those given up as lost, cover [0, next_offset) without hole or overlap; count
-and hash sum of what each stored are those of the rows by first arrival. That is the proof for what
-Kafka's retention has removed. Not here: the comparison with Kafka (audit_ranges.py), the judge
-wherever it has the range.
+Here: live ranges cover [0, next_offset) without hole or overlap; count and hash sum of what each
+stored are those of the rows by first arrival. That is the proof for what Kafka's retention has
+removed. Not here: the comparison with Kafka (audit_ranges.py), the judge wherever it has the range.
 
-A replay's row says what it stored anew: a record whose row had been deleted (then the live sum
-counts it already) or one that was in quarantine (then it does not). So over a range that was
-repaired the rows may be the live sum plus those of any of its replays.
+What the kinds of range mean for it:
+
+- *live* covers its offsets, and its rows are there.
+- *replay* and *restore* say what they stored anew: a record whose row had been deleted (then the
+  live sum counts it already) or one that was in quarantine or never loaded (then it does not). So
+  over a range that was repaired the rows may be the live sum plus those of any of its repairs.
+- *lost* covers offsets without records: retention removed them unread, and a person has said so.
+  A restore over it brings them back.
+- *truncated* was live until Kafka's log was cut. Its offsets are used again, by live ranges that
+  cover them anew; its rows have stayed. So there the rows are the sum of both, whatever Kafka has.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import merge
 from itertools import combinations
 
-from crypto_platform.delivery.audit_ranges import FACTS_PER_CALL, check_columns
-from crypto_platform.delivery.audit_report import Fault, Findings, format_hash
-from crypto_platform.errors import IncidentKind
-from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
-from crypto_platform.feeds.feed import build_event_id
-from crypto_platform.feeds.incidents import INCIDENTS
+from crypto_platform.delivery.audit_ranges import judge_content
+from crypto_platform.delivery.audit_report import Fault, Findings, LostRange, format_hash
+from crypto_platform.feeds import Feed, Record
 from crypto_platform.stores.base import (
     EMPTY_SUM,
     BatchKind,
     LoadBatch,
     Store,
-    StoredRecord,
     Sum,
     TopicPart,
 )
@@ -33,19 +36,36 @@ from crypto_platform.stores.base import (
 REPAIRS_MAX = 8
 """Of one range that are tried in every combination; of more, all or none."""
 
+USED_AGAIN_TRIES_MAX = 5
+
 READ_AGAIN_MAX = 3
 """A load extends its range while it is read; what is really missing is so again."""
 
 
 @dataclass(kw_only=True)
-class OldRange:
-    """Whole live ranges of one hour that begin before the part compared with Kafka."""
+class SummedRange:
+    """A range of offsets whose rows are proved by what the loads wrote down.
+
+    Attributes:
+        certain: What the rows add up to at least.
+        repairs: What may have been added to that.
+    """
 
     hour: int
     first_offset: int
     next_offset: int
-    live: Sum = EMPTY_SUM
-    repairs: list[Sum] = field(default_factory=list)
+    certain: Sum = EMPTY_SUM
+    repairs: list[Sum] = field(default_factory=list[Sum])
+
+    def overlaps(self, batch: LoadBatch) -> bool:
+        """Whether they share an offset."""
+        return batch.first_offset < self.next_offset and self.first_offset < batch.next_offset
+
+    def add(self, batch: LoadBatch) -> None:
+        """Take in a range whose rows are there for certain."""
+        self.first_offset = min(self.first_offset, batch.first_offset)
+        self.next_offset = max(self.next_offset, batch.next_offset)
+        self.certain += batch.stored
 
 
 @dataclass(kw_only=True)
@@ -53,22 +73,28 @@ class Account:
     """One partition's load_batch.
 
     Attributes:
-        old: What only these sums can prove, in order.
+        old: What only these sums can prove, in order: whole live ranges of one hour each.
+        used_again: Where Kafka's log was cut: truncated ranges with the live ones over them.
+        truncated: Half-open offset ranges in which rows of the log before may stand.
         fresh_first, fresh_next: The other live ranges that were complete when the audit began;
             empty where there is none.
         fresh: What they stored.
-        is_repaired: A replay stored something in there.
+        is_repaired: Something else than the fresh live ranges has stored rows in there.
+        first_hour: Of the last range that begins before the part compared with Kafka.
         holes, overlaps, lost: Half-open offset ranges.
     """
 
-    old: list[OldRange] = field(default_factory=list)
+    old: list[SummedRange] = field(default_factory=list[SummedRange])
+    used_again: list[SummedRange] = field(default_factory=list[SummedRange])
+    truncated: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     fresh_first: int = 0
     fresh_next: int = 0
     fresh: Sum = EMPTY_SUM
     is_repaired: bool = False
-    holes: list[tuple[int, int]] = field(default_factory=list)
-    overlaps: list[tuple[int, int]] = field(default_factory=list)
-    lost: list[tuple[int, int]] = field(default_factory=list)
+    first_hour: int = 0
+    holes: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    overlaps: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    lost: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
 
 
 def read_account(
@@ -91,53 +117,138 @@ def build_account(
     store: Store, partition: TopicPart, compared: tuple[int, int], next_offset: int
 ) -> Account:
     """`read_account` without a second look."""
-    repairs = [
+    # live ranges are many, others few
+    others = [
         batch
         for batch in store.read_load_batches(partition)
-        if batch.kind is BatchKind.REPLAY and batch.stored != EMPTY_SUM
+        if batch.kind is not BatchKind.LIVE
+        and (batch.kind is BatchKind.LOST or batch.stored != EMPTY_SUM)
     ]
     account = Account()
+    _note_truncated(account, others)
+    lost = [batch for batch in others if batch.kind is BatchKind.LOST]
+    repairs = [b for b in others if b.kind in {BatchKind.REPLAY, BatchKind.RESTORE}]
+    restores = [batch for batch in repairs if batch.kind is BatchKind.RESTORE]
+    account.lost = _leave_out_restored(lost, restores)
+    live = (b for b in store.read_load_batches(partition) if b.kind is BatchKind.LIVE)
+    cover = merge(live, lost, restores, key=lambda batch: batch.first_offset)
+    alone = restores
     fresh: list[LoadBatch] = []
-    reached = 0
-    covering = {BatchKind.LIVE, BatchKind.LOST}
-    for batch in (b for b in store.read_load_batches(partition) if b.kind in covering):
-        if batch.first_offset > reached:
-            account.holes.append((reached, batch.first_offset))
-        elif batch.first_offset < reached:
-            account.overlaps.append((batch.first_offset, min(reached, batch.next_offset)))
-        reached = max(reached, batch.next_offset)
-        if batch.kind is BatchKind.LOST:
-            account.lost.append((batch.first_offset, batch.next_offset))
+    for batch in _walk_cover(account, cover, next_offset):
+        alone = [each for each in alone if not _overlap(each, batch)]
+        if batch.first_offset < compared[0]:
+            account.first_hour = max(account.first_hour, batch.hour)
+        if any(each.overlaps(batch) for each in account.used_again):
+            _join(account, batch)
         elif batch.first_offset < compared[0]:
             _add_old(account, batch, repairs)
         elif batch.next_offset <= min(compared[1], next_offset):
             fresh.append(batch)
-    if reached < next_offset:
-        account.holes.append((reached, next_offset))
-    for old in account.old:
-        own = (b for b in repairs if old.first_offset <= b.first_offset < old.next_offset)
-        old.repairs = [batch.stored for batch in own]
+    account.old += _build_restored(alone)
+    for each in (*account.old, *account.used_again):
+        own = (b for b in repairs if each.first_offset <= b.first_offset < each.next_offset)
+        each.repairs = [batch.stored for batch in own if batch not in alone]
     if fresh:
         account.fresh_first, account.fresh_next = fresh[0].first_offset, fresh[-1].next_offset
         account.fresh = sum((batch.stored for batch in fresh), EMPTY_SUM)
-        account.is_repaired = any(batch.next_offset > account.fresh_first for batch in repairs)
+        account.is_repaired = any(
+            batch.next_offset > account.fresh_first
+            for batch in others
+            if batch.kind is not BatchKind.LOST
+        )
     return account
+
+
+def _walk_cover(
+    account: Account, cover: Iterable[LoadBatch], next_offset: int
+) -> Iterator[LoadBatch]:
+    """Note holes and overlaps on the way; yields the live ranges."""
+    reached = 0
+    for batch in cover:
+        if batch.first_offset > reached:
+            account.holes.append((reached, batch.first_offset))
+        elif batch.first_offset < reached and batch.kind is BatchKind.LIVE:
+            account.overlaps.append((batch.first_offset, min(reached, batch.next_offset)))
+        reached = max(reached, batch.next_offset)
+        if batch.kind is BatchKind.LIVE:
+            yield batch
+    if reached < next_offset:
+        account.holes.append((reached, next_offset))
+
+
+def _note_truncated(account: Account, others: Sequence[LoadBatch]) -> None:
+    for batch in others:
+        if batch.kind is not BatchKind.TRUNCATED:
+            continue
+        account.truncated.append((batch.first_offset, batch.next_offset))
+        if any(each.overlaps(batch) for each in account.used_again):
+            _join(account, batch)
+        else:
+            account.used_again.append(_begin(batch))
+
+
+def _join(account: Account, batch: LoadBatch) -> None:
+    """Add a range to those it overlaps, which become one."""
+    first, *more = [each for each in account.used_again if each.overlaps(batch)]
+    for each in more:
+        first.next_offset = max(first.next_offset, each.next_offset)
+        first.certain += each.certain
+        account.used_again.remove(each)
+    first.add(batch)
+
+
+def _begin(batch: LoadBatch) -> SummedRange:
+    return SummedRange(
+        hour=batch.hour,
+        first_offset=batch.first_offset,
+        next_offset=batch.next_offset,
+        certain=batch.stored,
+    )
+
+
+def _build_restored(alone: Sequence[LoadBatch]) -> list[SummedRange]:
+    """Restores over no live range: there the rows are theirs alone."""
+    ranges: list[SummedRange] = []
+    for batch in alone:
+        if ranges and ranges[-1].overlaps(batch):
+            ranges[-1].add(batch)
+        else:
+            ranges.append(_begin(batch))
+    return ranges
+
+
+def _overlap(one: LoadBatch, other: LoadBatch) -> bool:
+    return one.first_offset < other.next_offset and other.first_offset < one.next_offset
+
+
+def _leave_out_restored(
+    lost: Sequence[LoadBatch], restores: Sequence[LoadBatch]
+) -> list[tuple[int, int]]:
+    """The pieces of lost ranges over which there was no restore."""
+    pieces: list[tuple[int, int]] = []
+    for batch in lost:
+        first_offset = batch.first_offset
+        for restore in restores:
+            if restore.next_offset <= first_offset or restore.first_offset >= batch.next_offset:
+                continue
+            if restore.first_offset > first_offset:
+                pieces.append((first_offset, restore.first_offset))
+            first_offset = restore.next_offset
+        if first_offset < batch.next_offset:
+            pieces.append((first_offset, batch.next_offset))
+    return pieces
 
 
 def _add_old(account: Account, batch: LoadBatch, repairs: Sequence[LoadBatch]) -> None:
     last = account.old[-1] if account.old else None
-    begins = last is None or (
-        (batch.hour != last.hour or batch.first_offset != last.next_offset)
-        # a replay that reaches across has to stay with all that it may have repaired
-        and not any(b.first_offset < batch.first_offset < b.next_offset for b in repairs)
-    )
-    if last is None or begins:
-        last = OldRange(
-            hour=batch.hour, first_offset=batch.first_offset, next_offset=batch.next_offset
-        )
-        account.old.append(last)
-    last.next_offset = max(last.next_offset, batch.next_offset)
-    last.live += batch.stored
+    if last is not None and (
+        (batch.hour == last.hour and batch.first_offset == last.next_offset)
+        # a repair that reaches across has to stay with all that it may have repaired
+        or any(b.first_offset < batch.first_offset < b.next_offset for b in repairs)
+    ):
+        last.add(batch)
+    else:
+        account.old.append(_begin(batch))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,46 +261,79 @@ class AccountChecker:
     partition: TopicPart
     findings: Findings
 
-    def check_cover(self, account: Account) -> list[str]:
-        """Report holes and overlaps; returns notes on gaps that a person has acknowledged."""
-        notes = [self._describe_lost(*lost) for lost in account.lost]
+    def check_cover(self, account: Account) -> list[LostRange]:
+        """Report holes and overlaps; returns what is lost and a person knows of."""
         for first_offset, next_offset in account.holes:
-            if self._is_acknowledged(first_offset):
-                notes.append(self._describe_lost(first_offset, next_offset))
-                continue
             detail = f"no live range holds offsets {first_offset} to {next_offset - 1}"
             self.findings.add(Fault.HOLE, self.store.sink, offset=first_offset, detail=detail)
         for first_offset, next_offset in account.overlaps:
             detail = f"two live ranges hold offsets {first_offset} to {next_offset - 1}"
             self.findings.add(Fault.OVERLAP, self.store.sink, offset=first_offset, detail=detail)
-        return notes
+        return [
+            LostRange(
+                store=self.store.sink,
+                topic=self.topic,
+                part=self.partition.part,
+                first_offset=first_offset,
+                next_offset=next_offset,
+            )
+            for first_offset, next_offset in account.lost
+        ]
 
-    def _describe_lost(self, first_offset: int, next_offset: int) -> str:
-        return (
-            f"{self.store.sink}: {self.topic}/{self.partition.part} lacks offsets "
-            f"{first_offset} to {next_offset - 1}: retention removed them unread, which a "
-            "person has acknowledged"
-        )
-
-    def check_old(self, old: OldRange, *, deep: bool) -> Sum:
-        """Compare the rows of an old range with what its loads stored; returns the rows' sum."""
-        found = self.store.sum_range(self.feed, self.partition, old.first_offset, old.next_offset)
+    def check_old(self, old: SummedRange, *, deep: bool) -> Sum:
+        """Compare the rows of a range with what its loads stored; returns the rows' sum."""
+        found = self._sum(old)
         if found not in _possible_sums(old):
-            detail = (
-                f"offsets {old.first_offset} to {old.next_offset - 1}: the loads stored "
-                f"{old.live.count} records ({format_hash(old.live)}), {found.count} are there "
-                f"({format_hash(found)})"
-            )
-            self.findings.add(
-                Fault.SUM_DIFFERS,
-                self.store.sink,
-                offset=old.first_offset,
-                detail=detail,
-                hour=old.hour,
-            )
+            self._report(old, found)
         if deep:
             self._check_columns(old)
         return found
+
+    def check_used_again(self, account: Account, read_again: Callable[[], Account]) -> list[str]:
+        """Compare the rows at offsets that were used twice with what both their loads stored.
+
+        The last such range grows while a load goes on: sum and account have to be of one moment.
+
+        Returns:
+            Notes on ranges that never stood still.
+        """
+        notes: list[str] = []
+        for _ in range(USED_AGAIN_TRIES_MAX):
+            wrong = [
+                (each, found)
+                for each in account.used_again
+                if (found := self._sum(each)) not in _possible_sums(each)
+            ]
+            if not wrong:
+                return notes
+            before, account = account, read_again()
+            if account.used_again == before.used_again:
+                for each, found in wrong:
+                    self._report(each, found)
+                return notes
+        first_offset = account.used_again[-1].first_offset
+        notes.append(
+            f"{self.store.sink}: {self.topic}/{self.partition.part} is loaded while it is audited; "
+            f"rows from offset {first_offset} on, where Kafka's log was cut, are not proved"
+        )
+        return notes
+
+    def _sum(self, each: SummedRange) -> Sum:
+        return self.store.sum_range(self.feed, self.partition, each.first_offset, each.next_offset)
+
+    def _report(self, each: SummedRange, found: Sum) -> None:
+        detail = (
+            f"offsets {each.first_offset} to {each.next_offset - 1}: the loads stored "
+            f"{each.certain.count} records ({format_hash(each.certain)}), {found.count} are "
+            f"there ({format_hash(found)})"
+        )
+        self.findings.add(
+            Fault.SUM_DIFFERS,
+            self.store.sink,
+            offset=each.first_offset,
+            detail=detail,
+            hour=each.hour,
+        )
 
     def check_fresh(self, account: Account, found: Sum) -> None:
         """Compare what the newer ranges say with rows that have just proved equal to Kafka.
@@ -207,49 +351,35 @@ class AccountChecker:
             Fault.SUM_DIFFERS, self.store.sink, offset=account.fresh_first, detail=detail
         )
 
-    def _check_columns(self, old: OldRange) -> None:
-        rows = self.store.read_range(self.feed, self.partition, old.first_offset, old.next_offset)
-        for page in _take_pages(rows):
-            for fault, row, detail in check_columns(self.store, self.feed, page):
+    def _check_columns(self, old: SummedRange) -> None:
+        place = (self.feed, self.partition, old.first_offset, old.next_offset)
+        for content in self.store.read_contents(*place):
+            if wrong := judge_content(content):
                 self.findings.add(
-                    fault,
+                    Fault.COLUMNS_CHANGED,
                     self.store.sink,
-                    event_id=row.event_id,
-                    offset=row.offset,
-                    detail=detail,
+                    event_id=content.record.event_id,
+                    offset=content.record.offset,
+                    detail=wrong,
                     hour=old.hour,
                 )
-
-    def _is_acknowledged(self, first_offset: int) -> bool:
-        """Whatever of the gap Kafka still has is compared anyway and found missing."""
-        topic_id, part = self.partition
-        kind = IncidentKind.RETENTION_GAP.value
-        subject = f"{self.store.sink}/{self.topic}/{topic_id}/{part}/{kind}/{first_offset}"
-        return bool(
-            self.store.read_facts(
-                FEED_BY_NAME[INCIDENTS.name], [build_event_id(subject, "acknowledged")]
+        for row in self.store.read_repeated(*place):
+            self.findings.add(
+                Fault.TWICE,
+                self.store.sink,
+                event_id=row.event_id,
+                offset=row.offset,
+                detail="another row has this id",
+                hour=old.hour,
             )
-        )
 
 
-def _possible_sums(old: OldRange) -> Iterator[Sum]:
+def _possible_sums(old: SummedRange) -> Iterator[Sum]:
     """What the rows may add up to; see the module's text."""
     if len(old.repairs) > REPAIRS_MAX:
-        yield old.live
-        yield sum(old.repairs, old.live)
+        yield old.certain
+        yield sum(old.repairs, old.certain)
         return
     for size in range(len(old.repairs) + 1):
         for some in combinations(old.repairs, size):
-            yield sum(some, old.live)
-
-
-def _take_pages(rows: Iterator[StoredRecord]) -> Iterator[list[StoredRecord]]:
-    """The rows in lists that read_facts takes."""
-    page: list[StoredRecord] = []
-    for row in rows:
-        page.append(row)
-        if len(page) == FACTS_PER_CALL:
-            yield page
-            page = []
-    if page:
-        yield page
+            yield sum(some, old.certain)

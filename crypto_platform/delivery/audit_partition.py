@@ -4,12 +4,19 @@ Here: the order, and the lines an hour. Not here: what is compared with what (au
 audit_batches.py).
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from itertools import islice
 
-from crypto_platform.delivery.audit_batches import Account, AccountChecker, OldRange, read_account
-from crypto_platform.delivery.audit_chunks import Chunk, cut_chunks
+from crypto_platform.delivery.audit_batches import (
+    Account,
+    AccountChecker,
+    SummedRange,
+    read_account,
+)
+from crypto_platform.delivery.audit_chunks import Chunk, cut_chunks, leave_out
 from crypto_platform.delivery.audit_ranges import Checked, RangeChecker
 from crypto_platform.delivery.audit_report import (
     EXAMPLES_MAX,
@@ -18,27 +25,39 @@ from crypto_platform.delivery.audit_report import (
     Findings,
     HourLine,
     Lag,
+    Listing,
+    LostRange,
     Tally,
     format_time,
 )
 from crypto_platform.delivery.audit_scene import Log, Place, Scene
-from crypto_platform.domain.hours import hour_of
-from crypto_platform.stores.base import EMPTY_SUM, Store, Sum, TopicPart, sum_of
+from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, hour_of
+from crypto_platform.stores.base import EMPTY_SUM, Store, Sum, TopicPart
 
 OFFSET_END = 2**63 - 1
 BEYOND_TRIES_MAX = 3
+CLOCK_LATE_US = 60_000_000
+"""A broker's clock may be behind ours by so much."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditContext:
-    """What all partitions of one audit share; see audit.audit."""
+    """What all partitions of one audit share; see audit.audit.
+
+    Attributes:
+        workers: A thread a store: stores are asked side by side, while Kafka is read on.
+        begun_us: When the scene was looked at.
+    """
 
     stores: Mapping[str, Store]
+    workers: Mapping[str, Executor]
+    begun_us: int
     log: Log
     scene: Scene
     since_us: int | None
     until_us: int | None
     deep: bool
+    listing: Listing | None
 
     def find_end(self, store: str, place: Place) -> tuple[int, int]:
         """A store's next_offset, and how far it is compared with Kafka."""
@@ -76,13 +95,13 @@ class AuditContext:
         [found] = self.log.read_offsets_at([place.part], time_us=hour_of(self.since_us)).values()
         return max(place.bounds.low, place.bounds.last_stable if found is None else found)
 
-    def is_wanted(self, place: Place, old: OldRange) -> bool:
+    def is_wanted(self, place: Place, old: SummedRange) -> bool:
         """Whether a range is to be proved by the loads' own sums.
 
         Of a part of the time, only what Kafka has lost: the range that reaches across the first
         hour's border may still grow, and Kafka is its better judge.
         """
-        if self.since_us is None and self.until_us is None:
+        if self.is_whole:
             return True
         first_hour = 0 if self.since_us is None else hour_of(self.since_us)
         is_lost = place.bounds is None or old.first_offset < place.bounds.low
@@ -92,6 +111,22 @@ class AuditContext:
             and (self.until_us is None or old.hour < self.until_us)
         )
 
+    def finish_asking(self) -> None:
+        """Wait until no store is being asked."""
+        for worker in self.workers.values():
+            worker.submit(lambda: None).result()
+
+    def is_settled(self, place: Place, hour: int, *, is_last: bool) -> bool:
+        """Whether nothing more can come into an hour of Kafka's log.
+
+        A later hour below the last stable offset says so; else the clock, with some time for a
+        broker's that is late, and no transaction being open.
+        """
+        if not is_last or place.bounds is None:
+            return True
+        is_over = hour + MICROSECONDS_PER_HOUR + CLOCK_LATE_US < self.begun_us
+        return is_over and place.bounds.last_stable == place.bounds.high
+
     def count_offsets(self, place: Place) -> int:
         """How many offsets of a partition are compared with Kafka."""
         if place.bounds is None:
@@ -99,12 +134,23 @@ class AuditContext:
         end = max((self.find_end(name, place)[1] for name in self.stores), default=0)
         return max(end - self.find_start(place), 0)
 
-    def has_reached(self, store: str, partition: TopicPart, offset: int) -> bool:
-        """Whether a store has come past an offset, if need be by now."""
+    def is_stored(self, store: str, partition: TopicPart, offset: int) -> bool | None:
+        """Whether a store has come past an offset, if need be by now.
+
+        None of a partition it never loaded: every row of that is named apart (audit.py).
+        """
         row = self.scene.stored[store].get(partition)
-        return (row is not None and offset < row.next_offset) or (
-            offset < self.read_next_offset(store, partition)
-        )
+        if row is not None and offset < row.next_offset:
+            return True
+        now = {row.partition: row.next_offset for row in self.stores[store].read_offsets()}
+        if partition not in now:
+            return None if self.is_whole else False
+        return offset < now[partition]
+
+    @property
+    def is_whole(self) -> bool:
+        """Nothing is left out."""
+        return self.since_us is None and self.until_us is None
 
     def read_next_offset(self, store: str, partition: TopicPart) -> int:
         """A store's next_offset now."""
@@ -120,6 +166,7 @@ class PartitionResult:
     total: Tally
     lines: list[HourLine]
     findings: list[Finding]
+    lost: list[LostRange]
     notes: list[str]
 
 
@@ -132,7 +179,13 @@ class _Line:
     first_offset: int
     next_offset: int = 0
     tally: Tally = field(default_factory=Tally)
-    problems: dict[str, int] = field(default_factory=dict)
+    problems: dict[str, int] = field(default_factory=dict[str, int])
+
+    def note(self, store: str, problems: Mapping[Fault, int]) -> None:
+        """Count a store's faults."""
+        for kind, count in problems.items():
+            name = f"{store}.{kind.value}"
+            self.problems[name] = self.problems.get(name, 0) + count
 
 
 @dataclass(kw_only=True)
@@ -141,6 +194,7 @@ class _Side:
 
     Attributes:
         end: How far it is compared with Kafka.
+        findings: Its own, for it works in a thread of its own.
         fresh: What it holds of the account's fresh range.
         loadable: Quarantined values that would load today.
     """
@@ -150,6 +204,7 @@ class _Side:
     next_offset: int
     end: int
     account: Account
+    findings: Findings
     ranges: RangeChecker
     batches: AccountChecker
     fresh: Sum = EMPTY_SUM
@@ -165,19 +220,23 @@ class _Side:
         return checked
 
 
+_Answers = Mapping[str, "Future[Checked]"]
+"""By store."""
+
+
 class PartitionAudit:
     """One partition; begun anew as a whole if it has to be."""
 
-    def __init__(self, context: AuditContext, place: Place, note: Callable[[int], None]) -> None:
-        """`note` is told how many offsets are done."""
+    def __init__(
+        self, context: AuditContext, place: Place, note: Callable[[int, int | None], None]
+    ) -> None:
+        """`note` is told how many offsets are done, and the hour (its first microsecond)."""
         self._context = context
         self._place = place
         self._note = note
         self._start = context.find_start(place)
-        self._findings = Findings(
-            feed=place.feed.name, topic=place.topic, part=place.partition.part
-        )
         self._notes: list[str] = []
+        self._lost: list[LostRange] = []
         self._lines: dict[tuple[bool, int | None], _Line] = {}
         self._sides = [self._open_side(name, store) for name, store in context.stores.items()]
 
@@ -197,32 +256,36 @@ class PartitionAudit:
         return PartitionResult(
             feed=self._place.feed.name,
             total=total,
-            lines=[self._build_line(line) for line in in_order],
-            findings=self._findings.findings(),
+            lines=[self._build_line(line, is_last=line is in_order[-1]) for line in in_order],
+            findings=[found for side in self._sides for found in side.findings.findings()],
+            lost=self._lost,
             notes=self._notes,
         )
 
     def _open_side(self, name: str, store: Store) -> _Side:
         context, place = self._context, self._place
         next_offset, end = context.find_end(name, place)
+        findings = Findings(
+            feed=place.feed.name,
+            topic=place.topic,
+            part=place.partition.part,
+            listing=context.listing,
+        )
+        account = self._read_account(store, end=end, next_offset=next_offset)
         return _Side(
             name=name,
             store=store,
             next_offset=next_offset,
             end=end,
-            account=read_account(
-                store,
-                place.partition,
-                compared_from=self._start,
-                compared_to=end,
-                next_offset=next_offset,
-            ),
+            account=account,
+            findings=findings,
             ranges=RangeChecker(
                 store=store,
                 feed=place.feed,
                 partition=place.partition,
-                findings=self._findings,
-                has_reached=lambda partition, offset: context.has_reached(name, partition, offset),
+                findings=findings,
+                is_stored=lambda partition, offset: context.is_stored(name, partition, offset),
+                truncated=account.truncated,
                 deep=context.deep,
             ),
             batches=AccountChecker(
@@ -230,8 +293,17 @@ class PartitionAudit:
                 feed=place.feed,
                 topic=place.topic,
                 partition=place.partition,
-                findings=self._findings,
+                findings=findings,
             ),
+        )
+
+    def _read_account(self, store: Store, *, end: int, next_offset: int) -> Account:
+        return read_account(
+            store,
+            self._place.partition,
+            compared_from=self._start,
+            compared_to=end,
+            next_offset=next_offset,
         )
 
     def _check_position(self, side: _Side) -> None:
@@ -246,9 +318,7 @@ class PartitionAudit:
             )
         if bounds is not None and side.next_offset > bounds.last_stable:
             detail = f"the store has come to {side.next_offset}, Kafka ends at {bounds.last_stable}"
-            self._findings.add(
-                Fault.BEYOND_END, side.name, offset=bounds.last_stable, detail=detail
-            )
+            side.findings.add(Fault.BEYOND_END, side.name, offset=bounds.last_stable, detail=detail)
         row = self._context.scene.stored[side.name].get(place.partition)
         if row is not None and row.blocked_by is not None:
             self._notes.append(
@@ -263,8 +333,9 @@ class PartitionAudit:
                 continue
             line = self._line(old.hour, in_kafka=False, first_offset=old.first_offset)
             line.next_offset = max(line.next_offset, min(old.next_offset, self._start))
-            with _Noting(line, self._findings):
-                found = side.batches.check_old(old, deep=self._context.deep)
+            before = Counter(side.findings.counts())
+            found = side.batches.check_old(old, deep=self._context.deep)
+            line.note(side.name, Counter(side.findings.counts()) - before)
             if old.next_offset > self._start:
                 # the rest of it is counted with Kafka's chunks
                 found = side.store.sum_range(
@@ -274,7 +345,7 @@ class PartitionAudit:
             line.tally.store(side.name).older_records += found.count
 
     def _check_chunks(self) -> None:
-        """What Kafka still has, a chunk at a time."""
+        """What Kafka still has: one chunk is compared while the next is read."""
         place = self._place
         end = max((side.end for side in self._sides), default=0)
         if end <= self._start:
@@ -288,39 +359,60 @@ class PartitionAudit:
         batches = self._context.log.read_range(
             place.part, first_offset=self._start, next_offset=end
         )
-        for chunk in cut_chunks(
-            place.feed, batches, first_offset=self._start, next_offset=end, borders=borders
-        ):
-            self._check_chunk(chunk)
-            self._note(chunk.next_offset - self._start)
+        chunks = cut_chunks(
+            place.feed,
+            batches,
+            first_offset=self._start,
+            next_offset=end,
+            borders=borders,
+            first_hour=max(side.account.first_hour for side in self._sides),
+        )
+        before: tuple[Chunk, _Answers] | None = None
+        for chunk in chunks:
+            answers = self._ask(chunk)
+            if before is not None:
+                self._take(*before)
+            before = chunk, answers
+        if before is not None:
+            self._take(*before)
 
-    def _check_chunk(self, chunk: Chunk) -> None:
+    def _ask(self, chunk: Chunk) -> _Answers:
+        if self._context.deep:
+            chunk = chunk.sift()
+        return {
+            side.name: self._context.workers[side.name].submit(side.check, chunk)
+            for side in self._sides
+            if chunk.next_offset <= side.end
+        }
+
+    def _take(self, chunk: Chunk, answers: _Answers) -> None:
+        """Add what the stores say of a chunk to its hour."""
         line = self._line(chunk.hour, in_kafka=True, first_offset=chunk.first_offset)
         line.next_offset = chunk.next_offset
+        checked = {name: answer.result() for name, answer in answers.items()}
+        refused = {place: each for one in checked.values() for place, each in one.refused.items()}
+        if refused.keys() - chunk.refused.keys():
+            chunk = chunk.without(refused)
+        elsewhere = [each.elsewhere for each in checked.values()]
+        repeated = set(elsewhere[0]).intersection(*elsewhere[1:]) if elsewhere else set[str]()
         tally = line.tally
-        checked: dict[str, Checked] = {}
-        with _Noting(line, self._findings):
-            for side in self._sides:
-                if chunk.next_offset <= side.end:
-                    checked[side.name] = side.check(chunk)
-        elsewhere = [set(each.elsewhere) for each in checked.values()]
-        repeated = set[str].intersection(*elsewhere) if elsewhere else set[str]()
-        hashes = chunk.firsts.hashes
-        tally.kafka += (
-            sum_of([hashes[event_id] for event_id in hashes if event_id not in repeated])
-            if repeated
-            else chunk.firsts.total
-        )
+        tally.kafka += leave_out(chunk.firsts, repeated & chunk.firsts.hashes.keys())
         tally.refused += len(chunk.refused)
-        tally.read += len(chunk.refused) + len(chunk.records)
+        tally.read += len(chunk.refused) + len(chunk.offsets)
         for name, each in checked.items():
             tally.store(name).stored += each.stored
             tally.store(name).quarantined += each.quarantined
+            line.note(name, each.problems)
+        self._note(chunk.next_offset - self._start, chunk.hour)
 
     def _check_account(self, side: _Side) -> None:
         """load_batch covers all offsets and, where the rows are proved, agrees with them."""
-        self._notes += side.batches.check_cover(side.account)
-        if self._findings.of(side.name) == 0:
+        self._lost += side.batches.check_cover(side.account)
+        self._notes += side.batches.check_used_again(
+            side.account,
+            lambda: self._read_account(side.store, end=side.end, next_offset=side.next_offset),
+        )
+        if side.findings.of(side.name) == 0 and not side.ranges.strays:
             side.batches.check_fresh(side.account, side.fresh)
         if side.loadable:
             self._notes.append(
@@ -335,14 +427,15 @@ class PartitionAudit:
         for _ in range(BEYOND_TRIES_MAX):
             reached = self._context.read_next_offset(side.name, place.partition)
             rows = side.store.read_range(place.feed, place.partition, reached, OFFSET_END)
-            found = list(islice(rows, EXAMPLES_MAX))
+            unknown = (row for row in rows if not side.ranges.is_truncated(row))
+            found = list(islice(unknown, EXAMPLES_MAX))
             if not found:
                 return
             reached = self._context.read_next_offset(side.name, place.partition)
             extra = [row for row in found if row.offset >= reached]
             for row in extra:
                 detail = f"its arrival is not reached: the store's next_offset is {reached}"
-                self._findings.add(
+                side.findings.add(
                     Fault.EXTRA, side.name, event_id=row.event_id, offset=row.offset, detail=detail
                 )
             if extra or len(found) < EXAMPLES_MAX:
@@ -353,34 +446,18 @@ class PartitionAudit:
             (in_kafka, hour), _Line(hour=hour, in_kafka=in_kafka, first_offset=first_offset)
         )
 
-    def _build_line(self, line: _Line) -> HourLine:
+    def _build_line(self, line: _Line, *, is_last: bool) -> HourLine:
+        hour = line.hour
         return HourLine(
             feed=self._place.feed.name,
             topic=self._place.topic,
             part=self._place.partition.part,
-            hour=None if line.hour is None else format_time(line.hour),
+            hour=None if hour is None else format_time(hour),
             first_offset=line.first_offset,
             next_offset=line.next_offset,
             kafka=line.tally.count_kafka() if line.in_kafka else None,
             stores=line.tally.count_stores(),
             problems=line.problems,
+            settled=hour is None or self._context.is_settled(self._place, hour, is_last=is_last),
             ok=not line.problems,
         )
-
-
-class _Noting:
-    """Adds the faults found within a block to a line."""
-
-    def __init__(self, line: _Line, findings: Findings) -> None:
-        self._line = line
-        self._findings = findings
-
-    def __enter__(self) -> None:
-        self._before = self._findings.counts()
-
-    def __exit__(self, *error: object) -> None:
-        for (store, kind), count in self._findings.counts().items():
-            more = count - self._before.get((store, kind), 0)
-            if more:
-                name = f"{store}.{kind.value}"
-                self._line.problems[name] = self._line.problems.get(name, 0) + more

@@ -4,43 +4,57 @@ Here: the two ways to compare a chunk. Not here: reading and cutting Kafka (audi
 audit_chunks.py), load_batch (audit_batches.py).
 
 **The fast way** compares count and order-free hash of the chunk's distinct ids (each with its first
-content, without what this store quarantined) with those of the rows whose first arrival lies in
-the chunk. The content hash is over identity and facts, so equal sums mean equal sets but for a
-chance of 2^-64; nothing is missing, extra or changed there. Where that could be wrong:
+content, without what this store quarantined, without ids the chunks just before have proved) with
+those of the rows whose first arrival lies in the chunk. The content hash is over identity and
+facts, so equal sums mean equal sets but for a chance of 2^-64; nothing is missing, extra or changed
+there. Where that could be wrong:
 
-- A *repeat* of an id whose first arrival lies in another chunk (or before Kafka's low watermark)
-  makes the sums differ, for the chunk counts the id and the store does not: the slow way. It asks
-  the store where that row arrived. Wherever that is, it is a range that is audited itself, and a
-  place the store has not reached is a fault: no row can hide by naming a far place.
+- A *repeat* of an id whose first arrival lies far before makes the sums differ, for the chunk
+  counts the id and the store does not: the slow way. It asks the store where that row arrived.
+  Wherever that is, it is a range that is audited itself, and a place the store has not reached is a
+  fault: no row can hide by naming a far place.
 - A record that was deleted and came back by a *replay of a later repeat* arrives at that repeat:
-  the earlier chunk differs and finds it by id, the later one is equal.
+  the earlier chunk differs and finds it by id, the later one differs and finds nothing wrong.
 - *Two contents under one id*: where both are in one chunk, the second one changes no sum. So a
   chunk in which a content beside the first is not in quarantine never takes the fast way.
 - *Refused values* have no hash: each is looked for in quarantine, and each entry in Kafka, always.
-- *One id in two rows*, each at a true arrival in a chunk of its own, would give equal sums twice.
-  The unique key of both stores makes that impossible; the deep audit asks by id and would see it.
+- *One id in two rows*, each at a true arrival in a chunk of its own, gives equal sums twice. Where
+  the store's key is the id alone it cannot be; a table that is partitioned by time has the time in
+  its key, so there, and in the deep audit everywhere, the store is asked for ids with two rows.
 - A row whose *id* or *offset within the chunk* was changed by hand while its hash was kept gives
-  equal sums too; so does one whose *columns* were. These, too, only the deep audit finds: it always
-  takes the slow way and hashes the columns as they are read back.
+  equal sums too; so does one whose *columns* were, and a stored value that *should have been
+  refused*. These only the deep audit finds: it always takes the slow way, decodes Kafka's values by
+  all rules and hashes the columns as they are read back.
+- Where Kafka's log was *cut and its offsets used again*, rows of the log before stand at offsets of
+  other records. There it is always the slow way; that those rows are the right ones is proved by
+  load_batch (audit_batches.py).
 
 **The slow way** reads the chunk's rows in order of offset, then the ids it still misses.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from crypto_platform.delivery.audit_chunks import Chunk, SeenRecord, list_firsts
+from crypto_platform.delivery.audit_chunks import Chunk, Recent, Refused, SeenRecord, leave_out
 from crypto_platform.delivery.audit_report import Fault, Findings
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.feeds.feed import hash_facts
-from crypto_platform.stores.base import EntryState, Store, StoredRecord, Sum, TopicPart
+from crypto_platform.stores.base import (
+    EntryState,
+    QuarantineEntry,
+    Store,
+    StoredContent,
+    StoredRecord,
+    Sum,
+    TopicPart,
+    sum_of,
+)
 
 IDS_PER_CALL = 10_000
 """The store's own limit of read_records."""
-FACTS_PER_CALL = 2_000
 
 
 class Checked(NamedTuple):
@@ -51,19 +65,29 @@ class Checked(NamedTuple):
         quarantined: Entries of the chunk.
         elsewhere: Ids of the chunk whose row arrived somewhere else.
         loadable: Entries whose value today's schemas take; a release would store them.
+        refused: Values of the chunk that turned out to be no records.
+        problems: Faults found, by kind.
     """
 
     stored: Sum
     quarantined: int
     elsewhere: AbstractSet[str]
     loadable: int
+    refused: Mapping[int, Refused]
+    problems: Mapping[Fault, int]
 
 
 class _Entry(NamedTuple):
-    """A quarantine entry without its bytes."""
+    """A quarantine entry, as far as it is compared.
+
+    Attributes:
+        value: None where it was not kept for a comparison: of a record the id and hash are enough.
+    """
 
     reason: Reason
     state: str
+    event_id: str | None
+    value: bytes | None
 
     @property
     def is_released(self) -> bool:
@@ -71,41 +95,103 @@ class _Entry(NamedTuple):
         return self.state == EntryState.RELEASED
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class RangeChecker:
-    """Compares chunks of one partition with one store.
+    """Compares chunks of one partition with one store, in order.
 
     Attributes:
-        has_reached: Whether the store has come past an arrival; asked about few rows only.
+        truncated: Half-open offset ranges whose rows may be of a log that was cut.
+        is_stored: Whether the store has come past an arrival (asked about few rows only); None
+            where the audit names that row apart.
         deep: Always the slow way, and hash the columns as read back.
+        strays: Rows met that are named apart.
     """
 
     store: Store
     feed: Feed[Record]
     partition: TopicPart
     findings: Findings
-    has_reached: Callable[[TopicPart, int], bool]
+    is_stored: Callable[[TopicPart, int], bool | None]
+    truncated: Sequence[tuple[int, int]] = ()
     deep: bool = False
+    strays: int = 0
+    _doubled: AbstractSet[str] = frozenset()
+    _recent: Recent = field(default_factory=Recent)
 
     def check(self, chunk: Chunk) -> Checked:
         """Compare one chunk; faults go to `findings`."""
-        entries = {
-            entry.offset: _Entry(entry.reason, entry.state)
-            for entry in self.store.read_quarantine(
-                self.partition, first_offset=chunk.first_offset, next_offset=chunk.next_offset
-            )
-            if entry.state != EntryState.TRUNCATED  # it speaks of a log that is gone
-        }
-        loadable = self._check_quarantine(chunk, entries) if entries or chunk.refused else 0
+        before = Counter(self.findings.counts())
+        entries = self._read_entries(chunk)
+        chunk = chunk.sift(None if self.deep else entries.keys())
         held = frozenset(offset for offset, entry in entries.items() if not entry.is_released)
-        firsts = list_firsts(chunk.records, held) if held else chunk.firsts
         stored = self.store.sum_range(
             self.feed, self.partition, chunk.first_offset, chunk.next_offset
         )
-        elsewhere: AbstractSet[str] = frozenset()
-        if self.deep or firsts.contradicted or stored != firsts.total:
-            elsewhere = self._compare(chunk, held)
-        return Checked(stored, len(entries), elsewhere, loadable)
+        repeats = self._compare_sums(chunk, held, stored)
+        if repeats is None:
+            chunk = chunk.sift()
+        loadable = self._check_quarantine(chunk, entries) if entries or chunk.refused else 0
+        self._doubled = self._check_repeated(chunk)
+        elsewhere = self._compare(chunk, held, stored) if repeats is None else repeats
+        problems = Counter(self.findings.counts()) - before
+        if problems:
+            self._recent.forget()
+        else:
+            self._recent.add(chunk.firsts_without(held))
+        return Checked(
+            stored=stored,
+            quarantined=len(entries),
+            elsewhere=elsewhere,
+            loadable=loadable,
+            refused=chunk.refused,
+            problems=problems,
+        )
+
+    def _read_entries(self, chunk: Chunk) -> dict[int, _Entry]:
+        found = self.store.read_quarantine(
+            self.partition, first_offset=chunk.first_offset, next_offset=chunk.next_offset
+        )
+        return {
+            entry.offset: _build_entry(entry)
+            for entry in found
+            if entry.state != EntryState.TRUNCATED  # it speaks of a log that is gone
+        }
+
+    def _compare_sums(
+        self, chunk: Chunk, held: AbstractSet[int], stored: Sum
+    ) -> AbstractSet[str] | None:
+        """The fast way: the ids that are stored elsewhere, None where it proves nothing."""
+        if self.deep or self._may_be_truncated(chunk):
+            return None
+        firsts = chunk.firsts_without(held)
+        repeats, contradicted = self._recent.find_repeats(firsts)
+        if contradicted or firsts.contradicted or stored != leave_out(firsts, repeats):
+            return None
+        return repeats
+
+    def _may_be_truncated(self, chunk: Chunk) -> bool:
+        return any(
+            first < chunk.next_offset and chunk.first_offset < end for first, end in self.truncated
+        )
+
+    def is_truncated(self, row: StoredRecord) -> bool:
+        """Whether a row may be of a log that was cut."""
+        return (row.topic_id, row.part) == self.partition and self._is_used_again(row.offset)
+
+    def _is_used_again(self, offset: int) -> bool:
+        return any(first <= offset < end for first, end in self.truncated)
+
+    def _check_repeated(self, chunk: Chunk) -> AbstractSet[str]:
+        """Ids that stand in two rows; see the module's text for where that is not known anyway."""
+        if not self.deep and self.feed.partition_step is None:
+            return frozenset()
+        rows = self.store.read_repeated(
+            self.feed, self.partition, chunk.first_offset, chunk.next_offset
+        )
+        for row in rows:
+            detail = "another row has this id"
+            self._fault(chunk, Fault.TWICE, row.event_id, row.offset, detail)
+        return {row.event_id for row in rows}
 
     def _fault(
         self, chunk: Chunk, kind: Fault, event_id: str | None, offset: int, detail: str
@@ -121,7 +207,7 @@ class RangeChecker:
 
     def _check_quarantine(self, chunk: Chunk, entries: Mapping[int, _Entry]) -> int:
         """Each refused value has its entry, each entry its reason; returns how many could load."""
-        for offset, reason in chunk.refused.items():
+        for offset, (reason, value) in chunk.refused.items():
             entry = entries.get(offset)
             if entry is None:
                 detail = f"Kafka's value is no record ({reason.value}) and is not in quarantine"
@@ -129,8 +215,12 @@ class RangeChecker:
             elif entry.is_released:
                 detail = f"the entry is released, but the value is no record ({reason.value})"
                 self._fault(chunk, Fault.UNFOUNDED_QUARANTINE, None, offset, detail)
-        decodable = {record.offset: record for record in chunk.records if record.offset in entries}
-        for offset in sorted(entries.keys() - decodable.keys() - chunk.refused.keys()):
+            elif entry.value != value:
+                detail = "the entry holds other bytes than Kafka"
+                self._fault(chunk, Fault.UNFOUNDED_QUARANTINE, None, offset, detail)
+        current = {offset for offset in entries if not self._is_used_again(offset)}
+        decodable = {record.offset: record for record in chunk.records if record.offset in current}
+        for offset in sorted(current - decodable.keys() - chunk.refused.keys()):
             detail = "the entry names an offset at which Kafka has nothing"
             self._fault(chunk, Fault.UNFOUNDED_QUARANTINE, None, offset, detail)
         rows = self._look_up(sorted({record.event_id for record in decodable.values()}))
@@ -153,12 +243,15 @@ class RangeChecker:
         elif not entry.is_released and entry.reason is Reason.CONFLICT and (row is None or same):
             found = "no row has this id" if row is None else "the row has the same content"
             detail = f"the entry calls it a conflict, but {found}"
+        elif entry.event_id not in {None, record.event_id}:
+            detail = f"the entry calls it {entry.event_id}"
         else:
             return
         self._fault(chunk, Fault.UNFOUNDED_QUARANTINE, record.event_id, record.offset, detail)
 
-    def _compare(self, chunk: Chunk, held: AbstractSet[int]) -> AbstractSet[str]:
+    def _compare(self, chunk: Chunk, held: AbstractSet[int], stored: Sum) -> AbstractSet[str]:
         """The slow way; returns the ids whose row arrived elsewhere."""
+        before = self.findings.of(self.store.sink)
         rows = self._compare_rows(chunk, held)
         wanted = {record.event_id for record in chunk.records if record.offset not in held}
         found = self._look_up(sorted(wanted - rows.keys()))
@@ -179,29 +272,49 @@ class RangeChecker:
                     "quarantine"
                 )
                 self._fault(chunk, Fault.NOT_QUARANTINED, event_id, offset, detail)
+        is_explained = self.findings.of(self.store.sink) > before or bool(self._doubled)
+        if not is_explained and not self._may_be_truncated(chunk):
+            self._check_read(chunk, stored, rows)
         return elsewhere
+
+    def _check_read(self, chunk: Chunk, stored: Sum, rows: Mapping[str, int | None]) -> None:
+        """What was read row by row is what the store has summed; a replay may have come between."""
+        read = sum_of([each for each in rows.values() if each is not None])
+        if read == stored:
+            return
+        again = self.store.sum_range(
+            self.feed, self.partition, chunk.first_offset, chunk.next_offset
+        )
+        if again == stored:
+            detail = f"{stored.count} rows were summed, {read.count} other ones read"
+            self._fault(chunk, Fault.SUM_DIFFERS, None, chunk.first_offset, detail)
+
+    def _read_rows(self, chunk: Chunk) -> Iterator[StoredContent]:
+        place = (self.feed, self.partition, chunk.first_offset, chunk.next_offset)
+        if self.deep:
+            return self.store.read_contents(*place)
+        return (StoredContent(row, row.content_hash) for row in self.store.read_range(*place))
 
     def _compare_rows(self, chunk: Chunk, held: AbstractSet[int]) -> dict[str, int | None]:
         """Every row that arrived in the chunk is the record at its offset.
 
         Returns:
-            Content hash by id; None for rows with a fault that says all about them.
+            Content hash by id; None for rows with a fault that says all about them. Rows of a log
+            that was cut are left out.
         """
         by_offset = {record.offset: record for record in chunk.records}
         rows: dict[str, int | None] = {}
-        deep: list[StoredRecord] = []
-        for row in self.store.read_range(
-            self.feed, self.partition, chunk.first_offset, chunk.next_offset
-        ):
-            fault = _judge_row(row, by_offset.get(row.offset), rows, held)
+        for content in self._read_rows(chunk):
+            row = content.record
+            record = by_offset.get(row.offset)
+            fault = _judge_row(row, record, rows, held)
+            if fault is not None and self.is_truncated(row):
+                continue
             rows[row.event_id] = row.content_hash if fault is None else None
-            if fault is not None:
+            if fault is not None and row.event_id not in self._doubled:
                 self._fault(chunk, fault[0], row.event_id, row.offset, fault[1])
-            deep.append(row)
-            if len(deep) >= FACTS_PER_CALL:
-                self._check_columns(chunk, deep)
-                deep = []
-        self._check_columns(chunk, deep)
+            if self.deep and (wrong := judge_content(content)):
+                self._fault(chunk, Fault.COLUMNS_CHANGED, row.event_id, row.offset, wrong)
         return rows
 
     def _judge_places(
@@ -213,7 +326,8 @@ class RangeChecker:
         """Ids whose row arrived outside of the chunk, where the store has been."""
         elsewhere: set[str] = set()
         for event_id, own in found.items():
-            if len(own) > 1 and rows.get(event_id, 0) is not None:
+            is_new = event_id not in self._doubled and rows.get(event_id, 0) is not None
+            if len(own) > 1 and is_new:
                 places = " and ".join(f"{row.part}/{row.offset}" for row in own)
                 self._fault(
                     chunk, Fault.TWICE, event_id, own[0].offset, f"rows that arrived at {places}"
@@ -222,7 +336,11 @@ class RangeChecker:
             if len(outside) == len(own):
                 elsewhere.add(event_id)
             for row in outside:
-                if not self.has_reached(TopicPart(row.topic_id, row.part), row.offset):
+                place = TopicPart(row.topic_id, row.part)
+                is_stored = self.is_truncated(row) or self.is_stored(place, row.offset)
+                if is_stored is None:
+                    self.strays += 1
+                elif not is_stored:
                     detail = f"its row names an arrival at {row.part}/{row.offset}, never reached"
                     self._fault(chunk, Fault.EXTRA, event_id, row.offset, detail)
         return elsewhere
@@ -231,13 +349,6 @@ class RangeChecker:
         return (row.topic_id, row.part) == self.partition and (
             chunk.first_offset <= row.offset < chunk.next_offset
         )
-
-    def _check_columns(self, chunk: Chunk, rows: Sequence[StoredRecord]) -> None:
-        """Deep: hash the facts of these rows as they are read back."""
-        if not self.deep or not rows:
-            return
-        for fault, row, detail in check_columns(self.store, self.feed, rows):
-            self._fault(chunk, fault, row.event_id, row.offset, detail)
 
     def _look_up(self, event_ids: Sequence[str]) -> dict[str, list[StoredRecord]]:
         """Rows by id; an incident that Kafka has not brought yet does not count."""
@@ -249,7 +360,17 @@ class RangeChecker:
         return found
 
 
-def _judge_row(
+def _build_entry(entry: QuarantineEntry) -> _Entry:
+    is_record = entry.event_id is not None
+    return _Entry(
+        reason=entry.reason,
+        state=entry.state,
+        event_id=entry.event_id,
+        value=None if is_record else entry.value,
+    )
+
+
+def _judge_row(  # noqa: PLR0911 - a list of rules
     row: StoredRecord,
     record: SeenRecord | None,
     before: Mapping[str, object],
@@ -260,6 +381,8 @@ def _judge_row(
         return Fault.TWICE, "a second row with this id"
     if record is None:
         return Fault.EXTRA, "Kafka has no record at this offset"
+    if record.event_id != row.event_id and record.content_hash == row.content_hash:
+        return Fault.TWICE, f"a row with the content and arrival of {record.event_id}"
     if record.event_id != row.event_id:
         return Fault.EXTRA, f"Kafka has {record.event_id} at this offset"
     if record.content_hash != row.content_hash:
@@ -270,28 +393,13 @@ def _judge_row(
     return None
 
 
-def check_columns(
-    store: Store, feed: Feed[Record], rows: Sequence[StoredRecord]
-) -> Iterator[tuple[Fault, StoredRecord, str]]:
-    """Read whole rows back by their ids and hash their facts.
-
-    Args:
-        store: Holds the rows.
-        feed: Whose rows they are.
-        rows: At most FACTS_PER_CALL, each id once.
-
-    Yields:
-        What is wrong with which row: other columns than those that were hashed, or a second row.
-    """
-    facts: dict[str, list[Record]] = {}
-    for record in store.read_facts(feed, [row.event_id for row in rows]):
-        facts.setdefault(record.event_id, []).append(record)
-    for row in rows:
-        found = facts.get(row.event_id, [])
-        derived = [hash_facts(record) for record in found]
-        if any(digest != row.content_hash for digest in derived) or not derived:
-            hashes = " and ".join(map(str, derived)) or "nothing"
-            detail = f"its columns hash to {hashes}, its content hash is {row.content_hash}"
-            yield Fault.COLUMNS_CHANGED, row, detail
-        elif len(found) > 1:
-            yield Fault.TWICE, row, f"{len(found)} rows have this id"
+def judge_content(content: StoredContent) -> str | None:
+    """What is wrong with the columns of a row as they are read back."""
+    if content.problem is not None:
+        return content.problem
+    if content.derived_hash != content.record.content_hash:
+        return (
+            f"its columns hash to {content.derived_hash}, its content hash is "
+            f"{content.record.content_hash}"
+        )
+    return None

@@ -4,9 +4,11 @@ Here: the values, how findings are collected (bounded, with total counts) and wh
 here: how anything is found out (audit.py, audit_ranges.py, audit_batches.py).
 """
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import BinaryIO
 
 import msgspec
 
@@ -27,13 +29,13 @@ class Fault(StrEnum):
     EXTRA = "extra"
     """A row names an arrival that is not this record, or that the store has not reached."""
     TWICE = "twice"
-    """An id stands in two rows, or in a row and in quarantine with the same offset."""
+    """An id or an arrival stands in two rows, or in a row and in quarantine."""
     NOT_QUARANTINED = "not_quarantined"
     """A refused value, or another content under a stored id, is not in quarantine."""
     UNFOUNDED_QUARANTINE = "unfounded_quarantine"
     """An entry names no record, calls a repeat a conflict, or is released and not stored."""
     COLUMNS_CHANGED = "columns_changed"
-    """Deep: the columns read back do not give the content hash."""
+    """Deep: the columns read back do not give the content hash, or have types no load writes."""
     HOLE = "hole"
     """load_batch leaves out offsets that kafka_offset calls stored."""
     OVERLAP = "overlap"
@@ -131,6 +133,7 @@ class HourLine(msgspec.Struct, frozen=True, kw_only=True):
         kafka: None where retention has removed it: then load_batch was the judge.
         stores: Only those that have come to `next_offset`.
         problems: Records by kind of fault.
+        settled: Nothing more can come into the hour: the last stable offset has passed its end.
     """
 
     feed: str
@@ -142,6 +145,7 @@ class HourLine(msgspec.Struct, frozen=True, kw_only=True):
     kafka: KafkaCount | None
     stores: Mapping[str, StoreCount]
     problems: Mapping[str, int]
+    settled: bool
     ok: bool
 
 
@@ -159,12 +163,26 @@ class Lag(msgspec.Struct, frozen=True, kw_only=True):
     blocked_partitions: int
 
 
+class LostRange(msgspec.Struct, frozen=True, kw_only=True):
+    """Offsets that retention removed before a store had read them; a person has acknowledged it.
+
+    No fault of the store's rows, and no record of it is in there.
+    """
+
+    store: str
+    topic: str
+    part: int
+    first_offset: int
+    next_offset: int
+
+
 class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
     """The whole answer.
 
     Attributes:
         whole: No finding: every record of the audited ranges is stored once or quarantined once.
         audited_at, since: RFC 3339.
+        lost: What is known to be lost; the audit is whole all the same.
         notes: What a person may want to know and that is no fault.
     """
 
@@ -177,6 +195,7 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
     lag: Mapping[str, Lag]
     findings: list[Finding]
     hours: list[HourLine]
+    lost: list[LostRange]
     notes: list[str]
 
     def to_document(self) -> dict[str, object]:
@@ -198,13 +217,54 @@ def format_time(time_us: int) -> str:
     return from_time_us(time_us).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
+    """One fault, as a line of the full list."""
+
+    kind: Fault
+    store: str
+    feed: str
+    topic: str
+    part: int
+    offset: int | None
+    event_id: str | None
+    hour: str | None
+    detail: str
+
+
+class Listing:
+    """Writes every fault to a file, a JSON object a line; a report names the first ones only.
+
+    Any thread may write.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._encode = msgspec.json.Encoder().encode
+        self._lock = threading.Lock()
+
+    def write(self, fact: Fact) -> None:
+        """Add a line."""
+        with self._lock:
+            self._file.write(self._encode(fact) + b"\n")
+
+    def tell(self) -> int:
+        """Where the next line begins."""
+        return self._file.tell()
+
+    def go_back(self, place: int) -> None:
+        """Forget the lines since then: what they tell of is audited anew."""
+        self._file.seek(place)
+        self._file.truncate()
+
+
 class Findings:
     """Collects faults of one feed's partition: all are counted, the first are named."""
 
-    def __init__(self, *, feed: str, topic: str, part: int) -> None:
+    def __init__(self, *, feed: str, topic: str, part: int, listing: Listing | None = None) -> None:
         self._feed = feed
         self._topic = topic
         self._part = part
+        self._listing = listing
         self._found: dict[tuple[str, Fault], Finding] = {}
 
     def add(
@@ -217,7 +277,7 @@ class Findings:
         offset: int | None = None,
         hour: int | None = None,
     ) -> None:
-        """Count one fault."""
+        """Count one fault, name it while there is room, and list it."""
         finding = self._found.get((store, kind))
         if finding is None:
             finding = Finding(
@@ -230,14 +290,32 @@ class Findings:
             )
             self._found[store, kind] = finding
         finding.records += 1
+        hour_name = name_hour(hour) if hour else None
         if len(finding.examples) < EXAMPLES_MAX:
             finding.examples.append(Example(event_id=event_id, offset=offset, detail=detail))
-        if hour and len(finding.hours) < EXAMPLES_MAX and name_hour(hour) not in finding.hours:
-            finding.hours.append(name_hour(hour))
+        if hour_name and len(finding.hours) < EXAMPLES_MAX and hour_name not in finding.hours:
+            finding.hours.append(hour_name)
+        if self._listing is not None:
+            self._listing.write(
+                Fact(
+                    kind=kind,
+                    store=store,
+                    feed=self._feed,
+                    topic=self._topic,
+                    part=self._part,
+                    offset=offset,
+                    event_id=event_id,
+                    hour=hour_name,
+                    detail=detail,
+                )
+            )
 
-    def counts(self) -> dict[tuple[str, Fault], int]:
-        """Faults so far, by store and kind."""
-        return {key: finding.records for key, finding in self._found.items()}
+    def counts(self) -> dict[Fault, int]:
+        """Faults so far, by kind."""
+        counts: dict[Fault, int] = {}
+        for (_, kind), finding in self._found.items():
+            counts[kind] = counts.get(kind, 0) + finding.records
+        return counts
 
     def of(self, store: str) -> int:
         """Faults of one store so far."""

@@ -11,7 +11,7 @@ from crypto_platform.delivery.audit import AuditProgress, audit
 from crypto_platform.delivery.audit_report import AuditReport
 from crypto_platform.errors import IncidentError, Reason
 from crypto_platform.feeds import Record
-from crypto_platform.feeds.incidents import INCIDENTS
+from crypto_platform.feeds.feed import Step
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import BatchKind, TopicPart, sum_of
@@ -159,6 +159,17 @@ def test_two_rows_at_two_true_arrivals_are_found_by_the_deep_audit() -> None:
     assert "twice" in found(run(log, store, deep=True))
 
 
+def test_one_id_under_two_event_times_is_found_where_the_table_is_partitioned_by_time() -> None:
+    """Its key holds the time, so two rows may have one id, each at an arrival that Kafka has."""
+    by_time = replace(QUOTES, partition_step=Step.MONTH)
+    log, store = published(Q0, Q1)
+    log.publish(Q0, hour=hours(1))
+    store.load(log, [Q0], hour=hours(1))
+    store.rows.append(store.row(Q0, 2))
+    report = audit(SETTINGS, {"postgres": store}, [by_time], log=log)
+    assert found(report)["twice"] == [(Q0.event_id, 0), (Q0.event_id, 2)]
+
+
 def test_the_same_id_twice_in_the_topic_is_fine() -> None:
     """A poll that is sent again after a lost reply is ordinary."""
     log, store = published(Q0, Q1, Q0)
@@ -298,29 +309,91 @@ def test_an_overlap_in_load_batch_is_named() -> None:
     assert found(run(log, store)) == {"overlap": [(None, 0)]}
 
 
-def test_a_gap_that_a_person_has_acknowledged_is_a_note() -> None:
-    """Retention took it unread; an audit that stays red for good is switched off."""
-    log, store = published(Q0, Q1, Q2)
-    store.drop(Q0.event_id)
-    store.batches[0] = replace(
-        store.batches[0], first_offset=1, stored=sum_of([Q1.content_hash, Q2.content_hash])
-    )
-    log.low = 1
-    assert not run(log, store).whole
-    store = _Acknowledging(**vars(store))
+def lost_and_gone_on() -> tuple[FakeLog, FakeStore]:
+    """Retention took Q1 and Q2 unread; a person said so, and the load went on with Q3."""
+    log, store = published(Q0)
+    log.publish(Q1, Q2, Q3)
+    log.low = 3
+    store.lose(3)
+    store.load(log, [Q3])
+    return log, store
+
+
+def test_a_lost_range_is_named_as_lost_and_is_no_hole() -> None:
+    """Who acknowledged it must go on seeing it, and the audit must not stay red for good."""
+    report = run(*lost_and_gone_on())
+    assert report.whole
+    [lost] = report.lost
+    assert (lost.store, lost.part, lost.first_offset, lost.next_offset) == ("postgres", 0, 1, 3)
+
+
+def test_a_lost_range_that_was_restored_is_audited_by_what_was_restored() -> None:
+    """The mirror's rows are as good as loaded ones, and can go missing as well."""
+    log, store = lost_and_gone_on()
+    store.replay(Q1, 1, kind=BatchKind.RESTORE)
+    store.replay(Q2, 2, kind=BatchKind.RESTORE)
     report = run(log, store)
     assert report.whole
-    assert len(report.notes) == 1
+    assert report.lost == []
+    store.drop(Q1.event_id)
+    assert found(run(log, store)) == {"sum_differs": [(None, 1)]}
 
 
-class _Acknowledging(FakeStore):
-    """Holds the acknowledgement of a retention gap at offset 0."""
+def cut_and_gone_on() -> tuple[FakeLog, FakeStore]:
+    """The log lost Q1 and Q2 and holds Q3 and Q1 at their offsets; the old rows stayed."""
+    log, store = published(Q0)
+    log.publish(Q1, Q2)
+    store.load(log, [Q1, Q2])
+    store.cut(log, at=1)
+    log.publish(Q3, Q1)
+    store.load(log, [Q3, Q1])
+    return log, store
 
-    def read_facts(self, feed: object, event_ids: Sequence[str]) -> list[Record]:
-        subject = f"postgres/market.quotes/{self.partition.topic_id}/0/retention_gap/0"
-        if feed is INCIDENTS and event_ids == [f"{subject}:acknowledged"]:
-            return [Q0]
-        return []
+
+def test_offsets_that_are_used_again_hold_kafkas_records_and_those_of_the_log_before() -> None:
+    """Power loss cut the log: what was stored from it is still true, though Kafka forgot it."""
+    log, store = cut_and_gone_on()
+    assert [(row.event_id, row.offset) for row in store.rows] == [
+        (Q0.event_id, 0),
+        (Q1.event_id, 1),
+        (Q2.event_id, 2),
+        (Q3.event_id, 1),
+    ]
+    assert run(log, store).whole
+    assert run(log, store, deep=True).whole
+
+
+@pytest.mark.parametrize("lost", [Q1, Q2])
+def test_a_row_of_a_log_that_was_cut_is_missed(lost: Record) -> None:
+    """Kafka cannot tell any more: only the sums of both loads can."""
+    log, store = cut_and_gone_on()
+    store.drop(lost.event_id)
+    assert "sum_differs" in found(run(log, store))
+
+
+def test_a_row_nobody_loaded_does_not_hide_behind_a_log_that_was_cut() -> None:
+    """What is tolerated there is tolerated by its sum."""
+    log, store = cut_and_gone_on()
+    store.rows.append(store.row(quote(7), 2))
+    assert found(run(log, store)) == {"sum_differs": [(None, 1)]}
+
+
+def test_kafkas_record_that_is_missing_where_a_log_was_cut_is_named() -> None:
+    """The new log is compared id by id like any other."""
+    log, store = cut_and_gone_on()
+    store.drop(Q3.event_id)
+    assert found(run(log, store))["missing"] == [(Q3.event_id, 1)]
+
+
+def test_rows_of_a_log_that_was_cut_may_lie_beyond_where_the_new_one_has_come() -> None:
+    """The new log is shorter at first."""
+    log, store = published(Q0)
+    log.publish(Q1, Q2)
+    store.load(log, [Q1, Q2])
+    store.cut(log, at=1)
+    assert run(log, store).whole
+    store.drop(Q2.event_id)
+    assert found(run(log, store)) == {"sum_differs": [(None, 1)]}
 
 
 def test_a_range_that_a_person_gave_up_as_lost_is_no_hole_and_is_named() -> None:
@@ -429,18 +502,21 @@ def test_a_changed_column_in_an_old_range_is_found_by_the_deep_audit() -> None:
     assert found(run(log, store, deep=True)) == {"columns_changed": [(Q0.event_id, 0)]}
 
 
-def test_a_row_that_kafka_has_not_brought_does_not_count() -> None:
-    """A load writes its incident into its store before it publishes it."""
+def test_a_row_without_any_arrival_is_named() -> None:
+    """It lies in no range, so no sum would ever miss or mind it."""
     log, store = published(Q0, Q1)
     store.rows.append(replace(store.row(Q3, -1), partition=TopicPart("", -1)))
-    assert run(log, store).whole
+    assert found(run(log, store)) == {"extra": [(Q3.event_id, -1)]}
 
 
 def test_a_row_without_arrival_is_no_proof_that_kafkas_record_was_stored() -> None:
     """Once Kafka has brought it, the load fills in where it lies; else it was not loaded."""
     log, store = published(Q0, Q1)
     store.change(Q1.event_id, offset=-1, partition=TopicPart("", -1))
-    assert found(run(log, store)) == {"missing": [(Q1.event_id, 1)]}
+    assert found(run(log, store)) == {
+        "missing": [(Q1.event_id, 1)],
+        "extra": [(Q1.event_id, -1)],
+    }
 
 
 def test_a_topic_that_was_made_again_leaves_its_old_rows_audited() -> None:

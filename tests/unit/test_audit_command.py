@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import click
 import pytest
 
-from crypto_platform.cli.audit import format_report, parse_since
+from crypto_platform.cli.audit import format_progress, format_report, parse_since
+from crypto_platform.delivery.audit import AuditProgress
 from crypto_platform.delivery.audit_report import (
     AuditReport,
     Fault,
@@ -13,6 +14,7 @@ from crypto_platform.delivery.audit_report import (
     Findings,
     KafkaCount,
     Lag,
+    LostRange,
     StoreCount,
 )
 from tests.store_steps import NOON
@@ -20,7 +22,9 @@ from tests.store_steps import NOON
 NOW = datetime(2025, 11, 22, 12, tzinfo=UTC)
 
 
-def report(findings: Findings | None = None, *, lag_records: int = 0) -> AuditReport:
+def report(
+    findings: Findings | None = None, *, lag_records: int = 0, is_lost: bool = False
+) -> AuditReport:
     found = findings.findings() if findings else []
     return AuditReport(
         whole=not found,
@@ -37,6 +41,11 @@ def report(findings: Findings | None = None, *, lag_records: int = 0) -> AuditRe
         lag={"postgres": Lag(lag_records=lag_records, blocked_partitions=0)},
         findings=found,
         hours=[],
+        lost=[
+            LostRange(store="mongo", topic="market.quotes", part=2, first_offset=3, next_offset=7)
+        ]
+        if is_lost
+        else [],
         notes=[],
     )
 
@@ -74,7 +83,7 @@ def test_a_finding_says_where_what_and_what_to_type() -> None:
     lines = format_report(report(findings))
     begin = lines.index("missing: 7 in mongo: market.quotes/1 (hours 2025-11-22-12:00)")
     assert lines[begin + 1] == "  offset 0: id0: gone"
-    assert lines[begin + 6] == "  ... and 2 more; --json names the first"
+    assert lines[begin + 6] == "  ... and 2 more; --list FILE names all"
     assert lines[begin + 7].startswith("  -> replay these hours")
     assert lines[-1].startswith("NOT WHOLE")
 
@@ -82,6 +91,22 @@ def test_a_finding_says_where_what_and_what_to_type() -> None:
 def test_lag_is_said_beside_the_verdict() -> None:
     """`whole` covers what is loaded; who reads it must know that something waits."""
     assert any("lags 7 offsets" in line for line in format_report(report(lag_records=7)))
+
+
+def test_what_is_lost_is_said_beside_the_verdict() -> None:
+    """The rows are whole; that something never came must not be forgotten for that."""
+    [line] = [line for line in format_report(report(is_lost=True)) if line.startswith("lost:")]
+    assert line.startswith("lost: mongo has nothing of market.quotes/2 offsets 3 to 6")
+
+
+def test_progress_says_how_far_how_fast_and_how_long_still() -> None:
+    """Who audits a month wants to know whether to wait or to go home."""
+    progress = AuditProgress(
+        feed="quotes", part=1, hour=NOON, done_offsets=25_000, all_offsets=100_000
+    )
+    assert format_progress(progress, spent_s=10) == (
+        "audit: 25 % of 100,000 offsets, 2,500/s, 30 s left (quotes/1 hour 2025-11-22-12:00)"
+    )
 
 
 def test_ids_cannot_steer_the_terminal() -> None:
