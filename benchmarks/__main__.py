@@ -2,6 +2,7 @@
 
 import click
 
+from benchmarks.audit import audit
 from benchmarks.months import months
 from benchmarks.steady import steady
 
@@ -14,6 +15,7 @@ def main(context: click.Context) -> None:
         context.invoke(steady)
 
 
+main.add_command(audit)
 main.add_command(steady)
 main.add_command(months)
 

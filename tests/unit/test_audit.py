@@ -396,22 +396,6 @@ def test_rows_of_a_log_that_was_cut_may_lie_beyond_where_the_new_one_has_come() 
     assert found(run(log, store)) == {"sum_differs": [(None, 1)]}
 
 
-def test_a_range_that_a_person_gave_up_as_lost_is_no_hole_and_is_named() -> None:
-    """What retention took unread is said at every audit, and no fault for ever."""
-    log, store = published(Q0, Q1, Q2, Q3)
-    store.drop(Q0.event_id)
-    store.drop(Q1.event_id)
-    [whole] = store.batches
-    lost = replace(whole, kind=BatchKind.LOST, next_offset=2, stored=sum_of([]))
-    stored = sum_of([Q2.content_hash, Q3.content_hash])
-    store.batches = [lost, replace(whole, first_offset=2, stored=stored)]
-    log.low = 2
-    report = run(log, store)
-    assert report.whole
-    [note] = report.notes
-    assert "lacks offsets 0 to 1" in note
-
-
 def test_a_discarded_record_is_left_out_and_is_nothing_to_release() -> None:
     """A person decided; the audit holds the store to it."""
     log, store = published(Q0, Q1, Q2)
