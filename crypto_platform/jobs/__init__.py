@@ -7,6 +7,8 @@ from crypto_platform.assets.names import AUDIT_JOB, INGEST_JOB, TAG_STORE, load_
 from crypto_platform.settings import Settings
 
 STARTING_MARGIN_S = 60
+AUDIT_RUNTIME_S_MAX = 3600
+"""An audit that died with its machine would hold a run's place; by then the next hour's is due."""
 
 Job = dg.JobDefinition | UnresolvedAssetJobDefinition
 
@@ -39,6 +41,7 @@ def build_audit_job(audits: dg.AssetsDefinition) -> Job:
         AUDIT_JOB,
         selection=dg.AssetSelection.assets(audits),
         executor_def=dg.in_process_executor,
+        run_tags={"dagster/max_runtime": str(AUDIT_RUNTIME_S_MAX)},
         description="Prove an hour: every record of Kafka in each store once.",
     )
 

@@ -105,6 +105,23 @@ def test_a_live_run_asks_no_health_checks(settings: Settings, job: str) -> None:
     assert "look_at_health" not in names
 
 
+def test_no_run_is_believed_for_ever(settings: Settings) -> None:
+    """The launcher checks no process: a run whose machine died would hold its place for good."""
+    definitions = build_definitions(settings)
+    runtimes = {
+        name: definitions.resolve_job_def(name).run_tags.get("dagster/max_runtime")
+        for name in [job.name for job in definitions.get_repository_def().get_all_jobs()]
+        if not name.startswith("__")
+    }
+    assert runtimes == {
+        "ingest_live": "180",
+        "load_postgres": "1860",
+        "load_mongo": "1860",
+        "audit_hour": "3600",
+        "purge_history": "3600",
+    }
+
+
 def test_tables_and_documents_say_where_each_column_comes_from(settings: Settings) -> None:
     """An analyst asks of a price in MongoDB which field of the source it was."""
     graph = build_definitions(settings).resolve_asset_graph()
