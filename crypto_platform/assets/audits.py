@@ -109,7 +109,7 @@ def build_audit_assets(settings: Settings) -> dg.AssetsDefinition:
             except PlatformError as error:
                 raise dg.Failure(str(error), allow_retries=error.retryable) from error
             yield dg.MaterializeResult(key, metadata=_describe(report))
-            for result in _answer(key, report):
+            for result in answer_checks(key, report):
                 if dg.AssetCheckKey(key, result.check_name or "") in wanted:
                     yield result
 
@@ -160,6 +160,7 @@ def _describe(report: AuditReport) -> Mapping[str, dg.MetadataValue | int | floa
         metadata[f"records_in_{name}"] = count.records
         metadata[f"hash_in_{name}"] = count.hash
         metadata[f"quarantined_in_{name}"] = count.quarantined
+        metadata[f"open_quarantined_in_{name}"] = count.open_quarantined
     metadata |= charts.describe_table("partitions", [_row(line) for line in report.hours])
     if report.notes:
         metadata["notes"] = "; ".join(report.notes)
@@ -177,16 +178,29 @@ def _row(line: HourLine) -> Mapping[str, object]:
     }
 
 
-def _answer(key: dg.AssetKey, report: AuditReport) -> Iterator[dg.AssetCheckResult]:
+def answer_checks(key: dg.AssetKey, report: AuditReport) -> Iterator[dg.AssetCheckResult]:
+    """The answers of one feed's asset; `report` is of this feed alone.
+
+    Records that wait in quarantine are a warning; what a replay released or a person discarded is
+    settled.
+    """
     [total] = report.feeds.values()
+    waiting = {
+        store: count.open_quarantined
+        for store, count in total.stores.items()
+        if count.open_quarantined
+    }
     for name, question in QUESTIONS.items():
         found = [finding for finding in report.findings if finding.kind in question.faults]
         texts = [_describe_finding(finding) for finding in found]
         texts += question.look(report)
-        is_warning = not texts and name == "quarantine" and _has_quarantine(report)
+        is_warning = not texts and name == "quarantine" and bool(waiting)
         if is_warning:
-            quarantined = {store: count.quarantined for store, count in total.stores.items()}
-            texts = [f"records of this hour stand in quarantine: {quarantined}"]
+            texts = [
+                f"{records} records of this hour wait in quarantine of {store}: after a mend a "
+                "replay of the hour releases them"
+                for store, records in waiting.items()
+            ]
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name=name,
@@ -195,10 +209,6 @@ def _answer(key: dg.AssetKey, report: AuditReport) -> Iterator[dg.AssetCheckResu
             description="; ".join(texts) or None,
             metadata={"faults": sum(finding.records for finding in found)},
         )
-
-
-def _has_quarantine(report: AuditReport) -> bool:
-    return any(c.quarantined for total in report.feeds.values() for c in total.stores.values())
 
 
 def _describe_finding(finding: Finding) -> str:

@@ -402,6 +402,7 @@ class PartitionAudit:
         for name, each in checked.items():
             tally.store(name).stored += each.stored
             tally.store(name).quarantined += each.quarantined
+            tally.store(name).open_quarantined += each.open_quarantined
             line.note(name, each.problems)
         self._note(chunk.next_offset - self._start, chunk.hour)
 

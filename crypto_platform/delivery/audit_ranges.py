@@ -62,7 +62,8 @@ class Checked(NamedTuple):
 
     Attributes:
         stored: Of the rows that arrived in the chunk.
-        quarantined: Entries of the chunk.
+        quarantined: Entries of the chunk, in any state.
+        open_quarantined: Those of them that are neither released nor discarded.
         elsewhere: Ids of the chunk whose row arrived somewhere else.
         loadable: Entries whose value today's schemas take; a release would store them.
         refused: Values of the chunk that turned out to be no records.
@@ -71,6 +72,7 @@ class Checked(NamedTuple):
 
     stored: Sum
     quarantined: int
+    open_quarantined: int
     elsewhere: AbstractSet[str]
     loadable: int
     refused: Mapping[int, Refused]
@@ -141,6 +143,7 @@ class RangeChecker:
         return Checked(
             stored=stored,
             quarantined=len(entries),
+            open_quarantined=sum(entry.state == EntryState.OPEN for entry in entries.values()),
             elsewhere=elsewhere,
             loadable=loadable,
             refused=chunk.refused,

@@ -116,12 +116,14 @@ class StoreCount(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         records: Rows whose first arrival lies in the range.
         quarantined: Entries in any state.
+        open_quarantined: Those of them that are neither released nor discarded.
         older_records: Rows from before Kafka's low watermark, audited by load_batch (totals only).
     """
 
     records: int
     hash: str
     quarantined: int
+    open_quarantined: int = 0
     older_records: int = 0
 
 
@@ -332,6 +334,7 @@ class StoreTally:
 
     stored: Sum = EMPTY_SUM
     quarantined: int = 0
+    open_quarantined: int = 0
     older_records: int = 0
 
     def count(self) -> StoreCount:
@@ -340,6 +343,7 @@ class StoreTally:
             records=self.stored.count,
             hash=format_hash(self.stored),
             quarantined=self.quarantined,
+            open_quarantined=self.open_quarantined,
             older_records=self.older_records,
         )
 
@@ -366,6 +370,7 @@ class Tally:
             own = self.store(name)
             own.stored += more.stored
             own.quarantined += more.quarantined
+            own.open_quarantined += more.open_quarantined
             own.older_records += more.older_records
 
     def count_kafka(self) -> KafkaCount:

@@ -458,7 +458,20 @@ def test_a_released_record_is_whole_though_no_live_load_has_stored_it() -> None:
     store.batches[0] = replace(store.batches[0], stored=sum_of([Q0.content_hash]))
     store.refuse(1, Reason.INVARIANT, event_id=Q1.event_id, state="released")
     store.replay(Q1, 1)
-    assert run(log, store).whole
+    report = run(log, store)
+    assert report.whole
+    total = report.feeds["quotes"].stores["postgres"]
+    assert (total.quarantined, total.open_quarantined) == (1, 0)
+
+
+def test_a_discarded_entry_that_would_load_today_is_no_note() -> None:
+    """A person has decided; a replay would leave it where it is."""
+    log, store = published(Q0, Q1)
+    store.drop(Q1.event_id)
+    store.batches[0] = replace(store.batches[0], stored=sum_of([Q0.content_hash]))
+    store.refuse(1, Reason.UNKNOWN_SCHEMA, event_id=Q1.event_id, state="discarded")
+    report = run(log, store)
+    assert (report.whole, report.notes) == (True, [])
 
 
 def test_an_old_range_that_was_repaired_is_whole_either_way() -> None:
