@@ -125,6 +125,24 @@ def delete_check_executions(instance: dg.DagsterInstance, *, before: datetime) -
         return int(connection.execute(old).rowcount)
 
 
+def list_answered_runs(instance: dg.DagsterInstance, *, before: datetime) -> Sequence[str]:
+    """The runs, deleted ones too, whose log holds answers to checks that are older than that.
+
+    These answers come from outside of the run (sensors/health.py), so one may come too late.
+    """
+    answered = (
+        sa.select(_events.run_id)
+        .where(
+            _events.dagster_event_type == _CHECK_EVALUATION,
+            _events.run_id != RUNLESS_RUN_ID,
+            _events.timestamp < _as_stored(before),
+        )
+        .distinct()
+    )
+    with open_event_log(instance).index_connection() as connection:
+        return [row[0] for row in connection.execute(answered).fetchall()]
+
+
 def _build_is_replaced() -> sa.ColumnElement[bool]:
     """Whether a later event of this kind exists for the asset and partition of a row.
 

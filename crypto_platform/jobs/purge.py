@@ -23,6 +23,7 @@ from crypto_platform.jobs.dagster_tables import (
     delete_check_executions,
     delete_repeated,
     keep_materializations,
+    list_answered_runs,
 )
 from crypto_platform.settings import Settings
 
@@ -35,9 +36,14 @@ RUNTIME_S_MAX = 3600
 
 @dataclass(kw_only=True)
 class Purged:
-    """What one purge did."""
+    """What one purge did.
+
+    Attributes:
+        leftover_runs: Deleted earlier; something was written into their logs all the same.
+    """
 
     runs: int = 0
+    leftover_runs: int = 0
     kept_materializations: int = 0
     events_without_run: int = 0
     check_executions: int = 0
@@ -82,6 +88,7 @@ def purge(
                 _delete_run(instance, run_id)
             purged.runs += len(run_ids)
             log.info("%s runs deleted", purged.runs)
+    purged.leftover_runs = _delete_leftovers(instance, before=now - keep)
     purged.events_without_run = delete_repeated(instance, before=now - keep)
     purged.check_executions = delete_check_executions(instance, before=now - keep)
     return purged
@@ -103,6 +110,26 @@ def _delete_run(instance: dg.DagsterInstance, run_id: str) -> None:
     instance.delete_run(run_id)
 
 
+def _delete_leftovers(instance: dg.DagsterInstance, *, before: datetime) -> int:
+    """Delete what was written into the log of a run while the run went.
+
+    Sensor `health` writes into a run that it has seen; a purge may delete that run in between, and
+    no later one would look for it. The answer itself stays in the table of executions.
+
+    Returns:
+        Of how many runs something was left.
+    """
+    answered = list_answered_runs(instance, before=before)
+    leftovers = 0
+    for first in range(0, len(answered), RUNS_PER_CHUNK):
+        some = answered[first : first + RUNS_PER_CHUNK]
+        known = {run.run_id for run in instance.get_runs(dg.RunsFilter(run_ids=some))}
+        for run_id in set(some) - known:
+            instance.event_log_storage.delete_events(run_id)
+            leftovers += 1
+    return leftovers
+
+
 def build_purge_job(settings: Settings) -> dg.JobDefinition:
     """Scheduled every hour, so that each purge is small."""
     keep = timedelta(days=settings.dagster.keep_days)
@@ -120,6 +147,7 @@ def build_purge_job(settings: Settings) -> dg.JobDefinition:
         context.add_output_metadata(
             {
                 "deleted_runs": purged.runs,
+                "leftover_runs": purged.leftover_runs,
                 "kept_materializations": purged.kept_materializations,
                 "deleted_events_without_run": purged.events_without_run,
                 "deleted_check_executions": purged.check_executions,

@@ -16,6 +16,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
+from crypto_platform.assets.checks import report_check
 from crypto_platform.jobs.dagster_tables import keep_materializations
 from crypto_platform.jobs.purge import Purged, purge
 
@@ -191,6 +192,28 @@ def test_a_check_that_was_only_planned_does_not_replace_an_answer(
     assert run_purge(instance).check_executions == 0
     history = instance.event_log_storage.get_asset_check_execution_history(check, limit=9)
     assert len(history) == 2
+
+
+def test_an_answer_that_came_while_its_run_went_goes_with_the_next_purge(
+    instance: dg.DagsterInstance,
+) -> None:
+    """Nobody would look for the rows of a run that is gone: they would stay for good."""
+    gone, failed = run(instance, FIRST), run(instance, SECOND, fails=True)
+    run_purge(instance)
+    answer = dg.AssetCheckEvaluation(QUOTES, "fresh", passed=True)
+    for run_id in (gone, failed):
+        report_check(instance, answer, run_id=run_id)
+    logged = len(instance.all_logs(failed))
+
+    assert run_purge(instance, days_later=2).leftover_runs == 0
+    assert run_purge(instance).leftover_runs == 1
+    assert instance.all_logs(gone) == []
+    assert len(instance.all_logs(failed)) == logged
+    latest, *_ = instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(QUOTES, "fresh"), limit=9
+    )
+    assert latest.run_id == failed
+    assert run_purge(instance) == Purged()
 
 
 def test_changes_of_freshness_do_not_pile_up(instance: dg.DagsterInstance) -> None:
