@@ -91,8 +91,9 @@ def _find_runs(instance: dg.DagsterInstance, verdicts: Sequence[Verdict]) -> Map
     }
     run_of = {key: entry.run_id for key, entry in latest.items() if entry is not None}
     # a run may have been purged; into one that is gone nothing is written
-    wanted = dg.RunsFilter(run_ids=list({run_id for run_id in run_of.values() if run_id}))
-    known = {run.run_id for run in instance.get_runs(wanted)} if wanted.run_ids else set[str]()
+    wanted = list({run_id for run_id in run_of.values() if run_id})
+    runs = instance.get_runs(dg.RunsFilter(run_ids=wanted)) if wanted else []
+    known = {run.run_id for run in runs}
     return {name: run_of[key] if run_of.get(key) in known else "" for name, key in keys.items()}
 
 

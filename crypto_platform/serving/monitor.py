@@ -34,3 +34,10 @@ class Monitor:
                 self._last = self._reader.read()
                 self._read_at = time.monotonic()
             return self._last
+
+    def close(self) -> None:
+        """Give back connections; the next question opens them again."""
+        with self._lock:
+            if self._reader is not None:
+                self._reader.close()
+            self._reader = self._last = None
