@@ -17,6 +17,7 @@ from crypto_platform.delivery.planning import EndedRun, plan_ingest
 from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, hour_of, name_hour, to_time_us
 from crypto_platform.errors import PlatformError
 from crypto_platform.jobs.purge import PURGE_JOB
+from crypto_platform.kafka.watermarks import Watermarks
 from crypto_platform.settings import Settings
 from crypto_platform.sources import list_feeds
 
@@ -27,7 +28,11 @@ AUDIT_MINUTE = 4
 
 
 def build_ingest_schedule(settings: Settings) -> dg.ScheduleDefinition:
-    """A run on every minute; it takes the feeds over from the previous one."""
+    """A run on every minute; it takes the feeds over from the previous one.
+
+    Keeps its Kafka client between ticks: the code server is one process.
+    """
+    kept: list[Watermarks] = []
     config = {"ops": {INGEST_OP: {"config": {"follow_s": settings.ingest.follow_s}}}}
     sources = {source for source, _ in list_feeds(settings)}
 
@@ -43,9 +48,13 @@ def build_ingest_schedule(settings: Settings) -> dg.ScheduleDefinition:
     def every_minute(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if sources <= read_paused(context.instance):
             return dg.SkipReason("every source is paused: `crypto-platform resume` goes on")
+        kafka = context.resources.kafka
+        if not kept:
+            kept.append(kafka.watermarks())
         try:
-            context.resources.kafka.ping()
+            kafka.ping(kept[0])
         except PlatformError as error:
+            kept.clear()
             return dg.SkipReason(f"nothing can be published: {error}")
         now = context.scheduled_execution_time.timestamp()
         reason = plan_ingest(now=now, ended=_read_ended_runs(context.instance))

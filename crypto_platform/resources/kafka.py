@@ -11,14 +11,17 @@ from crypto_platform.resources.settings import SettingsResource
 class KafkaResource(SettingsResource):
     """Watermarks and the way to publish an incident."""
 
-    def ping(self) -> str:
+    def ping(self, watermarks: Watermarks) -> str:
         """Reach the broker.
+
+        Args:
+            watermarks: Kept by whoever asks again and again, for it holds a client.
 
         Raises:
             KafkaUnavailableError: With what was tried.
         """
         cursors = topic_name(self.settings, CURSORS_TOPIC)
-        found = self.watermarks().read_topic_ids([cursors])
+        found = watermarks.read_topic_ids([cursors])
         return f"{self.settings.kafka.bootstrap_servers}, {cursors} " + (
             "is there" if cursors in found else "is missing"
         )

@@ -1,15 +1,19 @@
-"""Sensors with a Dagster instance: what they ask for, and what they say instead."""
+"""Sensors and schedules with a Dagster instance: what they ask for, and what they say instead."""
 
 from contextlib import closing
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.schedule_definition import ScheduleExecutionData
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from crypto_platform.assets.names import TAG_STORE, load_job, load_key, topic_key
 from crypto_platform.definitions import build_definitions
 from crypto_platform.feeds.quotes import QUOTES
+from crypto_platform.kafka.watermarks import Watermarks
 from crypto_platform.resources.kafka import KafkaResource
+from crypto_platform.schedules import build_ingest_schedule
 from crypto_platform.sensors.health import build_health_sensor
 from crypto_platform.sensors.loads import build_load_sensor
 from crypto_platform.serving.monitor import Monitor
@@ -35,6 +39,23 @@ class StoreOf:
         return self._platform.store(self._name)
 
 
+class CountingKafka:
+    """Counts the clients that are made of it."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._kafka = KafkaResource(data_dir=str(platform.data_dir))
+        self.clients = 0
+
+    def watermarks(self) -> Watermarks:
+        """One more."""
+        self.clients += 1
+        return self._kafka.watermarks()
+
+    def ping(self, watermarks: Watermarks) -> str:
+        """As it is."""
+        return self._kafka.ping(watermarks)
+
+
 def tick_loads(
     sensor: dg.SensorDefinition,
     platform: Platform,
@@ -48,6 +69,18 @@ def tick_loads(
     }
     context = dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources)
     return sensor.evaluate_tick(context)
+
+
+def tick_minute(
+    schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, kafka: CountingKafka
+) -> ScheduleExecutionData:
+    """One tick of the schedule."""
+    context = dg.build_schedule_context(
+        instance=instance,
+        scheduled_execution_time=datetime.now(UTC),
+        resources={"kafka": kafka},
+    )
+    return schedule.evaluate_tick(context)
 
 
 def start_load(
@@ -141,3 +174,23 @@ def test_the_health_sensor_answers_every_check_once_and_again_when_the_answer_ch
     tick(second.cursor)
     assert answers(fresh) == [True, False]
     assert answers(dg.AssetCheckKey(load_key("mongo", QUOTES), "fresh")) == [True]
+
+
+def test_the_minute_keeps_its_kafka_client_and_makes_a_new_one_after_an_error(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    """A client a minute is connections and threads that nobody gives back."""
+    variable = "CRYPTO_PLATFORM_KAFKA__BOOTSTRAP_SERVERS"
+    address = platform.variables[variable]
+    schedule = build_ingest_schedule(platform.settings)
+    platform.reload(**{variable: "127.0.0.1:1"}, CRYPTO_PLATFORM_KAFKA__REQUEST_TIMEOUT_S="1")
+    away = CountingKafka(platform)
+    skipped = tick_minute(schedule, instance, away)
+    assert not skipped.run_requests
+    assert (skipped.skip_message or "").startswith("nothing can be published: ")
+
+    platform.reload(**{variable: address})
+    kafka = CountingKafka(platform)
+    ticks = [tick_minute(schedule, instance, kafka) for _ in range(3)]
+    assert [len(tick.run_requests or []) for tick in ticks] == [1, 1, 1]
+    assert (away.clients, kafka.clients) == (1, 1)
