@@ -87,12 +87,14 @@ def readings(
     *,
     kafka: Answer[KafkaReading] | None = None,
     postgres: Answer[StoreReading] | None = None,
+    mongo: Answer[StoreReading] | None = None,
     postgres_details: Answer[StoreDetails] | None = None,
     waiting_since: Mapping[TopicPart, int] | None = None,
     blocked_since: Mapping[TopicPart, int] | None = None,
     cursors: Mapping[str, Cursor] | None = None,
     free_bytes: int = 50 * 1000**3,
     parts: tuple[PartStatus, ...] | None = None,
+    paused: frozenset[str] | None = None,
 ) -> Readings:
     """A good platform at noon, with what a test says otherwise."""
     polled = {"simulated/quotes/": Cursor(polled_at=NOON - SECOND // 2)}
@@ -100,7 +102,7 @@ def readings(
     return Readings(
         at_us=NOON,
         kafka=kafka or Answer(value=kafka_reading({P0: bounds()})),
-        stores={"postgres": postgres or Answer(value=good), "mongo": Answer(value=good)},
+        stores={"postgres": postgres or Answer(value=good), "mongo": mongo or Answer(value=good)},
         details={
             "postgres": postgres_details or Answer(value=details()),
             "mongo": Answer(value=details()),
@@ -113,4 +115,5 @@ def readings(
         parts=parts,
         waiting_since={} if waiting_since is None else {"postgres": waiting_since},
         blocked_since=blocked_since or {},
+        paused=paused,
     )

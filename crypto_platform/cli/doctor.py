@@ -294,9 +294,12 @@ def _check_running(settings: Settings, folder: Path) -> Sequence[Check]:
         ]
         return [*ports, Check(name="stack", is_ok=True, found="not running")]
     from crypto_platform.cli.stack_parts import build_read_parts
+    from crypto_platform.serving.pauses import ask_paused
     from crypto_platform.serving.status import read_status
 
-    status = read_status(settings, read_parts=build_read_parts(folder))
+    status = read_status(
+        settings, read_parts=build_read_parts(folder), read_paused=lambda: ask_paused(settings)
+    )
     return [
         Check(
             name="servers",

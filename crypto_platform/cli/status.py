@@ -34,9 +34,14 @@ def status_command(*, data_dir: Path | None, as_json: bool, watch: bool) -> None
 
     from crypto_platform.cli.stack_parts import build_read_parts
     from crypto_platform.cli.status_text import format_status
+    from crypto_platform.serving.pauses import ask_paused
     from crypto_platform.serving.status import read_status
 
-    status = read_status(settings, read_parts=build_read_parts(settings.data_dir))
+    status = read_status(
+        settings,
+        read_parts=build_read_parts(settings.data_dir),
+        read_paused=lambda: ask_paused(settings),
+    )
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(status), indent=2).decode())
         _echo_errors(status.problems)

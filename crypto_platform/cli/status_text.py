@@ -35,7 +35,7 @@ def store_row(store: StoreStatus) -> tuple[str, ...]:
     """One row under STORE_COLUMNS."""
     return (
         store.name,
-        "up" if store.up else "DOWN",
+        _store_state(store),
         format_count(store.lag_records),
         format_age(store.lag_s),
         format_count(store.records_per_minute),
@@ -43,6 +43,12 @@ def store_row(store: StoreStatus) -> tuple[str, ...]:
         format_count(store.quarantined_records),
         format_count(store.blocked_partitions),
     )
+
+
+def _store_state(store: StoreStatus) -> str:
+    if not store.up:
+        return "DOWN"
+    return "paused" if store.is_paused else "up"
 
 
 def feed_row(feed: FeedStatus) -> tuple[str, ...]:
@@ -63,11 +69,12 @@ def source_row(source: SourceStatus) -> tuple[str, ...]:
     if not source.enabled:
         return (source.name, "not read", UNKNOWN, UNKNOWN, UNKNOWN)
     due = UNKNOWN if source.due_in_s is None else f"in {format_age(max(source.due_in_s, 0.0))}"
+    state = "simulated" if source.simulated else "live"
     return (
         source.name,
-        "simulated" if source.simulated else "live",
+        "paused" if source.is_paused else state,
         format_age(source.poll_age_s),
-        due,
+        UNKNOWN if source.is_paused else due,
         format_count(source.failures),
     )
 
@@ -120,8 +127,8 @@ def format_status(status: Status) -> list[str]:
         *_section(FEED_COLUMNS, [feed_row(f) for f in status.feeds], FEED_NUMBERS),
         *_section(SOURCE_COLUMNS, [source_row(s) for s in status.sources], SOURCE_NUMBERS),
     ]
-    parts = describe_parts(status)
-    lines += [*parts, ""] if parts else []
+    remarks = [*describe_parts(status), *status.pauses]
+    lines += [*remarks, ""] if remarks else []
     return lines + [f"not good: {printable(problem)}" for problem in status.problems]
 
 

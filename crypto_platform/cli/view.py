@@ -44,6 +44,7 @@ from crypto_platform.cli.text import (
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.serving.health import Status
+from crypto_platform.serving.pauses import ask_paused
 from crypto_platform.serving.reader import QuoteReader, choose_quotes
 from crypto_platform.serving.status import StatusReader
 from crypto_platform.settings import Settings, find_settings_file
@@ -72,7 +73,11 @@ def run_live_view(settings: Settings, stop: threading.Event) -> None:
         settings: Of the data folder, addresses included.
         stop: May be set by any thread; the view ends within about a second.
     """
-    status_reader = StatusReader(settings, read_parts=build_read_parts(settings.data_dir))
+    status_reader = StatusReader(
+        settings,
+        read_parts=build_read_parts(settings.data_dir),
+        read_paused=lambda: ask_paused(settings),
+    )
     prices = Prices(settings)
     try:
         if sys.stdout.isatty():
@@ -231,7 +236,7 @@ def _price_row(status: Status, quote: Quote, move: int) -> tuple[str, ...]:
 
 
 def _trouble_lines(status: Status) -> list[Line]:
-    lines: list[Line] = [[(line, "yellow")] for line in describe_parts(status)]
+    lines: list[Line] = [[(line, "yellow")] for line in (*describe_parts(status), *status.pauses)]
     shown = status.problems[:PROBLEMS_SHOWN_MAX]
     lines += [[(f"not good: {printable(problem)}", "red")] for problem in shown]
     if len(status.problems) > len(shown):
@@ -279,4 +284,5 @@ def format_line(status: Status, prices: Prices) -> str:
         for q in prices.quotes[:3]
     ]
     parts = [f"{status.at:%H:%M:%S} {printable(verdict)}", *stores, *describe_parts(status)]
+    parts += status.pauses
     return "; ".join([*parts, ", ".join(shown)] if shown else parts)

@@ -6,6 +6,7 @@ server has no log-in of its own and listens on the loopback; behind a proxy, use
 Source: Dagster's GraphQL schema, /graphql of a running web server.
 """
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -56,7 +57,7 @@ def ask_dagster(
     try:
         with opener.open(request, timeout=timeout_s) as answer:
             content: dict[str, Any] = json.load(answer)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         detail = error.read().decode()[:300] if isinstance(error, urllib.error.HTTPError) else ""
         message = (
             f"Dagster's web server at {url} did not answer: {error} {detail}".rstrip()

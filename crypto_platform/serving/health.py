@@ -31,6 +31,7 @@ class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
         records_per_minute: Appended in the last minute and stored; None while it is further behind.
         commit_age_s: Since the last commit (or claim).
         record_age_s: Since the newest stored record was appended to Kafka.
+        is_paused: A person has switched its loads off.
     """
 
     name: str
@@ -46,6 +47,7 @@ class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
     record_age_s: float | None = None
     blocked_partitions: int | None = None
     quarantined_records: int | None = None
+    is_paused: bool | None = None
 
 
 class LoadStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +95,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
         feeds: What it is asked for; empty where it is not asked.
         failures: Failed polls in a row of its worst feed.
         due_in_s: Until the next poll; negative where it should have been.
+        is_paused: A person has switched it off; None where unknown.
     """
 
     name: str
@@ -104,6 +107,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     poll_age_s: float | None = None
     failures: int | None = None
     due_in_s: float | None = None
+    is_paused: bool | None = None
 
 
 class IncidentStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +148,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         problems: Why it is not good, one line each; empty where it is.
+        pauses: What a person has paused and how it goes on, one line each; that is no problem.
         webserver_up: Whether Dagster's UI answers; None where there is none.
         parts: None where no stack runs in this folder.
     """
@@ -153,6 +158,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     deployment: str
     is_good: bool
     problems: tuple[str, ...]
+    pauses: tuple[str, ...]
     webserver_url: str | None
     webserver_up: bool | None
     kafka_address: str | None
@@ -177,6 +183,7 @@ class Readings:
         waiting_since: Per store, when the first waiting record of a partition was appended.
         blocked_since: When a partition's last stable offset was first seen to stand still below
             its high watermark.
+        paused: Sources and stores that a person has paused; None where that is unknown.
     """
 
     at_us: int
@@ -192,3 +199,4 @@ class Readings:
         default_factory=dict[str, Mapping[TopicPart, int]]
     )
     blocked_since: Mapping[TopicPart, int] = field(default_factory=dict[TopicPart, int])
+    paused: frozenset[str] | None = None

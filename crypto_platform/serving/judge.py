@@ -47,7 +47,11 @@ SOURCE_LATE_S = 120.0
 DAYS_LEFT_AFTER_S = 3600.0
 """From a younger data folder no growth can be told."""
 
+PAUSED_LAG_RATIO_MAX = 0.5
+"""Of the time for which Kafka keeps records: a paused store that is further behind is a problem."""
+
 _US = 1_000_000
+_S_PER_HOUR = 3600.0
 _S_PER_DAY = 86_400.0
 
 
@@ -76,6 +80,7 @@ def build_status(settings: Settings, readings: Readings) -> Status:
         deployment=settings.deployment,
         is_good=not problems,
         problems=problems,
+        pauses=(*_list_pauses("source", sources), *_list_pauses("store", stores)),
         webserver_url=settings.dagster.webserver_url,
         webserver_up=readings.webserver_up,
         kafka_address=settings.kafka.bootstrap_servers,
@@ -111,9 +116,11 @@ def find_lags(kafka: KafkaReading, offsets: Iterable[StoredOffset]) -> dict[Topi
 
 def _build_store(name: str, readings: Readings) -> StoreStatus:
     answer, details = readings.stores[name], readings.details[name].value
-    address = readings.addresses.get(name)
+    address, is_paused = readings.addresses.get(name), _find_pause(name, readings)
     if answer.value is None:
-        return StoreStatus(name=name, up=False, problem=answer.problem, address=address)
+        return StoreStatus(
+            name=name, up=False, problem=answer.problem, address=address, is_paused=is_paused
+        )
     kafka, offsets = readings.kafka.value, answer.value.offsets
     if kafka is not None:
         offsets = [row for row in offsets if row.partition in kafka.bounds]
@@ -133,7 +140,12 @@ def _build_store(name: str, readings: Readings) -> StoreStatus:
         record_age_s=_age_s(readings, (row.max_ts_append for row in offsets)),
         blocked_partitions=sum(row.blocked_by is not None for row in offsets),
         quarantined_records=None if details is None else details.matters.quarantined_records,
+        is_paused=is_paused,
     )
+
+
+def _find_pause(name: str, readings: Readings) -> bool | None:
+    return None if readings.paused is None else name in readings.paused
 
 
 def _build_load(store: str, feed: str, readings: Readings) -> LoadStatus:
@@ -225,6 +237,7 @@ def _build_source(
         poll_age_s=None if polled_at is None else max((at_us - polled_at) / _US, 0.0),
         failures=max((cursor.failures for cursor in cursors), default=None),
         due_in_s=(min(due) - at_us) / _US if due and state.enabled else None,
+        is_paused=_find_pause(state.name, readings),
     )
 
 
@@ -293,6 +306,8 @@ def _judge_stores(settings: Settings, stores: Sequence[StoreStatus]) -> Iterable
     for store in stores:
         if not store.up:
             yield f"{store.name} is down: {store.problem}"
+        elif store.is_paused:
+            yield from _judge_paused_store(settings, store)
         elif store.lag_s is not None and store.lag_s > lag_s_max:
             yield (
                 f"{store.name}: {store.lag_records} records wait, the first of them for "
@@ -305,11 +320,30 @@ def _judge_stores(settings: Settings, stores: Sequence[StoreStatus]) -> Iterable
             )
 
 
+def _judge_paused_store(settings: Settings, store: StoreStatus) -> Iterable[str]:
+    """Its lag is meant, until Kafka is about to remove what waits."""
+    kept_s = settings.kafka.retention_hours * _S_PER_HOUR
+    if store.lag_s is not None and store.lag_s > kept_s * PAUSED_LAG_RATIO_MAX:
+        yield (
+            f"{store.name} is paused and its first waiting record is "
+            f"{store.lag_s / _S_PER_HOUR:.0f} h old; Kafka removes records after "
+            f"{settings.kafka.retention_hours} h: `crypto-platform resume {store.name}` loads them"
+        )
+
+
+def _list_pauses(what: str, found: Iterable[SourceStatus | StoreStatus]) -> Iterable[str]:
+    return (
+        f"{what} {each.name} is paused: `crypto-platform resume {each.name}` goes on"
+        for each in found
+        if each.is_paused
+    )
+
+
 def _judge_sources(sources: Sequence[SourceStatus]) -> Iterable[str]:
     if sources and not any(source.enabled for source in sources):
         yield "no source is read: `crypto-platform sources` says why"
     for source in sources:
-        if not source.enabled:
+        if not source.enabled or source.is_paused:
             continue
         if source.failures is not None and source.failures >= SOURCE_FAILURES_MAX:
             yield f"source {source.name} failed {source.failures} times in a row"

@@ -1,7 +1,7 @@
 """Pauses: a source or a store is paused while its sensor in Dagster is switched off.
 
 Here: which sensor is whose, and the switch itself, over GraphQL. Not here: the sensors (sensors/),
-who is paused and how a running run notices (assets/switches.py).
+how those who have a Dagster instance find out, a running run above all (assets/switches.py).
 """
 
 from collections.abc import Mapping
@@ -111,12 +111,29 @@ def resume(settings: Settings, sensor: str) -> bool:
     return True
 
 
+def ask_paused(settings: Settings) -> frozenset[str]:
+    """Sources and stores whose sensor is switched off.
+
+    Raises:
+        StackError: Dagster did not answer, or refused.
+    """
+    states = _list_states(find_url(settings))
+    stopped = (sensor for sensor, state in states.items() if state["status"] == "STOPPED")
+    found = (find_switched(sensor) for sensor in stopped)
+    return frozenset(name for name in found if name is not None)
+
+
+def _list_states(url: str) -> Mapping[str, Mapping[str, str]]:
+    """Id and status of each sensor, by its name."""
+    answer = _expect(ask_dagster(url, _LIST, {"repository": REPOSITORY})["sensorsOrError"])
+    return {found["name"]: found["sensorState"] for found in answer["results"]}
+
+
 def _find_sensor(url: str, sensor: str) -> tuple[str, str]:
     """Its id and status."""
-    answer = _expect(ask_dagster(url, _LIST, {"repository": REPOSITORY})["sensorsOrError"])
-    for found in answer["results"]:
-        if found["name"] == sensor:
-            return found["sensorState"]["id"], found["sensorState"]["status"]
+    found = _list_states(url).get(sensor)
+    if found is not None:
+        return found["id"], found["status"]
     message = (
         f"Dagster does not know sensor {sensor}: its code server has other settings than this "
         "command; `crypto-platform down` and `up` bring them together"

@@ -47,6 +47,7 @@ DISK_EVERY_S = 60.0
 
 Clock = Callable[[], int]
 ReadParts = Callable[[], Sequence[PartStatus] | None]
+ReadPaused = Callable[[], frozenset[str]]
 
 
 def read_clock_us() -> int:
@@ -54,14 +55,21 @@ def read_clock_us() -> int:
     return time.time_ns() // 1000
 
 
-def read_status(settings: Settings, *, read_parts: ReadParts = lambda: None) -> Status:
+def read_status(
+    settings: Settings,
+    *,
+    read_parts: ReadParts = lambda: None,
+    read_paused: ReadPaused | None = None,
+) -> Status:
     """Ask everything once.
 
     Args:
         settings: Of the data folder, the addresses included.
         read_parts: What the supervisor of an embedded stack says; None where none runs.
+        read_paused: What a person has paused. May raise a PlatformError or take its time: then that
+            is unknown, as it is without.
     """
-    reader = StatusReader(settings, read_parts=read_parts)
+    reader = StatusReader(settings, read_parts=read_parts, read_paused=read_paused)
     try:
         return reader.read()
     finally:
@@ -76,6 +84,7 @@ class StatusReader:
         settings: Settings,
         *,
         read_parts: ReadParts = lambda: None,
+        read_paused: ReadPaused | None = None,
         clock_us: Clock = read_clock_us,
     ) -> None:
         """Nothing is connected yet."""
@@ -96,6 +105,7 @@ class StatusReader:
         self._disk = Probe(lambda: read_disk(settings.data_dir), every_s=DISK_EVERY_S)
         url = settings.dagster.webserver_url
         self._webserver = Probe(lambda: answers(url), every_s=SLOW_EVERY_S) if url else None
+        self._paused = Probe(read_paused, every_s=SLOW_EVERY_S) if read_paused else None
         self._stores = {name: _StoreProbes(settings, name) for name in STORES}
         self._memory = Memory()
 
@@ -104,8 +114,9 @@ class StatusReader:
         at_us = self._clock_us()
         for probe in (self._kafka, self._disk, *(s.offsets for s in self._stores.values())):
             probe.ask()
-        if self._webserver is not None:
-            self._webserver.ask()
+        for probe in (self._webserver, self._paused):
+            if probe is not None:
+                probe.ask()
         kafka = self._kafka.answer(within_s=ANSWER_S_MAX)
         stores = {
             name: store.offsets.answer(within_s=ANSWER_S_MAX)
@@ -115,6 +126,7 @@ class StatusReader:
         self._ask_details(kafka.value, stores)
         self._look_for_first_waiting(at_us, kafka.value)
         webserver = self._webserver and self._webserver.answer(within_s=ANSWER_S_MAX)
+        paused = self._paused and self._paused.answer(within_s=ANSWER_S_MAX)
         details = {n: s.details.answer(within_s=ANSWER_S_MAX) for n, s in self._stores.items()}
         readings = Readings(
             at_us=at_us,
@@ -128,6 +140,7 @@ class StatusReader:
             addresses={name: _find_address(self._settings, name) for name in STORES},
             waiting_since=self._memory.waiting_since(),
             blocked_since=self._memory.blocked_since(),
+            paused=None if paused is None else paused.value,
         )
         return build_status(self._settings, readings)
 

@@ -15,6 +15,7 @@ import pytest
 
 from crypto_platform.errors import StackError
 from crypto_platform.serving.dagster_api import ask_dagster, find_url
+from crypto_platform.serving.pauses import ask_paused
 from crypto_platform.serving.status import StatusReader
 from crypto_platform.settings import load_settings
 from crypto_platform.stores import STORES
@@ -66,7 +67,7 @@ def test_loads_go_on_without_dagsters_database(
     before = {store: running.stored(store) for store in STORES}
     away = threading.Thread(target=take_away, args=(running,))
     began_at = time.time()
-    reader = StatusReader(settings)
+    reader = StatusReader(settings, read_paused=lambda: ask_paused(settings))
     lags: list[float] = []
     away.start()
     try:

@@ -94,6 +94,16 @@ def block(platform: Platform, store_name: str) -> Incident:
     return blocking
 
 
+def test_status_without_dagster_says_nothing_of_pauses(platform: Platform) -> None:
+    """Dagster only triggers and shows; how the data is has to be known without it."""
+    platform.reload(CRYPTO_PLATFORM_DAGSTER__WEBSERVER_URL="http://127.0.0.1:1")
+    said = run(platform, "status", "--json")
+    document = json.loads(said.stdout)
+    assert document["pauses"] == []
+    assert [store["is_paused"] for store in document["stores"]] == [None, None]
+    assert [store["lag_records"] for store in document["stores"]] == [0, 0]
+
+
 def test_status_counts_what_waits_and_what_is_stored(platform: Platform) -> None:
     """Lag, rate and bounds come from four servers and have to agree on the same records."""
     platform.publish(QUOTES, [quote(number=number) for number in range(10)])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console, Group
 
+from crypto_platform.cli.status_text import format_status, source_row, store_row
 from crypto_platform.cli.view import Prices, format_line, render, run_live_view
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.serving.health import PartStatus, Status
@@ -81,6 +82,22 @@ def test_what_is_down_or_was_started_again_is_told(tmp_path: Path) -> None:
     assert "not good: postgres is down: refused" in text
     assert "kafka is ready, started again 2 times" in text
     assert "postgres DOWN" in format_line(status, Prices(settings_of(tmp_path)))
+
+
+def test_a_pause_is_shown_with_its_end(tmp_path: Path) -> None:
+    """Who finds it paused has not typed `pause`, and asks how to undo it."""
+    found = readings(paused=frozenset({"simulated", "mongo"}))
+    status = build_status(settings_of(tmp_path), found)
+    told = (
+        "source simulated is paused: `crypto-platform resume simulated` goes on",
+        "store mongo is paused: `crypto-platform resume mongo` goes on",
+    )
+    frame = "\n".join(show(status, Prices(settings_of(tmp_path)), columns=120))
+    line = format_line(status, Prices(settings_of(tmp_path)))
+    assert all(text in shown for text in told for shown in (frame, line, format_status(status)))
+    assert store_row(status.stores[1])[:2] == ("mongo", "paused")
+    [simulated] = [source for source in status.sources if source.name == "simulated"]
+    assert source_row(simulated)[:2] == ("simulated", "paused")
 
 
 def test_the_view_ends_when_told_and_survives_that_nothing_is_there(

@@ -195,6 +195,57 @@ def test_a_source_nobody_polls_is_a_problem(tmp_path: Path) -> None:
     assert status.problems == ("source simulated has been due for 195 s: nobody polls it",)
 
 
+def test_what_a_person_has_paused_is_said_and_is_no_fault(tmp_path: Path) -> None:
+    """A colleague reads `nobody polls it`, and starts to look for what is broken."""
+    late = {"simulated/quotes/": Cursor(polled_at=NOON - 200 * SECOND, failures=3)}
+    found = readings(
+        cursors=late,
+        kafka=Answer(value=kafka_reading({P0: bounds(last_stable=150)})),
+        mongo=Answer(value=store_reading(offset(P0, 150))),
+        waiting_since={P0: NOON - 23 * 3600 * SECOND},
+        paused=frozenset({"simulated", "postgres"}),
+    )
+    status = build_status(settings_of(tmp_path), found)
+    assert (status.is_good, status.problems) == (True, ())
+    assert status.pauses == (
+        "source simulated is paused: `crypto-platform resume simulated` goes on",
+        "store postgres is paused: `crypto-platform resume postgres` goes on",
+    )
+    assert [store.is_paused for store in status.stores] == [True, False]
+
+
+def test_a_pause_that_is_about_to_lose_records_is_a_problem(tmp_path: Path) -> None:
+    """Kafka keeps them for 48 hours, whoever forgot the pause."""
+    found = readings(
+        kafka=Answer(value=kafka_reading({P0: bounds(last_stable=150)})),
+        mongo=Answer(value=store_reading(offset(P0, 150))),
+        waiting_since={P0: NOON - 25 * 3600 * SECOND},
+        paused=frozenset({"postgres"}),
+    )
+    [problem] = build_status(settings_of(tmp_path), found).problems
+    assert problem == (
+        "postgres is paused and its first waiting record is 25 h old; Kafka removes records after "
+        "48 h: `crypto-platform resume postgres` loads them"
+    )
+
+
+def test_a_paused_store_that_is_down_is_down(tmp_path: Path) -> None:
+    """The pause does not explain that."""
+    found = readings(
+        postgres=Answer[StoreReading](problem="refused"), paused=frozenset({"postgres"})
+    )
+    status = build_status(settings_of(tmp_path), found)
+    assert status.problems == ("postgres is down: refused",)
+    assert len(status.pauses) == 1
+
+
+def test_nothing_is_said_of_pauses_where_dagster_does_not_know(tmp_path: Path) -> None:
+    """Unknown is neither paused nor not."""
+    status = build_status(settings_of(tmp_path), readings())
+    assert status.pauses == ()
+    assert [store.is_paused for store in status.stores] == [None, None]
+
+
 def test_a_source_in_its_back_off_is_not_late(tmp_path: Path) -> None:
     """It waits because it was told to."""
     waiting = Cursor(polled_at=NOON - 500 * SECOND, not_before=NOON + 60 * SECOND, failures=2)
