@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.platform_harness",
     "tests.dagster_harness",
     "tests.crash_harness",
+    "tests.ui_harness",
 ]
 
 SERVER_FIXTURES = frozenset(

@@ -1,0 +1,198 @@
+"""A running stack with past hours of quotes, asked as the Dagster UI asks: over GraphQL.
+
+Here: `stack`, one for a module: what `up` starts, on a Kafka that was told the append times of four
+past hours (which nobody else may do). The oldest of them is for Kafka's retention to remove. Not
+here: what people see there (tests/servers/test_dagster_ui.py).
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+from pymongo import MongoClient
+
+from crypto_platform.feeds.codec import encode
+from crypto_platform.feeds.quotes import QUOTES, Quote, seal_quote
+from crypto_platform.kafka.connection import client_config
+from crypto_platform.kafka.cursors import Cursor, cursor_key, encode_cursor
+from crypto_platform.kafka.topics import CURSORS_TOPIC
+from crypto_platform.kafka.watermarks import Part, Watermarks
+from crypto_platform.serving.dagster_api import ask_dagster, find_url
+from crypto_platform.settings import Settings, load_settings
+from crypto_platform.stack.embedded import embedded_servers, find_admin_urls
+from tests.stack_harness import run_cli, running_up, stack_folder
+from tests.waiting import eventually
+
+QUOTES_AN_HOUR = 40
+LOADS = [["postgres", "market", "quote"], ["mongo", "quotes"]]
+_CHECKS = """{ assetNodes { assetKey { path } assetChecksOrError { ... on AssetChecks { checks {
+    name executionForLatestMaterialization { status evaluation { success description } }
+} } } } }"""
+_LAUNCH = """mutation Launch($params: LaunchBackfillParams!) {
+    launchPartitionBackfill(backfillParams: $params) { __typename
+        ... on LaunchBackfillSuccess { backfillId }
+        ... on PythonError { message } } }"""
+_BACKFILL = """query Backfill($id: String!) { partitionBackfillOrError(backfillId: $id) {
+    ... on PartitionBackfill { status } } }"""
+_RUNS = """query Runs($filter: RunsFilter!) { runsOrError(filter: $filter) {
+    ... on Runs { results { runId status } } } }"""
+_FAILURES = """query Failures($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events {
+    ... on ExecutionStepFailureEvent { failureMetadata { description } } } } } }"""
+
+
+class Stack:
+    """A running stack and its past hours: three to work with, and one before them."""
+
+    def __init__(self, folder: Path, hours: list[datetime]) -> None:
+        self.folder = folder
+        self.oldest_hour, *self.hours = hours
+        self.settings: Settings = load_settings(folder)
+
+    @property
+    def partitions(self) -> list[str]:
+        return [name_partition(hour) for hour in self.hours]
+
+    def ask(self, query: str, **variables: object) -> Any:  # noqa: ANN401 - JSON
+        return ask_dagster(find_url(self.settings), query, variables)
+
+    def ask_node(self, path: list[str], fields: str) -> Any:  # noqa: ANN401 - JSON
+        query = "query Node($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) {"
+        query += f" ... on AssetNode {{ {fields} }} }} }}"
+        return self.ask(query, key={"path": path})["assetNodeOrError"]
+
+    def ask_checks(self) -> Mapping[str, Any]:
+        """The answer to each check as the graph shows it, by postgres/market/quote/fresh."""
+        return {
+            "/".join([*node["assetKey"]["path"], check["name"]]): (
+                check["executionForLatestMaterialization"]
+            )
+            for node in self.ask(_CHECKS)["assetNodes"]
+            for check in node["assetChecksOrError"].get("checks", [])
+        }
+
+    def backfill(self, partitions: Sequence[str]) -> tuple[str, list[str]]:
+        """Both loads of quotes, these hours; how it ended, and why its runs failed."""
+        params = {
+            "assetSelection": [{"path": path} for path in LOADS],
+            "partitionNames": list(partitions),
+        }
+        launched = self.ask(_LAUNCH, params=params)["launchPartitionBackfill"]
+        assert launched["__typename"] == "LaunchBackfillSuccess", launched
+        backfill_id = launched["backfillId"]
+
+        def status() -> str:
+            return str(self.ask(_BACKFILL, id=backfill_id)["partitionBackfillOrError"]["status"])
+
+        eventually(
+            lambda: status() in {"COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED"}, within_s=180
+        )
+        tags = {"tags": [{"key": "dagster/backfill", "value": backfill_id}]}
+        runs = self.ask(_RUNS, filter=tags)["runsOrError"]["results"]
+        return status(), [text for run in runs for text in self._ask_failures(run["runId"])]
+
+    def _ask_failures(self, run_id: str) -> list[str]:
+        events = self.ask(_FAILURES, id=run_id)["logsForRun"]["events"]
+        found = [event["failureMetadata"] for event in events if event.get("failureMetadata")]
+        return [failure["description"] for failure in found]
+
+    def audit(self) -> dict[str, Any]:
+        folder = str(self.folder)
+        said = run_cli("audit", "--json", "--wait", "60", "--data-dir", folder, timeout_s=180)
+        document: dict[str, Any] = json.loads(said.stdout)
+        return document
+
+    def delete_past_hours(self) -> None:
+        """Somebody's mistake, in both stores."""
+        begin, end = self.hours[0], self.hours[-1] + timedelta(hours=1)
+        admin = find_admin_urls(self.folder)
+        url = admin.postgres.rpartition("/")[0] + "/crypto_platform"
+        with psycopg.connect(url, autocommit=True) as connection:
+            deleted = connection.execute(
+                "DELETE FROM market.quote WHERE ts_append >= %s AND ts_append < %s", [begin, end]
+            )
+            assert deleted.rowcount == 3 * QUOTES_AN_HOUR
+        mongo: MongoClient[dict[str, object]] = MongoClient(admin.mongo)
+        with mongo:
+            quotes = mongo[self.settings.mongo.database]["quotes"]
+            removed = quotes.delete_many({"ts_append": {"$gte": begin, "$lt": end}})
+            assert removed.deleted_count == 3 * QUOTES_AN_HOUR
+
+    def remove_oldest_hour_from_kafka(self) -> None:
+        """As retention does, some day."""
+        parts = [Part(QUOTES.topic, part) for part in range(QUOTES.partitions)]
+        begin_us = int(self.hours[0].timestamp()) * 1_000_000
+        found = Watermarks(self.settings).read_offsets_at(parts, time_us=begin_us)
+        kept = [TopicPartition(p.topic, p.part, offset) for p, offset in found.items() if offset]
+        admin = AdminClient(client_config(self.settings))
+        for future in admin.delete_records(kept).values():
+            future.result(timeout=10)
+
+
+def name_partition(hour: datetime) -> str:
+    """As Dagster does."""
+    return hour.strftime("%Y-%m-%d-%H:00")
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    hours = [now - timedelta(hours=ago) for ago in (4, 3, 2, 1)]
+    with pytest.MonkeyPatch.context() as patch, stack_folder() as folder:
+        patch.setenv("CRYPTO_PLATFORM_INSTALLED_AT", (now - timedelta(hours=5)).isoformat())
+        with embedded_servers(folder, migrate=True) as settings:
+            publish_past_hours(settings, hours)
+        with running_up(folder):
+            made = Stack(folder, hours)
+            eventually(
+                lambda: made.audit()["feeds"]["quotes"]["mongo"]["records"] > 160, within_s=180
+            )
+            yield made
+
+
+def publish_past_hours(settings: Settings, hours: list[datetime]) -> None:
+    """Quotes with append times of ours; later ones get the broker's again."""
+    admin = AdminClient(client_config(settings))
+    entry = ConfigEntry(
+        "message.timestamp.type", "CreateTime", incremental_operation=AlterConfigOpType.SET
+    )
+    topic = ConfigResource(ResourceType.TOPIC, QUOTES.topic, incremental_configs=[entry])
+    for future in admin.incremental_alter_configs([topic]).values():
+        future.result(timeout=10)
+    producer = Producer(client_config(settings) | {"partitioner": "murmur2_random"})
+    for hour in hours:
+        for number in range(QUOTES_AN_HOUR):
+            quote = build_quote(number, hour)
+            ms = int(hour.timestamp() * 1000) + 60_000 + number
+            producer.produce(
+                QUOTES.topic, key=QUOTES.key_of(quote), value=encode(quote), timestamp=ms
+            )
+        assert producer.flush(10) == 0
+    # records without any cursor are an incident of their own
+    polled = Cursor(polled_at=int(hours[-1].timestamp()) * 1_000_000)
+    producer.produce(CURSORS_TOPIC, key=cursor_key("past", "quotes"), value=encode_cursor(polled))
+    assert producer.flush(10) == 0
+
+
+def build_quote(number: int, hour: datetime) -> Quote:
+    time_us = int(hour.timestamp()) * 1_000_000
+    draft = Quote(
+        source="past",
+        currency_id=f"c{number}",
+        quote_currency="USD",
+        price=f"{number}.10",
+        ts_event=time_us,
+        ts_ingest=time_us + 1,
+    )
+    return seal_quote(draft)
