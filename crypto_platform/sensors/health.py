@@ -90,10 +90,11 @@ def _find_runs(instance: dg.DagsterInstance, verdicts: Sequence[Verdict]) -> Map
         record.asset_entry.asset_key: record.asset_entry.last_materialization for record in records
     }
     run_of = {key: entry.run_id for key, entry in latest.items() if entry is not None}
-    # a run may have been purged; into one that is gone nothing is written
-    wanted = list({run_id for run_id in run_of.values() if run_id})
-    runs = instance.get_runs(dg.RunsFilter(run_ids=wanted)) if wanted else []
-    known = {run.run_id for run in runs}
+    wanted = sorted({run_id for run_id in run_of.values() if run_id})
+    # a run may have been purged; into one that is gone nothing is written. Dagster refuses to be
+    # asked for no runs, which is what a platform has before its first materialization
+    found = instance.get_runs(dg.RunsFilter(run_ids=wanted)) if wanted else ()
+    known = {run.run_id for run in found}
     return {name: run_of[key] if run_of.get(key) in known else "" for name, key in keys.items()}
 
 
