@@ -19,7 +19,7 @@ HIDDEN = frozenset({"event_id", "content_hash", "raw"})
 
 
 def draw_line(values: Sequence[float], *, title: str, unit: str) -> dg.MarkdownMetadataValue:
-    """A line over equal steps of time, from 0 to the largest value, which is written beside it."""
+    """A line of values in their order, on a scale from 0; the last and the largest in words."""
     top = max(values, default=0.0)
     step = (WIDTH - 2 * MARGIN) / max(len(values) - 1, 1)
     scale = (HEIGHT - 2 * MARGIN) / (top or 1.0)
@@ -33,8 +33,9 @@ def draw_line(values: Sequence[float], *, title: str, unit: str) -> dg.MarkdownM
         f'<polyline points="{points}" fill="none" stroke="#4f43dd" stroke-width="1.5"/></svg>'
     )
     picture = base64.b64encode(svg.encode()).decode()
-    text = f"![{title}](data:image/svg+xml;base64,{picture})\n\n{title}, 0 to {top:g} {unit}"
-    return dg.MetadataValue.md(text)
+    last = values[-1] if values else 0.0
+    words = f"{title}: {last:,.10g} {unit} at last, {top:,.10g} at most"
+    return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{picture})\n\n{words}")
 
 
 def describe_table(

@@ -31,6 +31,8 @@ from crypto_platform.stores.base import Store, TopicPart
 REPORT_INTERVAL_S = 120.0
 POINTS_MAX = 60
 """Of the charts; a run makes about ten."""
+POINT_S_MIN = REPORT_INTERVAL_S / 2
+"""A run's first report covers a second or two of catching up: drawn, it would flatten the rest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +110,7 @@ class Reporter:
         self, name: str, progress: Progress, *, seconds: float, end: LoadEnd | None
     ) -> _Report:
         stored = progress.stored_records.get(name, 0) - self._stored.get(name, 0)
-        if seconds >= 1:
+        if seconds >= POINT_S_MIN:
             self._rates[name].append(_per_minute(stored, seconds))
         self._freshness[name].append(round(progress.freshness_s_max, 3))
         return _Report(
@@ -152,8 +154,9 @@ class Reporter:
             metadata["freshness_chart"] = charts.draw_line(
                 report.freshness, title="longest wait from Kafka to committed", unit="s"
             )
+        if len(report.rates) > 1:
             metadata["rate_chart"] = charts.draw_line(
-                report.rates, title="records a minute", unit="records"
+                report.rates, title="stored a minute", unit="records"
             )
         return metadata
 
