@@ -5,6 +5,7 @@ charts.py), keys (names.py).
 """
 
 import inspect
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from types import ModuleType
@@ -24,13 +25,34 @@ _TYPE_OF_KIND = {
     FieldKind.BYTES: "bytes as base64",
 }
 
+_ATTRIBUTES = re.compile(r" {4}(\w+(?:, \w+)*): (.*)")
+"""A line of a docstring's section: names, and what they mean."""
+
+_ARRIVAL = "Where Kafka first brought the record."
+
 OWNERS = ["team:data-platform"]
 
 Metadata = Mapping[str, Any]
 
 
+def explain_fields(record: type[Record]) -> Mapping[str, str]:
+    """What fields mean: what the docstrings of a record and its bases say under Attributes."""
+    said: dict[str, str] = {}
+    for kind in reversed(record.__mro__):
+        _, _, rest = inspect.cleandoc(kind.__doc__ or "").partition("\nAttributes:\n")
+        names: list[str] = []
+        for line in rest.partition("\n\n")[0].splitlines():
+            if found := _ATTRIBUTES.fullmatch(line):
+                names = found[1].split(", ")
+                said.update(dict.fromkeys(names, found[2]))
+            else:
+                said.update({name: f"{said[name]} {line.strip()}" for name in names})
+    return said
+
+
 def describe_record(feed: Feed[Record]) -> Metadata:
     """The schema of a feed's records, as JSON values of a topic."""
+    meaning = explain_fields(feed.record)
     columns = [
         dg.TableColumn(
             field.name,
@@ -38,14 +60,16 @@ def describe_record(feed: Feed[Record]) -> Metadata:
             constraints=dg.TableColumnConstraints(
                 nullable=field.nullable, unique=field.name == "event_id"
             ),
+            description=meaning.get(field.name),
         )
         for field in feed.fields
     ]
     return {"dagster/column_schema": dg.TableSchema(columns)}
 
 
-def describe_columns(columns: Sequence[StoredColumn]) -> Metadata:
+def describe_columns(feed: Feed[Record], columns: Sequence[StoredColumn]) -> Metadata:
     """The schema of what a store holds of a feed."""
+    meaning = explain_fields(feed.record)
     described = [
         dg.TableColumn(
             column.name,
@@ -53,7 +77,7 @@ def describe_columns(columns: Sequence[StoredColumn]) -> Metadata:
             constraints=dg.TableColumnConstraints(
                 nullable=column.nullable, unique=column.field == "event_id"
             ),
-            description=None if column.field else "where Kafka first brought the record",
+            description=meaning.get(column.field) if column.field else _ARRIVAL,
         )
         for column in columns
     ]

@@ -102,7 +102,7 @@ def _build_spec(store_name: str, feed: Feed[Record]) -> dg.AssetSpec:
             "proved_by": audit_key(feed),
             **{f"same_in_{name}": load_key(name, feed) for name in STORES if name != store_name},
             "shell": f"crypto-platform connect {store_name}",
-            **describe_columns(columns),
+            **describe_columns(feed, columns),
             **trace_columns(columns, topic_key(feed)),
             **refer_to(the_record=feed.record, the_load=load, the_replay=replay),
         },

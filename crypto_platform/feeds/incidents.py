@@ -27,6 +27,7 @@ class Incident(Record, frozen=True, kw_only=True, tag=1):
         subject: Deterministic name of the matter, shared by `open` and `acknowledged`.
         sink: The store whose load noticed it, None from ingestion.
         source: The source concerned, None from a load.
+        feed: The feed concerned, where it is one feed's.
         topic, topic_id, part: The partition that stopped, where one did.
         first_offset, next_offset: The range concerned, half open, where there is one.
         message: What was found and what was expected.

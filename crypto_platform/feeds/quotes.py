@@ -20,14 +20,18 @@ class Quote(Record, frozen=True, kw_only=True, tag=1):
     """One source's figures of one currency at one time.
 
     Attributes:
-        currency_id: The source's own id (bitcoin); `currency_symbol` and `currency_name` its names.
+        source: Who published it: a name in the settings.
+        currency_id: The source's own id (bitcoin).
+        currency_symbol, currency_name: As the source writes them (BTC, Bitcoin).
         quote_currency: Currency of all money below, upper case (USD, ETH).
         price: Of one unit.
         market_cap_rank: 1 is the largest.
-        market_cap, fully_diluted_market_cap: Price x circulating, x maximal supply.
+        market_cap: Price x circulating supply.
+        fully_diluted_market_cap: Price x maximal supply.
         quote_volume_24h: Traded in 24 hours, in quote currency.
-        vwap_24h, high_24h, low_24h, price_change_24h: In quote currency over 24 hours.
-        price_change_24h_pct, market_cap_change_24h_pct: 0 to 100 is no bound: -100 upwards.
+        vwap_24h, high_24h, low_24h: Volume-weighted average, highest and lowest price of 24 hours.
+        price_change_24h, market_cap_change_24h: In quote currency over 24 hours.
+        price_change_24h_pct, market_cap_change_24h_pct: Per cent, from -100 upwards.
         circulating_supply, total_supply, max_supply: Units; None is unknown, not 0.
         ts_event: The currency's own time where the source gives one, else its answer's.
     """

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from crypto_platform.assets.descriptions import describe_columns, explain_fields
 from crypto_platform.assets.names import INGEST_JOB, INGEST_OP, load_key, topic_key
 from crypto_platform.definitions import build_definitions
-from crypto_platform.feeds import FEEDS
+from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.schedules import find_last_hour
 from crypto_platform.settings import Settings, load_settings
 from crypto_platform.stack import dagster as stack_dagster
@@ -136,6 +137,33 @@ def test_tables_and_documents_say_where_each_column_comes_from(settings: Setting
         assert fields == {field.name for field in feed.fields}
         topic = graph.get(topic_key(feed)).metadata["dagster/column_schema"]
         assert fields <= {c.name for c in topic.columns}
+
+
+@pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
+def test_every_column_says_what_it_means(feed: Feed[Record]) -> None:
+    """The UI's list of columns is where an analyst asks whether a volume is money or units."""
+    assert {field.name for field in feed.fields} <= set(explain_fields(feed.record))
+    for store in STORES.values():
+        columns = describe_columns(feed, store.columns_of(feed))["dagster/column_schema"].columns
+        assert all(column.description for column in columns)
+
+
+def test_a_meaning_is_read_whole_and_for_each_name_of_its_line() -> None:
+    """Docstrings wrap, and say one thing of several fields at once."""
+
+    class Answer(Record, frozen=True, kw_only=True):
+        """What was asked.
+
+        Attributes:
+            high, low: Of 24 hours,
+                in quote currency.
+
+        Source: an API's page.
+        """
+
+    meaning = explain_fields(Answer)
+    assert meaning["high"] == meaning["low"] == "Of 24 hours, in quote currency."
+    assert meaning["ts_ingest"].startswith("When the platform received it.")
 
 
 def test_the_hourly_audit_proves_the_hour_that_has_ended() -> None:
