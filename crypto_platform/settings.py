@@ -40,7 +40,13 @@ ENVIRONMENT_FILE = "environment"
 SETTINGS_FILE = "settings.toml"
 
 CrashPoint = Literal["after_offset_update", "after_copy", "before_commit", "after_commit"]
-"""Where a fault test can kill a load; stores/crash_points.py does it."""
+"""Where a fault test can kill a load; crash_points.py does it."""
+
+IngestCrashPoint = Literal["before_kafka_commit", "after_kafka_commit"]
+"""The same for an ingest run: its records are in Kafka's log, its transaction is still open or
+just committed."""
+
+CrashBy = Literal["kill", "stop"]
 
 NamePattern = r"^[a-z][a-z0-9_]{0,30}$"
 
@@ -263,9 +269,12 @@ class Settings(BaseSettings):
         default=datetime(2026, 1, 1, tzinfo=UTC),
         description="First hour of the load partitions; written once by the first `up`.",
     )
-    crash_at: CrashPoint | None = Field(
+    crash_at: CrashPoint | IngestCrashPoint | None = Field(
         default=None,
-        description="For fault tests only: a load kills itself with SIGKILL at this point.",
+        description="For fault tests only: a load or ingest run kills itself at this point.",
+    )
+    crash_by: CrashBy = Field(
+        default="kill", description="For fault tests only: by SIGKILL, or frozen by SIGSTOP."
     )
     sources: dict[Annotated[str, Field(pattern=NamePattern)], SourceSettings] = Field(
         default_factory=dict, description="What is read, by name."

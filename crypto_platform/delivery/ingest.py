@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from crypto_platform.crash_points import arm
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.errors import (
     IncidentKind,
@@ -131,6 +132,7 @@ def ingest(
     Raises:
         KafkaUnavailableError: Before anything was polled: the publishers or cursors.
     """
+    arm(settings.crash_at, by=settings.crash_by)
     publishers = _open_publishers(settings, selection, run_id)
     watermarks = Watermarks(settings)
     cursors = read_cursors(settings, watermarks)

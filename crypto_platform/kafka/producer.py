@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from crypto_platform.crash_points import is_armed, reach
 from crypto_platform.errors import KafkaUnavailableError, PublisherFencedError
 from crypto_platform.kafka.connection import client_config, unavailable
 from crypto_platform.settings import Settings
@@ -98,6 +99,7 @@ class Publisher:
             self._producer.begin_transaction()
             for record in records:
                 self._produce(record)
+            self._reach_before_commit()
         except KafkaException as error:
             self._abort(error)
             raise self._translate(error, f"publish {len(records)} records") from error
@@ -108,6 +110,7 @@ class Publisher:
             if error.args[0].txn_requires_abort():
                 self._abort(error)
             raise self._translate(error, f"publish {len(records)} records") from error
+        reach("after_kafka_commit")
 
     def close(self) -> None:
         """Let go without waiting: what was not committed is aborted by the broker."""
@@ -129,6 +132,12 @@ class Publisher:
                 self._producer.poll(0.1)
             else:
                 return
+
+    def _reach_before_commit(self) -> None:
+        if is_armed("before_kafka_commit"):
+            # else the kill would find the records in our queue and nothing in Kafka's log
+            self._producer.flush(self._timeout_s)
+            reach("before_kafka_commit")
 
     def _commit(self) -> None:
         for attempt in range(1, _COMMIT_TRIES_MAX + 1):

@@ -9,11 +9,11 @@ from typing import Literal
 
 from pydantic import SecretStr
 
+from crypto_platform.crash_points import arm
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import Store, StoredColumn
-from crypto_platform.stores.crash_points import arm
 from crypto_platform.stores.mongo import MongoStore
 from crypto_platform.stores.mongo.columns import describe_columns as describe_keys
 from crypto_platform.stores.postgres import PostgresStore
@@ -75,7 +75,7 @@ def open_store(name: str, settings: Settings, *, role: Role = "loader") -> Store
     if name not in STORES:
         message = f"there is no store {name!r}; the stores are {', '.join(STORES)}"
         raise ConfigurationError(message)
-    arm(settings.crash_at)
+    arm(settings.crash_at, by=settings.crash_by)
     return STORES[name].open(settings, role)
 
 
