@@ -28,15 +28,18 @@ class CuttingProxy:
         self._cut_after: bytes | None = None
         self._is_down = False
         self._stays_down = False
+        self._passing = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def cut_after(self, request: bytes, *, stays_down: bool = False) -> None:
+    def cut_after(self, request: bytes, *, stays_down: bool = False, passing: int = 0) -> None:
         """Lose the answer to the next request that holds these bytes.
 
         Args:
             request: Some bytes of it.
             stays_down: Refuse everything afterwards, until `heal`.
+            passing: So many such requests are answered first.
         """
+        self._passing = passing
         self._cut_after, self._stays_down = request, stays_down
 
     def heal(self) -> None:
@@ -75,6 +78,9 @@ class CuttingProxy:
         server.sendall(data)
         if self._cut_after is None or self._cut_after not in data:
             return bool(data)
+        if self._passing:
+            self._passing -= 1
+            return True
         self._cut_after, self._is_down = None, self._stays_down
         # the server has done its work once its answer is here; and here it ends
         server.recv(_CHUNK_BYTES)

@@ -176,7 +176,7 @@ class Platform:
     def delete_quotes(self, store: str, *, currency_id: str) -> None:
         """Delete rows behind the platform's back, as somebody's mistake would."""
         if store == "postgres":
-            with self._postgres_admin() as connection:
+            with self.postgres_admin() as connection:
                 connection.execute("DELETE FROM market.quote WHERE currency_id = %s", [currency_id])
             return
         mongo: MongoClient[dict[str, object]] = MongoClient(self.servers.mongo_admin_url)
@@ -186,18 +186,19 @@ class Platform:
     def unblock(self, store: str) -> None:
         """What a person does about an incident that needs no more (docs/operations.md)."""
         assert store == "postgres"
-        with self._postgres_admin() as connection:
+        with self.postgres_admin() as connection:
             connection.execute("UPDATE platform.kafka_offset SET blocked_by = NULL")
 
     def end_backends(self) -> None:
         """Cut every connection to this platform's PostgreSQL database."""
-        with self._postgres_admin() as connection:
+        with self.postgres_admin() as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
 
-    def _postgres_admin(self) -> psycopg.Connection[tuple[object, ...]]:
+    def postgres_admin(self) -> psycopg.Connection[tuple[object, ...]]:
+        """A superuser's connection to this platform's database."""
         url = self.servers.postgres_admin_url.rpartition("/")[0] + f"/{self.name}"
         return psycopg.connect(url, autocommit=True)
 

@@ -1,0 +1,97 @@
+"""Loads and ingest runs in processes of their own, for tests that kill, stop or outlive them.
+
+Here: starting them on a test platform's data folder, and waiting for SIGSTOP. `python -m
+tests.fault_children FOLDER SOURCE...` polls each of these sources once, as a run of the schedule
+would, and prints how each feed ended. Loads are the platform's own command.
+"""
+
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from crypto_platform.delivery.ingest import ingest
+from crypto_platform.settings import ENV_PREFIX, load_settings, process_environment
+from crypto_platform.sources import build_sources
+from tests.platform_harness import Platform
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[1]
+START_S = 60.0
+"""A child imports drivers first, on a machine that others use as well."""
+
+
+@contextmanager
+def running_load(
+    platform: Platform, store: str, **variables: str
+) -> "Generator[subprocess.Popen[str]]":
+    """A draining load of this store; ended with the block.
+
+    Args:
+        variables: Settings of this process alone, without their common prefix.
+    """
+    command = ("-m", "crypto_platform.cli", "load", "--store", store, "--drain", "--json")
+    with _running([*command, "--data-dir", str(platform.data_dir)], variables) as process:
+        yield process
+
+
+@contextmanager
+def running_ingest(
+    platform: Platform, *sources: str, **variables: str
+) -> "Generator[subprocess.Popen[str]]":
+    """An ingest run that polls these sources once; ended with the block."""
+    command = ["-m", "tests.fault_children", str(platform.data_dir), *sources]
+    with _running(command, variables) as process:
+        yield process
+
+
+def wait_until_stopped(process: "subprocess.Popen[str]") -> None:
+    """Until the child has frozen itself (or was frozen)."""
+    watched = psutil.Process(process.pid)
+    eventually(lambda: watched.status() == psutil.STATUS_STOPPED, within_s=START_S)
+
+
+@contextmanager
+def _running(arguments: list[str], variables: dict[str, str]) -> "Generator[subprocess.Popen[str]]":
+    own = {k: v for k, v in process_environment().items() if not k.startswith(ENV_PREFIX)}
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=own | {f"{ENV_PREFIX}{name}": value for name, value in variables.items()},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def main(data_dir: Path, names: list[str]) -> None:
+    """Poll once, say how it ended."""
+    settings = load_settings(data_dir)
+    sources = build_sources(settings)
+    reports = ingest(
+        settings,
+        sources,
+        [(name, feed) for name in names for feed in sources[name].feeds],
+        clock=lambda: time.time_ns() // 1000,
+        stop=threading.Event(),
+        run_id=str(uuid.uuid4()),
+    )
+    for report in reports:
+        line = (
+            f"{report.source}: {report.end.value}, {report.polls} polls, {report.records} records"
+        )
+        sys.stdout.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
