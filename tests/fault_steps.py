@@ -6,10 +6,12 @@ Here: literal builders and the one assertion every fault test ends with. Not her
 
 import json
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 
 from confluent_kafka import Consumer, TopicPartition
 
 from crypto_platform.delivery.ingest import FeedReport
+from crypto_platform.errors import RecordRejectedError
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.codec import decode
 from crypto_platform.feeds.quotes import QUOTES, Quote, seal_quote
@@ -119,10 +121,18 @@ def read_topic(platform: Platform) -> dict[int, list[str]]:
         if message.error() is not None:
             waiting.discard(number)
             continue
-        record = decode(QUOTES, message.value(), record_bytes_max=2**20)
-        found[number].append(record.event_id)
+        with suppress(RecordRejectedError):
+            record = decode(QUOTES, message.value(), record_bytes_max=2**20)
+            found[number].append(record.event_id)
     consumer.close()
     return found
+
+
+def held_back(platform: Platform, stopped: Collection[int], quotes: Iterable[Quote]) -> list[Quote]:
+    """Those quotes that Kafka does not hold in another partition than these."""
+    ids = read_topic(platform)
+    flowing = {event_id for part in set(ids) - set(stopped) for event_id in ids[part]}
+    return [quote for quote in quotes if quote.event_id not in flowing]
 
 
 def stored_ids(platform: Platform, store: str) -> list[str]:

@@ -114,7 +114,7 @@ class Platform:
         """Publish records as one transaction, as an ingest run would."""
         self.publish_raw([(feed, feed.key_of(record), encode(record)) for record in records])
 
-    def publish_raw(self, values: Sequence[tuple[Feed[Record], str, bytes]]) -> None:
+    def publish_raw(self, values: Sequence[tuple[Feed[Record], str, bytes | None]]) -> None:
         """Publish any bytes as one transaction."""
         publisher = self._publishers.get("test")
         if publisher is None:
@@ -209,8 +209,13 @@ class Platform:
     def close(self) -> None:
         """Give everything back but the databases: they go with the servers."""
         self._closing.close()
+        self.close_publishers()
+
+    def close_publishers(self) -> None:
+        """The next publish makes a new one."""
         for publisher in self._publishers.values():
             publisher.close()
+        self._publishers.clear()
 
     def _make_databases(self) -> dict[str, str]:
         base = self.servers.settings

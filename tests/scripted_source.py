@@ -7,7 +7,7 @@ here: what an API would say (the tests).
 import contextlib
 import http.server
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
@@ -92,10 +92,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 class ScriptedSource:
-    """The server; `script` gives it replies, the last of which repeats."""
+    """The server; `script` gives it replies, the last of which repeats.
+
+    Attributes:
+        on_ask: Called before each reply, in the server's thread.
+    """
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
+        self.on_ask: Callable[[], None] = lambda: None
         self.stopping = threading.Event()
         self._replies: list[Reply] = [Reply()]
         handler = type("Handler", (_Handler,), {"source": self})
@@ -131,6 +136,7 @@ class ScriptedSource:
 
     def take_reply(self, asked: Asked) -> Reply:
         self.asked.append(asked)
+        self.on_ask()
         return self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
 
 

@@ -14,6 +14,7 @@ from crypto_platform.kafka.topics import create_topics
 from crypto_platform.kafka.watermarks import Watermarks
 from crypto_platform.stores import STORES
 from crypto_platform.stores.base import TopicPart
+from tests.fault_steps import assert_whole, held_back
 from tests.platform_harness import Platform, clock
 from tests.waiting import eventually
 
@@ -115,9 +116,15 @@ def test_a_topic_made_again_under_its_name_stops_for_a_person(platform: Platform
 
     kinds = {incident.kind for incident in report.progress.incidents}
     assert kinds == {IncidentKind.TOPIC_RECREATED.value}
-    rows = platform.store("postgres").read_offsets()
-    blocked = {row.topic for row in rows if row.blocked_by is not None}
-    assert blocked == {platform.topic(QUOTES)}
+    platform.publish(QUOTES, quotes(10, 12))
+    platform.load_both()
+    # the other store never saw the old topic: it loads the new one
+    assert_whole(
+        platform,
+        quotes(1, 12),
+        waiting={"postgres": quotes(10, 12), "mongo": quotes(1, 9)},
+        stopped={"postgres": {0, 1, 2}},
+    )
 
 
 def test_records_that_retention_removed_unread_are_an_incident_with_their_range(
@@ -135,19 +142,40 @@ def test_records_that_retention_removed_unread_are_an_incident_with_their_range(
     }
     assert found == {(part, 0, 5) for part in parts}
     assert {i.kind for i in report.progress.incidents} == {IncidentKind.RETENTION_GAP.value}
-    reader = platform.store("mongo", role="analyst")
-    assert sum(batch.stored.count for batch in reader.read_load_batches()) == 0
+    platform.load_both()
+    assert_whole(
+        platform,
+        quotes(1, 30),
+        waiting=dict.fromkeys(STORES, held_back(platform, parts, quotes(1, 30))),
+        stopped=dict.fromkeys(STORES, parts),
+    )
 
 
 def test_a_source_that_drifts_stops_before_it_fills_the_quarantine(platform: Platform) -> None:
     """Fault 21: a million refused records help nobody; the first thousand say it all."""
     platform.reload(CRYPTO_PLATFORM_LOAD__DRIFT_RECORDS_MAX="10")
+    platform.publish(QUOTES, quotes(1, 30))
+    platform.load_both()
     platform.publish_raw([(QUOTES, "one-key", b'{"v":1}') for _ in range(50)])
 
     report = platform.load("postgres")
 
-    assert [i.kind for i in report.progress.incidents] == [IncidentKind.SOURCE_DRIFT.value]
+    [incident] = report.progress.incidents
+    assert incident.kind == IncidentKind.SOURCE_DRIFT.value
     assert report.progress.quarantined_records == 0
+    platform.load("mongo")
+    # nothing of it is skipped, nothing launches run after run, everything else flows
+    platform.publish(QUOTES, quotes(31, 60))
+    again = platform.load("postgres")
+    assert again.progress.incidents == []
+    platform.load("mongo")
+    assert incident.part is not None
+    assert_whole(
+        platform,
+        quotes(1, 60),
+        waiting=dict.fromkeys(STORES, held_back(platform, {incident.part}, quotes(31, 60))),
+        stopped={store: {incident.part} for store in STORES},
+    )
 
 
 def test_an_aborted_transaction_leaves_no_record_and_no_lag(platform: Platform) -> None:
