@@ -27,19 +27,22 @@ from pymongo import MongoClient
 from crypto_platform.delivery.audit import AuditReport, audit
 from crypto_platform.delivery.ingest import FeedReport, ingest
 from crypto_platform.delivery.load import LoadReport, load
+from crypto_platform.errors import KafkaUnavailableError
 from crypto_platform.feeds import FEEDS, Record
 from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.feed import Feed
 from crypto_platform.kafka.connection import client_config
 from crypto_platform.kafka.producer import Outgoing, Publisher
-from crypto_platform.kafka.topics import create_topics, topic_name
+from crypto_platform.kafka.topics import CURSORS_TOPIC, create_topics, topic_name
 from crypto_platform.kafka.watermarks import Part, Watermarks
+from crypto_platform.migrations.run import migrate
 from crypto_platform.settings import ENVIRONMENT_FILE, Settings, load_settings
 from crypto_platform.sources.base import Source
 from crypto_platform.stack.embedded import embedded_servers, find_admin_urls
 from crypto_platform.stores import STORES, open_store
 from crypto_platform.stores.base import Store
 from crypto_platform.stores.mongo import schema as mongo_schema
+from tests.waiting import eventually
 
 ROLES = ("migrator", "loader", "analyst")
 MONGO_RIGHTS = {
@@ -88,9 +91,9 @@ class Platform:
         self.name = f"t{os.getpid()}_{self.number}_{secrets.token_hex(2)}"
         self.variables = self._make_databases()
         self.reload()
-        create_topics(self.settings, progress=lambda text: None)
         self._publishers: dict[str, Publisher] = {}
         self._closing = ExitStack()
+        self.create_topics()
 
     def reload(self, **variables: str) -> Settings:
         """Write the data folder's environment (with changes) and read the settings again."""
@@ -99,6 +102,42 @@ class Platform:
         (self.data_dir / ENVIRONMENT_FILE).write_text("".join(lines), "utf-8")
         self.settings = load_settings(self.data_dir, environment={})
         return self.settings
+
+    def create_topics(self) -> None:
+        """Make the topics that are missing, and wait until their partitions are led."""
+        create_topics(self.settings, progress=lambda text: None)
+        eventually(self.has_leaders, within_s=60)
+
+    def has_leaders(self) -> bool:
+        """Whether the broker answers for every topic: not at once after their making or its."""
+        counts = {feed.topic: feed.partitions for feed in FEEDS} | {CURSORS_TOPIC: 1}
+        parts = [
+            Part(topic_name(self.settings, name), part)
+            for name, count in counts.items()
+            for part in range(count)
+        ]
+        try:
+            self.watermarks().read_bounds(parts)
+        except KafkaUnavailableError:
+            return False
+        return True
+
+    def use(self, settings: Settings, part: str) -> None:
+        """From now on use this server in place of the shared one; a store is migrated first."""
+        if part == "kafka":
+            self.close_publishers()
+            self.reload(
+                CRYPTO_PLATFORM_KAFKA__BOOTSTRAP_SERVERS=settings.kafka.bootstrap_servers or ""
+            )
+            self.create_topics()
+            return
+        section = settings.postgres if part == "postgres" else settings.mongo
+        urls = {role: getattr(section, f"{role}_url").get_secret_value() for role in ROLES}
+        prefix = f"CRYPTO_PLATFORM_{part.upper()}__"
+        self.reload(**{f"{prefix}{role.upper()}_URL": url for role, url in urls.items()})
+        if part == "mongo":
+            self.reload(CRYPTO_PLATFORM_MONGO__DATABASE=settings.mongo.database)
+        migrate(self.settings, progress=lambda text: None)
 
     def store(self, name: str, role: str = "loader") -> Store:
         """A store of this platform, closed with it."""

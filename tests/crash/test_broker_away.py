@@ -6,14 +6,10 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from crypto_platform.errors import KafkaUnavailableError
-from crypto_platform.feeds import FEEDS
 from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.kafka.cursors import read_cursors
 from crypto_platform.kafka.producer import Outgoing, Publisher
-from crypto_platform.kafka.topics import CURSORS_TOPIC, topic_name
-from crypto_platform.kafka.watermarks import Part
 from tests.fault_steps import assert_whole, numbered_quotes, page, point_at, poll, quotes_on
 from tests.platform_harness import Platform
 from tests.scripted_source import run_scripted_source
@@ -54,23 +50,12 @@ def test_a_poll_that_a_silent_broker_does_not_take_fails_and_the_next_one_catche
         assert (report.polls, report.failures) == (0, 1)
         assert "Kafka" in report.errors[0]
         platform.reload(CRYPTO_PLATFORM_KAFKA__REQUEST_TIMEOUT_S="30")
-        eventually(lambda: answers(platform), within_s=60)
+        eventually(platform.has_leaders, within_s=60)
         assert read_cursors(platform.settings, platform.watermarks()) == before
         [report] = poll(platform, "simulated")
         assert (report.polls, report.failures) == (1, 0)
     platform.load_both()
     assert_whole(platform, quotes_on("simulated", first) + quotes_on("simulated", second))
-
-
-def answers(platform: Platform) -> bool:
-    """Whether the broker leads its partitions again: it was silent for longer than its session."""
-    names = [*(feed.topic for feed in FEEDS), CURSORS_TOPIC]
-    parts = [Part(topic_name(platform.settings, name), 0) for name in names]
-    try:
-        platform.watermarks().read_bounds(parts)
-    except KafkaUnavailableError:
-        return False
-    return True
 
 
 class Counted(list[Outgoing]):
@@ -102,7 +87,7 @@ def test_a_full_producer_queue_holds_the_poll_back_and_drops_nothing(
     # one more than fits was taken, and waits in produce()
     eventually(lambda: records.taken == QUEUE_RECORDS + 1, within_s=60)
     broker.resume()
-    eventually(lambda: answers(platform), within_s=60)
+    eventually(platform.has_leaders, within_s=60)
     publishing.join(timeout=120)
     assert not publishing.is_alive()
     assert records.taken == len(quotes)

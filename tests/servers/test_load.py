@@ -10,8 +10,6 @@ from crypto_platform.errors import IncidentKind
 from crypto_platform.feeds import FEEDS
 from crypto_platform.feeds.quotes import QUOTES, Quote, seal_quote
 from crypto_platform.kafka.connection import client_config
-from crypto_platform.kafka.topics import create_topics
-from crypto_platform.kafka.watermarks import Watermarks
 from crypto_platform.stores import STORES
 from crypto_platform.stores.base import TopicPart
 from tests.fault_steps import assert_whole, held_back
@@ -70,10 +68,7 @@ def recreate(platform: Platform) -> None:
     eventually(
         lambda: platform.topic(QUOTES) not in admin.list_topics(timeout=5).topics, within_s=10
     )
-    create_topics(platform.settings, progress=lambda text: None)
-    # a broker may not know a new topic for a moment
-    name, watermarks = platform.topic(QUOTES), Watermarks(platform.settings)
-    eventually(lambda: name in watermarks.read_topic_ids([name]), within_s=10)
+    platform.create_topics()
 
 
 @pytest.mark.parametrize("store", STORES)

@@ -1,0 +1,112 @@
+"""Kafka's log loses its end, as after a power loss, below what the stores have stored already."""
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from crypto_platform.errors import IncidentKind
+from crypto_platform.feeds.quotes import QUOTES, Quote
+from crypto_platform.stores import STORES
+from tests.fault_steps import assert_whole, held_back, numbered_quotes, read_topic
+from tests.own_servers import own_server
+from tests.platform_harness import Platform
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+_BATCH_HEAD = struct.Struct(">qi")
+"""Base offset, and how many bytes follow: the beginning of a record batch (KIP-98)."""
+CUT_AT = 10
+
+
+def cut_log(folder: Path, topic: str, part: int, *, at: int) -> None:
+    """Truncate a stopped broker's partition: offset `at` and all above it never reached the disk.
+
+    The broker is made to believe that it died, so that it looks at what is really there.
+    """
+    logs = folder / "kafka" / "log"
+    [segment] = (logs / f"{topic}-{part}").glob("*.log")
+    data = segment.read_bytes()
+    position = 0
+    while position < len(data):
+        base_offset, length = _BATCH_HEAD.unpack_from(data, position)
+        if base_offset == at:
+            break
+        assert base_offset < at, "the log has no batch that begins there"
+        position += _BATCH_HEAD.size + length
+    with segment.open("r+b") as file:
+        file.truncate(position)
+    for snapshot in segment.parent.glob("*.snapshot"):
+        snapshot.unlink()
+    (logs / ".kafka_cleanshutdown").unlink()
+    (logs / "recovery-point-offset-checkpoint").unlink()
+
+
+def store_ten_of_bitcoin(platform: Platform) -> tuple[list[Quote], int]:
+    """Ten quotes in one partition, each a transaction: offsets 0, 2 ... 18, markers between them.
+
+    Returns:
+        All that is stored, in other partitions as well, and the partition.
+    """
+    bitcoin = numbered_quotes(1, 10, currency_id="bitcoin")
+    for quote in bitcoin:
+        platform.publish(QUOTES, [quote])
+    [part] = [part for part, ids in read_topic(platform).items() if ids]
+    platform.publish(QUOTES, others := elsewhere(100, 120))
+    platform.load_both()
+    return bitcoin + others, part
+
+
+def elsewhere(first: int, last: int) -> list[Quote]:
+    """Quotes of a currency in another partition than bitcoin's."""
+    return numbered_quotes(first, last, currency_id="cardano")
+
+
+def test_a_log_that_ends_below_what_is_stored_stops_its_partition_alone(
+    platform: Platform, own_folder: Path
+) -> None:
+    """Fault 14: reading on from its end would skip what takes the lost offsets' place."""
+    with own_server(platform, own_folder, "kafka"):
+        stored, part = store_ten_of_bitcoin(platform)
+    cut_log(own_folder, platform.topic(QUOTES), part, at=CUT_AT)
+    with own_server(platform, own_folder, "kafka"):
+        platform.publish(QUOTES, later := elsewhere(121, 130))
+        for store in STORES:
+            [incident] = platform.load(store).progress.incidents
+            assert (incident.kind, incident.part) == (IncidentKind.OFFSET_BEYOND_END.value, part)
+            # and no second time for the same
+            assert platform.load(store).progress.incidents == []
+        assert_whole(
+            platform,
+            stored + later,
+            stopped={store: {part} for store in STORES},
+            unproven=True,
+        )
+
+
+def test_a_log_cut_and_grown_past_what_is_stored_is_noticed_by_its_leader_epoch(
+    platform: Platform, own_folder: Path
+) -> None:
+    """Fault 27: offsets fit again, and what stands below them was never read."""
+    with own_server(platform, own_folder, "kafka"):
+        stored, part = store_ten_of_bitcoin(platform)
+    cut_log(own_folder, platform.topic(QUOTES), part, at=CUT_AT)
+    with own_server(platform, own_folder, "kafka"):
+        again = numbered_quotes(11, 25, currency_id="bitcoin")
+        for quote in again:
+            platform.publish(QUOTES, [quote])
+        platform.publish(QUOTES, later := elsewhere(121, 130))
+        for store in STORES:
+            [incident] = platform.load(store).progress.incidents
+            assert (incident.kind, incident.part) == (IncidentKind.LOG_TRUNCATED.value, part)
+            # where it was cut: what an acknowledgement goes back to
+            assert str(CUT_AT) in incident.message
+            assert platform.load(store).progress.incidents == []
+        assert held_back(platform, {part}, again) == again
+        assert_whole(
+            platform,
+            stored + again + later,
+            waiting=dict.fromkeys(STORES, again),
+            stopped={store: {part} for store in STORES},
+            unproven=True,
+        )
