@@ -89,6 +89,11 @@ def piece(
     )
 
 
+def each_record(own: Slice) -> list[tuple[Record, int]]:
+    """A slice's records and their offsets, in order."""
+    return [(arrival.record, arrival.offset) for arrival in own.arrivals]
+
+
 def refusal(offset: int, *, value: bytes | None = b"\x00\xffnot json") -> Refusal:
     """A Kafka value that is no record."""
     return Refusal(
