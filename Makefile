@@ -64,6 +64,11 @@ test-fast: $(INSTALLED)  ## Run the tests that need no server
 test-crash: $(SERVERS)  ## Kill every part in turn and see that nothing is lost or repeated
 	@$(PYTHON) -m pytest $(ARGS) tests/crash
 
+MINUTES ?= 20
+.PHONY: soak
+soak: $(SERVERS)  ## Hit a loaded platform with random faults, then audit (MINUTES=20 ARGS="--seed N")
+	@$(PYTHON) -m tests.soak --minutes $(MINUTES) $(ARGS)
+
 .PHONY: check
 check: $(INSTALLED)  ## Look for faults in style, types, imports and the compose file
 	@$(BIN)/ruff check .

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,7 +37,8 @@ def running_load(
         variables: Settings of this process alone, without their common prefix.
     """
     command = ("-m", "crypto_platform.cli", "load", "--store", store, "--drain", "--json")
-    with _running([*command, "--data-dir", str(platform.data_dir)], variables) as process:
+    arguments = [*command, "--data-dir", str(platform.data_dir)]
+    with _running(arguments, variables) as process:
         yield process
 
 
@@ -58,12 +59,15 @@ def wait_until_stopped(process: "subprocess.Popen[str]") -> None:
 
 
 @contextmanager
-def _running(arguments: list[str], variables: dict[str, str]) -> "Generator[subprocess.Popen[str]]":
-    own = {k: v for k, v in process_environment().items() if not k.startswith(ENV_PREFIX)}
+def _running(
+    arguments: list[str], variables: Mapping[str, str]
+) -> "Generator[subprocess.Popen[str]]":
+    inherited = {k: v for k, v in process_environment().items() if not k.startswith(ENV_PREFIX)}
+    settings = {f"{ENV_PREFIX}{name}": value for name, value in variables.items()}
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=ROOT,
-        env=own | {f"{ENV_PREFIX}{name}": value for name, value in variables.items()},
+        env=inherited | settings,
         stdout=subprocess.PIPE,
         text=True,
     )

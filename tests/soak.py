@@ -1,0 +1,273 @@
+"""Soak: a whole platform under load, a random fault every few seconds, then the audit.
+
+`python -m tests.soak --minutes 20 --seed 7` starts a stack in a folder of its own, lets four
+simulated sources publish every second, and hits it: kill -9 of a part or of a run's process,
+SIGSTOP for some seconds, a cut of all connections of a store. The seed is printed; the same seed
+gives the same faults in the same order. In the end it waits for lag 0 and audits: exit 0 if every
+record is stored once, 1 if not.
+
+Not here: each fault by itself, with what is expected of it (docs/faults.md).
+"""
+
+import argparse
+import json
+import os
+import random
+import secrets
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import psycopg
+from pymongo import MongoClient
+
+from crypto_platform.errors import PlatformError
+from crypto_platform.serving.status import StatusReader
+from crypto_platform.settings import load_settings
+from crypto_platform.stack.embedded import find_admin_urls
+from crypto_platform.stores import STORES
+from tests.crash_harness import RunningPlatform
+
+PARTS = (
+    "kafka",
+    "postgres",
+    "mongo",
+    "dagster-postgres",
+    "code-server",
+    "daemon",
+    "webserver",
+    "simulation",
+)
+STOPPED_S = (1.0, 12.0)
+"""Shortest and longest freeze: on both sides of the 5 s after which a transaction is aborted."""
+SETTLE_S = 600.0
+LOOK_S = 2.0
+FAULT_EVERY_S = 10.0
+SOURCES = 4
+
+SETTINGS = "".join(
+    f"""[sources.market{number}]
+dialect = "coincap"
+base_url = "http://127.0.0.1:8099/v3"
+simulated = true
+pace_s = {number}.0
+requests_per_minute_max = 600.0
+currencies_max = 250
+
+"""
+    for number in range(1, SOURCES)
+)
+"""Beside the simulated market's own source: three more that ask it every 1, 2 and 3 s."""
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """What happened, for the summary.
+
+    Attributes:
+        lag_s_max: Longest lag seen of each store, in seconds.
+        problems: Faults that could not be done (nothing of that kind ran just then).
+    """
+
+    faults: Counter[str] = field(default_factory=Counter[str])
+    lag_s_max: dict[str, float] = field(default_factory=dict[str, float])
+    problems: Counter[str] = field(default_factory=Counter[str])
+
+
+class Soak:
+    """One run: the platform, the dice, the tally."""
+
+    def __init__(self, running: RunningPlatform, dice: random.Random) -> None:
+        self.running = running
+        self.dice = dice
+        self.tally = Tally()
+        self._pause = threading.Event()
+        self._faults: dict[str, Callable[[], str]] = {
+            "kill a part": self._kill_part,
+            "kill a run": self._kill_run,
+            "freeze a part": self._freeze_part,
+            "freeze a run": self._freeze_run,
+            "cut connections": self._cut_connections,
+        }
+
+    def go(self, until: float) -> None:
+        """A fault every FAULT_EVERY_S, until then (monotonic seconds)."""
+        while time.monotonic() < until:
+            name = self.dice.choice(list(self._faults))
+            try:
+                what = self._faults[name]()
+            except (AssertionError, psutil.Error, OSError) as error:
+                # it is just being started again, or no run is there
+                self.tally.problems[name] += 1
+                say(f"{name}: not possible now ({type(error).__name__})")
+            else:
+                self.tally.faults[what] += 1
+                say(what)
+            self._pause.wait(FAULT_EVERY_S)
+
+    def settle(self) -> bool:
+        """Wait until no store lags; False where that takes longer than SETTLE_S."""
+        deadline = time.monotonic() + SETTLE_S
+        while time.monotonic() < deadline:
+            lags = self.read_lags()
+            if lags is not None and all(lag_s == 0 for lag_s in lags.values()):
+                return True
+            self._pause.wait(LOOK_S)
+        return False
+
+    def watch(self, stop: threading.Event) -> None:
+        """Note the longest lags, until told to stop."""
+        while not stop.wait(LOOK_S):
+            for store, lag_s in (self.read_lags() or {}).items():
+                self.tally.lag_s_max[store] = max(self.tally.lag_s_max.get(store, 0.0), lag_s)
+
+    def read_lags(self) -> dict[str, float] | None:
+        """Seconds of lag of each store; None where the stack does not say."""
+        reader = StatusReader(load_settings(self.running.data_dir, environment={}))
+        try:
+            loads = reader.read().loads
+        except PlatformError:
+            return None
+        finally:
+            reader.close()
+        known = {load.store: load.lag_s for load in loads if load.lag_s is not None}
+        return known if set(known) == set(STORES) else None
+
+    def _kill_part(self) -> str:
+        part = self.dice.choice(PARTS)
+        os.kill(self.running.pid_of(part), signal.SIGKILL)
+        return f"killed {part}"
+
+    def _kill_run(self) -> str:
+        kind, process = self._choose_run()
+        process.kill()
+        return f"killed a run that talks to {kind}"
+
+    def _freeze_part(self) -> str:
+        part = self.dice.choice(PARTS)
+        server = psutil.Process(self.running.pid_of(part))
+        children = server.children(recursive=True) if part.endswith("postgres") else []
+        seconds = self._freeze([server, *children])
+        return f"froze {part} ({'some' if seconds < 5 else 'many'} seconds)"
+
+    def _freeze_run(self) -> str:
+        kind, process = self._choose_run()
+        self._freeze([process])
+        return f"froze a run that talks to {kind}"
+
+    def _cut_connections(self) -> str:
+        store = self.dice.choice(list(STORES))
+        urls = find_admin_urls(self.running.data_dir)
+        try:
+            if store == "postgres":
+                with psycopg.connect(urls.postgres, autocommit=True, connect_timeout=3) as admin:
+                    admin.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                        "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+                    )
+            else:
+                client: MongoClient[dict[str, object]] = MongoClient(
+                    urls.mongo, serverSelectionTimeoutMS=3000
+                )
+                with client:
+                    client.admin.command("killAllSessions", [])
+        except Exception as error:
+            raise OSError(str(error)) from error
+        return f"cut all connections of {store}"
+
+    def _choose_run(self) -> tuple[str, psutil.Process]:
+        kind = self.dice.choice(("simulation", "postgres", "mongo"))
+        pids = self.running.workers(kind)
+        assert pids, f"no run talks to {kind}"
+        return kind, psutil.Process(self.dice.choice(sorted(pids)))
+
+    def _freeze(self, processes: list[psutil.Process]) -> float:
+        seconds = self.dice.uniform(*STOPPED_S)
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+        self._pause.wait(seconds)
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+        return seconds
+
+
+def say(line: str) -> None:
+    """To stdout at once, with the time."""
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Run it; 0 if the platform is whole."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32))
+    arguments = parser.parse_args()
+    say(f"seed {arguments.seed}, {arguments.minutes:g} minutes")
+    with tempfile.TemporaryDirectory(prefix="crypto_platform_soak_") as name:
+        Path(name).chmod(0o755)
+        running = RunningPlatform(Path(name) / "data")
+        running.data_dir.mkdir(mode=0o711)
+        (running.data_dir / "settings.toml").write_text(SETTINGS, "utf-8")
+        running.up()
+        try:
+            running.wait_for_progress()
+            return soak(running, random.Random(arguments.seed), minutes=arguments.minutes)
+        finally:
+            running.command("down")
+
+
+def soak(running: RunningPlatform, dice: random.Random, *, minutes: float) -> int:
+    """Hit it for so long, let it settle, audit, sum up."""
+    run = Soak(running, dice)
+    stop = threading.Event()
+    watching = threading.Thread(target=run.watch, args=[stop])
+    watching.start()
+    try:
+        run.go(time.monotonic() + 60 * minutes)
+        say("no more faults; waiting for both stores to catch up")
+        for source in ("simulated", *(f"market{number}" for number in range(1, SOURCES))):
+            running.command("pause", source)
+        settled = run.settle()
+    finally:
+        stop.set()
+        watching.join()
+    done = running.command("audit", "--json", "--wait", "60", "--deep")
+    report = json.loads(done.stdout) if done.stdout else {}
+    for line in summarize(run.tally, report, settled=settled, complaint=done.stderr):
+        say(line)
+    return 0 if settled and done.returncode == 0 else 1
+
+
+def summarize(
+    tally: Tally, report: dict[str, object], *, settled: bool, complaint: str
+) -> list[str]:
+    """Faults by kind, longest lags, and the audit's own table."""
+    lines = [f"{count:4d} x {what}" for what, count in sorted(tally.faults.items())]
+    lines.append(f"{sum(tally.faults.values()):4d} faults; not possible: {dict(tally.problems)}")
+    lines += [
+        f"longest lag of {store}: {lag:.0f} s" for store, lag in sorted(tally.lag_s_max.items())
+    ]
+    feeds = report.get("feeds")
+    if not isinstance(feeds, dict):
+        return [*lines, f"NOT WHOLE: the audit did not answer: {complaint[-500:]}"]
+    for feed, places in feeds.items():
+        lines += [f"{feed} in {place}: {count}" for place, count in places.items()]
+    lines += [f"finding: {json.dumps(each)[:500]}" for each in report.get("findings", [])]
+    lines += [] if settled else [f"lag never came back to 0: {report.get('lag')}"]
+    whole = bool(report.get("whole")) and settled
+    return [*lines, "whole" if whole else "NOT WHOLE"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
