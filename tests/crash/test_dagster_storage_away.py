@@ -61,7 +61,7 @@ def kill_for_a_while(running: RunningPlatform) -> None:
 def test_loads_go_on_without_dagsters_database(
     running: RunningPlatform, take_away: Callable[[RunningPlatform], None]
 ) -> None:
-    """The ledger is in the stores: what only triggers and shows may be away."""
+    """Fault 25: the ledger is in the stores; what only triggers and shows may be away."""
     running.wait_for_progress()
     settings = load_settings(running.data_dir, environment={})
     before = {store: running.stored(store) for store in STORES}
