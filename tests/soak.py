@@ -35,6 +35,7 @@ from crypto_platform.settings import load_settings
 from crypto_platform.stack.embedded import find_admin_urls
 from crypto_platform.stores import STORES
 from tests.crash_harness import RunningPlatform
+from tests.waiting import eventually
 
 PARTS = (
     "kafka",
@@ -221,7 +222,10 @@ def main() -> int:
         (running.data_dir / "settings.toml").write_text(SETTINGS, "utf-8")
         running.up()
         try:
-            running.wait_for_progress()
+            eventually(
+                lambda: all(running.stored(store) > 0 for store in STORES), within_s=SETTLE_S
+            )
+            say("both stores load; here come the faults")
             return soak(running, random.Random(arguments.seed), minutes=arguments.minutes)
         finally:
             running.command("down")

@@ -69,7 +69,7 @@ def test_a_load_into_a_full_disk_stops_with_that_reason_and_goes_on_when_there_i
         platform.load_both()
         ballast = fill(small_disk)
         platform.publish(QUOTES, numbered_quotes(21, RECORDS))
-        platform.reload(CRYPTO_PLATFORM_LOAD__STALL_S="1")
+        platform.reload(CRYPTO_PLATFORM_LOAD__STALL_S="5")
 
         with pytest.raises(StoreUnavailableError) as caught:
             platform.load(store)
