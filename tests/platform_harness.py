@@ -51,6 +51,7 @@ MONGO_RIGHTS = {
     "analyst": ("read",),
 }
 
+_TOPICS = tuple(feed.topic for feed in FEEDS)
 _numbers = itertools.count(1)
 
 
@@ -109,18 +110,16 @@ class Platform:
         eventually(self.has_leaders, within_s=60)
 
     def has_leaders(self) -> bool:
-        """Whether the broker answers for every topic: not at once after their making or its."""
-        counts = {feed.topic: feed.partitions for feed in FEEDS} | {CURSORS_TOPIC: 1}
-        parts = [
-            Part(topic_name(self.settings, name), part)
-            for name, count in counts.items()
-            for part in range(count)
-        ]
+        """Whether the broker answers for every partition: not at once after their making or its."""
+        names = [topic_name(self.settings, name) for name in (*_TOPICS, CURSORS_TOPIC)]
+        watermarks = self.watermarks()
         try:
-            self.watermarks().read_bounds(parts)
+            counts = {name: n for name, (_, n) in watermarks.read_topic_ids(names).items()}
+            parts = [Part(name, part) for name, count in counts.items() for part in range(count)]
+            watermarks.read_bounds(parts)
         except KafkaUnavailableError:
             return False
-        return True
+        return set(counts) == set(names)
 
     def use(self, settings: Settings, part: str) -> None:
         """From now on use this server in place of the shared one; a store is migrated first."""

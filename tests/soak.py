@@ -29,7 +29,6 @@ import psutil
 import psycopg
 from pymongo import MongoClient
 
-from crypto_platform.errors import PlatformError
 from crypto_platform.serving.status import StatusReader
 from crypto_platform.settings import load_settings
 from crypto_platform.stack.embedded import find_admin_urls
@@ -117,30 +116,31 @@ class Soak:
     def settle(self) -> bool:
         """Wait until no store lags; False where that takes longer than SETTLE_S."""
         deadline = time.monotonic() + SETTLE_S
-        while time.monotonic() < deadline:
-            lags = self.read_lags()
-            if lags is not None and all(lag_s == 0 for lag_s in lags.values()):
-                return True
-            self._pause.wait(LOOK_S)
+        reader = self._open_reader()
+        try:
+            while time.monotonic() < deadline:
+                loads = reader.read().loads
+                if {load.store for load in loads} == set(STORES) and all(
+                    load.lag_records == 0 for load in loads
+                ):
+                    return True
+                self._pause.wait(LOOK_S)
+        finally:
+            reader.close()
         return False
 
     def watch(self, stop: threading.Event) -> None:
-        """Note the longest lags, until told to stop."""
+        """Note the longest lags, until told to stop; a store that is away has none just then."""
+        # one reader throughout: it remembers since when something waits
+        reader = self._open_reader()
         while not stop.wait(LOOK_S):
-            for store, lag_s in (self.read_lags() or {}).items():
-                self.tally.lag_s_max[store] = max(self.tally.lag_s_max.get(store, 0.0), lag_s)
+            for load in reader.read().loads:
+                before = self.tally.lag_s_max.get(load.store, 0.0)
+                self.tally.lag_s_max[load.store] = max(before, load.lag_s or 0.0)
+        reader.close()
 
-    def read_lags(self) -> dict[str, float] | None:
-        """Seconds of lag of each store; None where the stack does not say."""
-        reader = StatusReader(load_settings(self.running.data_dir, environment={}))
-        try:
-            loads = reader.read().loads
-        except PlatformError:
-            return None
-        finally:
-            reader.close()
-        known = {load.store: load.lag_s for load in loads if load.lag_s is not None}
-        return known if set(known) == set(STORES) else None
+    def _open_reader(self) -> StatusReader:
+        return StatusReader(load_settings(self.running.data_dir, environment={}))
 
     def _kill_part(self) -> str:
         part = self.dice.choice(PARTS)
@@ -269,8 +269,7 @@ def summarize(
         lines += [f"{feed} in {place}: {count}" for place, count in places.items()]
     lines += [f"finding: {json.dumps(each)[:500]}" for each in report.get("findings", [])]
     lines += [] if settled else [f"lag never came back to 0: {report.get('lag')}"]
-    whole = bool(report.get("whole")) and settled
-    return [*lines, "whole" if whole else "NOT WHOLE"]
+    return [*lines, "whole" if report.get("whole") and settled else "NOT WHOLE"]
 
 
 if __name__ == "__main__":

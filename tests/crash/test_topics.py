@@ -49,7 +49,7 @@ def test_partitions_added_to_a_topic_are_loaded_like_the_others(platform: Platfo
     admin = AdminClient(client_config(platform.settings))
     [future] = admin.create_partitions([NewPartitions(platform.topic(QUOTES), 6)]).values()
     future.result(timeout=30)
-    eventually(lambda: len(read_topic(platform)) == 6, within_s=30)
+    eventually(platform.has_leaders, within_s=60)
     # a publisher learns of them with its next look at the topic; a new one looks at once
     platform.close_publishers()
     # the same records again: their keys may now lead to another partition than before
