@@ -174,6 +174,12 @@ class LoadSettings(_Section):
         ge=1,
         description="So many refusals in a row of one feed stop it: incident source_drift.",
     )
+    shards: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Load runs of a store beside each other; partitions are dealt out by number.",
+    )
     stall_s: float = Field(
         default=15.0, ge=1, description="Lag without progress for so long asks for another run."
     )

@@ -10,12 +10,12 @@ import signal
 import sys
 from typing import get_args
 
+from crypto_platform.crash_points import arm
 from crypto_platform.feeds import Record
 from crypto_platform.feeds.feed import Feed
 from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.settings import CrashPoint
 from crypto_platform.stores.base import Arrival, Slice, TopicPart, build_arrivals
-from crypto_platform.stores.crash_points import arm
 from crypto_platform.stores.mongo import MongoStore
 
 PARTITION = TopicPart("00000000-0000-0000-0000-000000000001", 0)

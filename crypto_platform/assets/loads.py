@@ -27,6 +27,7 @@ from crypto_platform.assets.partitions import build_append_hours
 from crypto_platform.assets.switches import PauseWatch
 from crypto_platform.delivery.load import load
 from crypto_platform.delivery.replay import Replayed, replay
+from crypto_platform.delivery.shards import EVERYTHING, parse_shard
 from crypto_platform.domain.hours import to_time_us
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds import FEEDS, Feed, Record
@@ -42,10 +43,13 @@ FRESH_FAIL_AFTER = timedelta(minutes=15)
 
 
 class LoadConfig(dg.Config):
-    """How long a live run goes on."""
+    """How long a live run goes on, and which partitions it takes."""
 
     follow_s: float = Field(
         default=0.0, ge=0, description="0 loads what waits and ends; the sensor asks for more."
+    )
+    shard: str = Field(
+        default=str(EVERYTHING), description="0/2 takes every second partition; 0/1 takes all."
     )
 
 
@@ -154,6 +158,7 @@ def _load(
             clock=lambda: time.time_ns() // 1000,
             stop=stop,
             follow_s=config.follow_s,
+            shard=parse_shard(config.shard),
             publish_incident=publish_incident,
             on_commit=reporter.note,
         )

@@ -14,6 +14,7 @@ from crypto_platform.cli.options import data_dir_option, json_option
 from crypto_platform.cli.signals import stop_on
 from crypto_platform.delivery.load import LoadEnd, LoadReport, load
 from crypto_platform.delivery.progress import Progress
+from crypto_platform.delivery.shards import EVERYTHING, Shard, parse_shard
 from crypto_platform.errors import KafkaUnavailableError
 from crypto_platform.feeds import FEEDS
 from crypto_platform.feeds.incidents import Incident
@@ -29,9 +30,18 @@ _COUNTS = ("stored_records", "repeated_records", "quarantined_records", "commits
 @click.command()
 @click.option("--store", "store_name", type=click.Choice(list(STORES)), required=True)
 @click.option("--drain", is_flag=True, help="End when nothing waits any more.")
+@click.option(
+    "--shard",
+    default=str(EVERYTHING),
+    show_default=True,
+    callback=lambda context, parameter, text: _read_shard(text),
+    help="0/2 takes every second partition, 1/2 the others.",
+)
 @json_option
 @data_dir_option
-def load_command(*, store_name: str, drain: bool, as_json: bool, data_dir: Path | None) -> None:
+def load_command(
+    *, store_name: str, drain: bool, shard: Shard, as_json: bool, data_dir: Path | None
+) -> None:
     """Load what waits in Kafka into a store; without --drain go on until Ctrl-C.
 
     Takes over from a load that Dagster runs; its next run takes over again. Nothing is lost or
@@ -43,7 +53,7 @@ def load_command(*, store_name: str, drain: bool, as_json: bool, data_dir: Path 
     stop = stop_on(signal.SIGINT, signal.SIGTERM)
     run_id = f"cli-{uuid.uuid4()}"
     begun = time.monotonic()
-    report = run_load(settings, store_name, run_id=run_id, drain=drain, stop=stop)
+    report = run_load(settings, store_name, run_id=run_id, drain=drain, stop=stop, shard=shard)
     seconds = time.monotonic() - begun
     if as_json:
         click.echo(json.dumps(build_document(report, store_name, run_id, seconds), indent=2))
@@ -53,8 +63,21 @@ def load_command(*, store_name: str, drain: bool, as_json: bool, data_dir: Path 
         sys.exit(1)
 
 
+def _read_shard(text: str) -> Shard:
+    try:
+        return parse_shard(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 def run_load(
-    settings: Settings, store_name: str, *, run_id: str, drain: bool, stop: threading.Event
+    settings: Settings,
+    store_name: str,
+    *,
+    run_id: str,
+    drain: bool,
+    stop: threading.Event,
+    shard: Shard = EVERYTHING,
 ) -> LoadReport:
     """Load until drained, fenced or stopped; progress goes to stderr.
 
@@ -75,6 +98,7 @@ def run_load(
                 clock=lambda: time.time_ns() // 1000,
                 stop=stop,
                 follow_s=0.0 if drain else settings.load.follow_s,
+                shard=shard,
                 publish_incident=lambda incident: _publish(settings, store_name, incident),
                 on_commit=speaker.note,
             )

@@ -21,6 +21,7 @@ from enum import StrEnum
 from crypto_platform.delivery.ahead import Batch, ReadAhead, advance, part_of
 from crypto_platform.delivery.batch_size import BatchSize
 from crypto_platform.delivery.progress import Progress
+from crypto_platform.delivery.shards import EVERYTHING, Shard
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.errors import (
     IncidentKind,
@@ -97,6 +98,7 @@ def load(
     clock: Clock,
     stop: threading.Event,
     follow_s: float = 0.0,
+    shard: Shard = EVERYTHING,
     publish_incident: Callable[[Incident], None] = lambda incident: None,
     on_commit: Callable[[Progress], None] = lambda progress: None,
 ) -> LoadReport:
@@ -107,6 +109,7 @@ def load(
         clock: Microseconds now.
         stop: Ends the load after the commit it is in.
         follow_s: 0 drains and ends; else see the module's text.
+        shard: Only its partitions.
         publish_incident: Best effort; the store already holds the incident.
         on_commit: Called after each commit, from this thread: must be quick and must not raise.
 
@@ -116,6 +119,7 @@ def load(
         StoreRefusedError: A table or right is missing.
     """
     run = _Load(settings, store, feeds, run_id=run_id, clock=clock, stop=stop, follow_s=follow_s)
+    run.shard = shard
     run.publish_incident = publish_incident
     run.on_commit = on_commit
     with _collecting_rarely():
@@ -170,6 +174,7 @@ class _Load:
         self._refused: StoreRefusedError | None = None
         self._next_check = time.monotonic() + OWNERSHIP_CHECK_S
         self._progress = Progress()
+        self.shard = EVERYTHING
         self.publish_incident: Callable[[Incident], None] = lambda incident: None
         self.on_commit: Callable[[Progress], None] = lambda progress: None
 
@@ -221,6 +226,7 @@ class _Load:
             (topic, TopicPart(topic.topic_id, part))
             for topic in topics
             for part in range(topic.partitions)
+            if self.shard.holds(part)
         ]
         free = [(topic, part) for topic, part in wanted if self._is_free(part, stored.get(part))]
         if self._held and not free:

@@ -3,7 +3,8 @@
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from crypto_platform.assets.names import AUDIT_JOB, INGEST_JOB, TAG_STORE, load_job
+from crypto_platform.assets.names import AUDIT_JOB, INGEST_JOB, TAG_SHARD, TAG_STORE, load_job
+from crypto_platform.delivery.shards import EVERYTHING
 from crypto_platform.settings import Settings
 
 STARTING_MARGIN_S = 60
@@ -30,7 +31,7 @@ def build_load_job(loads: dg.AssetsDefinition, store: str, settings: Settings) -
         load_job(store),
         selection=dg.AssetSelection.assets(loads).without_checks(),
         executor_def=dg.in_process_executor,
-        run_tags={TAG_STORE: store} | _run_tags(settings.load.follow_s),
+        run_tags={TAG_STORE: store, TAG_SHARD: str(EVERYTHING)} | _run_tags(settings.load.follow_s),
         description=f"Bring every waiting record from Kafka into {store}, exactly once.",
     )
 

@@ -1,17 +1,26 @@
 """One sensor a store: asks for a load run where records wait, and for a run's successor in time.
 
+With `load.shards` above 1 it does so for each shard apart.
+
 The sensor only fetches and reports; planning.py decides. A read that failed is a SkipReason, never
 an empty answer.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import dagster as dg
 import msgspec
 
-from crypto_platform.assets.names import PRIORITY_LIVE, TAG_STORE, load_job, load_op
+from crypto_platform.assets.names import (
+    PRIORITY_LIVE,
+    TAG_SHARD,
+    TAG_STORE,
+    load_job,
+    load_op,
+)
 from crypto_platform.delivery.planning import LiveRun, Plan, StallMemory, plan_load
+from crypto_platform.delivery.shards import Shard, list_shards
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds import FEEDS
 from crypto_platform.kafka.topics import topic_name
@@ -54,14 +63,24 @@ def build_load_sensor(settings: Settings, store_name: str) -> dg.SensorDefinitio
             store.close()
             kept.clear()
             return dg.SkipReason(f"not known whether records wait: {error}")
-        plan = _plan(context, settings, store_name, bounds, stored)
-        _report_dead_runs(context.instance, plan)
-        cursor = msgspec.json.encode(plan.memory).decode()
-        if not plan.launch:
-            return dg.SensorResult(skip_reason=plan.reason, cursor=cursor)
-        return dg.SensorResult(run_requests=[_request(settings, store_name)], cursor=cursor)
+        shards = list_shards(settings.load.shards)
+        plans = {
+            shard: _plan(context, settings, store_name, shard, bounds, stored) for shard in shards
+        }
+        _report_dead_runs(context.instance, plans.values())
+        cursor = write_memories({shard: plan.memory for shard, plan in plans.items()})
+        wanted = [shard for shard, plan in plans.items() if plan.launch]
+        if not wanted:
+            reason = "; ".join(_describe(shard, plan) for shard, plan in plans.items())
+            return dg.SensorResult(skip_reason=reason, cursor=cursor)
+        requests = [_request(settings, store_name, shard) for shard in wanted]
+        return dg.SensorResult(run_requests=requests, cursor=cursor)
 
     return store_lag
+
+
+def _describe(shard: Shard, plan: Plan) -> str:
+    return plan.reason if shard.count == 1 else f"shard {shard}: {plan.reason}"
 
 
 def _read_bounds(settings: Settings, watermarks: Watermarks) -> dict[TopicPart, Bounds]:
@@ -76,6 +95,7 @@ def _plan(
     context: dg.SensorEvaluationContext,
     settings: Settings,
     store_name: str,
+    shard: Shard,
     bounds: dict[TopicPart, Bounds],
     stored: Sequence[StoredOffset],
 ) -> Plan:
@@ -84,27 +104,37 @@ def _plan(
         now=time.time(),
         follow_s=settings.load.follow_s,
         stall_s=settings.load.stall_s,
-        bounds=bounds,
-        stored=stored,
-        runs=_live_runs(context.instance, store_name),
-        memory=_read_memory(context.cursor),
+        bounds={part: bound for part, bound in bounds.items() if shard.holds(part.part)},
+        stored=[row for row in stored if shard.holds(row.partition.part)],
+        runs=_live_runs(context.instance, store_name, shard),
+        memory=read_memories(context.cursor).get(str(shard), StallMemory()),
         stack_started_at=started_at.timestamp() if started_at else None,
     )
 
 
-def _read_memory(cursor: str | None) -> StallMemory:
-    """What was remembered; nothing where an older release wrote it otherwise."""
+def read_memories(cursor: str | None) -> Mapping[str, StallMemory]:
+    """What was remembered of each shard; nothing where an older release wrote it otherwise."""
     try:
-        return msgspec.json.decode(cursor or "{}", type=StallMemory)
+        return msgspec.json.decode(cursor or "{}", type=dict[str, StallMemory])
     except msgspec.DecodeError:
-        return StallMemory()
+        return {}
 
 
-def _live_runs(instance: dg.DagsterInstance, store_name: str) -> list[LiveRun]:
-    """Live load runs of this store; replays (with a partition) are not among them."""
+def write_memories(memories: Mapping[Shard, StallMemory]) -> str:
+    """The cursor of the next tick."""
+    return msgspec.json.encode({str(shard): memories[shard] for shard in memories}).decode()
+
+
+def _live_runs(instance: dg.DagsterInstance, store_name: str, shard: Shard) -> list[LiveRun]:
+    """Live load runs of this shard; replays (with a partition) are not among them.
+
+    Nor are those that count the shards otherwise: they end when theirs are claimed.
+    """
     records = instance.get_run_records(
         dg.RunsFilter(
-            job_name=load_job(store_name), tags={TAG_STORE: store_name}, statuses=_LIVE_STATUSES
+            job_name=load_job(store_name),
+            tags={TAG_STORE: store_name, TAG_SHARD: str(shard)},
+            statuses=_LIVE_STATUSES,
         )
     )
     return [
@@ -119,8 +149,8 @@ def _live_runs(instance: dg.DagsterInstance, store_name: str) -> list[LiveRun]:
     ]
 
 
-def _report_dead_runs(instance: dg.DagsterInstance, plan: Plan) -> None:
-    for run_id in plan.dead_run_ids:
+def _report_dead_runs(instance: dg.DagsterInstance, plans: Iterable[Plan]) -> None:
+    for run_id in sorted({run_id for plan in plans for run_id in plan.dead_run_ids}):
         run = instance.get_run_by_id(run_id)
         if run is not None and not run.is_finished:
             instance.report_run_failed(
@@ -128,7 +158,8 @@ def _report_dead_runs(instance: dg.DagsterInstance, plan: Plan) -> None:
             )
 
 
-def _request(settings: Settings, store_name: str) -> dg.RunRequest:
+def _request(settings: Settings, store_name: str, shard: Shard) -> dg.RunRequest:
     """No run key: fencing makes a second run harmless, a deduplicated key would lose real work."""
-    config = {"ops": {load_op(store_name): {"config": {"follow_s": settings.load.follow_s}}}}
-    return dg.RunRequest(run_config=config, tags=PRIORITY_LIVE)
+    own = {"follow_s": settings.load.follow_s, "shard": str(shard)}
+    config = {"ops": {load_op(store_name): {"config": own}}}
+    return dg.RunRequest(run_config=config, tags=PRIORITY_LIVE | {TAG_SHARD: str(shard)})

@@ -6,6 +6,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from crypto_platform.delivery.load import LoadEnd, LoadReport, load
+from crypto_platform.delivery.shards import EVERYTHING, Shard, list_shards
 from crypto_platform.errors import IncidentKind
 from crypto_platform.feeds import FEEDS
 from crypto_platform.feeds.quotes import QUOTES, Quote, seal_quote
@@ -18,6 +19,8 @@ from tests.waiting import eventually
 
 RUN_A = "00000000-0000-0000-0000-00000000000a"
 RUN_B = "00000000-0000-0000-0000-00000000000b"
+RUN_C = "00000000-0000-0000-0000-00000000000c"
+RUN_D = "00000000-0000-0000-0000-00000000000d"
 
 
 def quotes(first: int, last: int) -> list[Quote]:
@@ -39,17 +42,30 @@ def quotes(first: int, last: int) -> list[Quote]:
 class Following(threading.Thread):
     """A load run that follows, in a thread; `report` once it has ended."""
 
-    def __init__(self, platform: Platform, store: str, run_id: str) -> None:
+    def __init__(
+        self, platform: Platform, store: str, run_id: str, *, shard: Shard = EVERYTHING
+    ) -> None:
         super().__init__(daemon=True)
         self.stop = threading.Event()
         self.report: LoadReport | None = None
         self._arguments = (platform.settings, platform.store(store), FEEDS)
         self._run_id = run_id
+        self._shard = shard
 
     def run(self) -> None:
         self.report = load(
-            *self._arguments, run_id=self._run_id, clock=clock, stop=self.stop, follow_s=60
+            *self._arguments,
+            run_id=self._run_id,
+            clock=clock,
+            stop=self.stop,
+            follow_s=60,
+            shard=self._shard,
         )
+
+    def end(self) -> LoadEnd | None:
+        """How it ended, once it has."""
+        self.join(timeout=60)
+        return None if self.report is None else self.report.end
 
 
 def stored_count(platform: Platform, store: str) -> int:
@@ -236,3 +252,32 @@ def test_a_run_that_was_overtaken_does_not_take_its_claims_back_after_an_error(
     assert old.report is not None
     assert old.report.end is LoadEnd.FENCED
     assert {row.owner_run_id for row in platform.store("postgres").read_offsets()} == {RUN_B}
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_shards_may_be_added_and_removed_while_they_load(platform: Platform, store: str) -> None:
+    """One run, two halves, one again: every partition changes hands, no record is lost."""
+    platform.publish(QUOTES, quotes(1, 30))
+    whole = Following(platform, store, RUN_A)
+    whole.start()
+    eventually(lambda: stored_count(platform, store) == 30, within_s=60)
+
+    halves = [
+        Following(platform, store, run_id, shard=shard)
+        for run_id, shard in zip((RUN_B, RUN_C), list_shards(2), strict=True)
+    ]
+    for half in halves:
+        half.start()
+    platform.publish(QUOTES, quotes(31, 60))
+    assert whole.end() is LoadEnd.FENCED
+    eventually(lambda: stored_count(platform, store) == 60, within_s=60)
+
+    again = Following(platform, store, RUN_D)
+    again.start()
+    platform.publish(QUOTES, quotes(61, 90))
+    assert [half.end() for half in halves] == [LoadEnd.FENCED, LoadEnd.FENCED]
+    eventually(lambda: stored_count(platform, store) == 90, within_s=60)
+    again.stop.set()
+    assert again.end() is LoadEnd.STOPPED
+    platform.load(*(name for name in STORES if name != store))
+    assert_whole(platform, quotes(1, 90))

@@ -8,8 +8,9 @@ import pytest
 from dagster._core.definitions.schedule_definition import ScheduleExecutionData
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from crypto_platform.assets.names import TAG_STORE, load_job, load_key, topic_key
+from crypto_platform.assets.names import TAG_SHARD, TAG_STORE, load_job, load_key, topic_key
 from crypto_platform.definitions import build_definitions
+from crypto_platform.delivery.shards import EVERYTHING, list_shards
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.kafka.watermarks import Watermarks
 from crypto_platform.resources.kafka import KafkaResource
@@ -88,9 +89,8 @@ def start_load(
 ) -> dg.DagsterRun:
     """A load run of this store that Dagster believes is at work."""
     job = build_definitions(platform.settings).resolve_job_def(load_job(store))
-    return instance.create_run_for_job(
-        job, status=dg.DagsterRunStatus.STARTED, tags={TAG_STORE: store} | tags
-    )
+    own = {TAG_STORE: store, TAG_SHARD: str(EVERYTHING)}
+    return instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=own | tags)
 
 
 @pytest.mark.parametrize("store", sorted(STORES))
@@ -108,6 +108,22 @@ def test_records_that_wait_are_loaded_by_a_run_and_then_nothing_is_asked_for(
     platform.load(store)
     later = tick_loads(sensor, platform, instance, asked.cursor)
     assert (later.run_requests, later.skip_message) == ([], "nothing waits")
+
+
+@pytest.mark.parametrize("store", sorted(STORES))
+def test_each_shard_is_asked_for_apart(
+    platform: Platform, instance: dg.DagsterInstance, store: str
+) -> None:
+    """A run at work on one half says nothing of the other."""
+    platform.reload(CRYPTO_PLATFORM_LOAD__SHARDS="2")
+    sensor = build_load_sensor(platform.settings, store)
+    platform.publish(QUOTES, [quote(number, currency_id=f"c{number}") for number in range(30)])
+    first, second = list_shards(2)
+    start_load(platform, instance, store, **{TAG_SHARD: str(first)})
+    asked = tick_loads(sensor, platform, instance)
+    [request] = asked.run_requests
+    assert request.tags[TAG_SHARD] == str(second)
+    assert request.run_config["ops"][f"kafka_to_{store}"]["config"]["shard"] == str(second)
 
 
 @pytest.mark.parametrize("store", sorted(STORES))

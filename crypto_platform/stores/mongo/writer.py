@@ -23,10 +23,10 @@ from bson.binary import Binary
 from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure
 
+from crypto_platform.crash_points import reach
 from crypto_platform.errors import StoreRefusedError, StoreUnavailableError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.stores.base import BatchKind, Claim, Outcome, Slice, TopicPart
-from crypto_platform.stores.crash_points import reach
 from crypto_platform.stores.mongo import bookkeeping, claims, records
 from crypto_platform.stores.mongo.connection import Connection, Retry
 from crypto_platform.stores.mongo.errors import (

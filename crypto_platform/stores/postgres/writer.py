@@ -10,9 +10,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from crypto_platform.crash_points import reach
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.stores.base import BatchKind, Outcome, Slice, TopicPart
-from crypto_platform.stores.crash_points import reach
 from crypto_platform.stores.postgres import bookkeeping
 from crypto_platform.stores.postgres.bookkeeping import Refused, Tally
 from crypto_platform.stores.postgres.encoded import encode_slice
