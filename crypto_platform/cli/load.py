@@ -34,13 +34,12 @@ _COUNTS = ("stored_records", "repeated_records", "quarantined_records", "commits
     "--shard",
     default=str(EVERYTHING),
     show_default=True,
-    callback=lambda context, parameter, text: _read_shard(text),
     help="0/2 takes every second partition, 1/2 the others.",
 )
 @json_option
 @data_dir_option
 def load_command(
-    *, store_name: str, drain: bool, shard: Shard, as_json: bool, data_dir: Path | None
+    *, store_name: str, drain: bool, shard: str, as_json: bool, data_dir: Path | None
 ) -> None:
     """Load what waits in Kafka into a store; without --drain go on until Ctrl-C.
 
@@ -49,11 +48,12 @@ def load_command(
 
     Example: crypto-platform load --store postgres --drain
     """
+    own = _read_shard(shard)
     settings = load_settings(data_dir)
     stop = stop_on(signal.SIGINT, signal.SIGTERM)
     run_id = f"cli-{uuid.uuid4()}"
     begun = time.monotonic()
-    report = run_load(settings, store_name, run_id=run_id, drain=drain, stop=stop, shard=shard)
+    report = run_load(settings, store_name, run_id=run_id, drain=drain, stop=stop, shard=own)
     seconds = time.monotonic() - begun
     if as_json:
         click.echo(json.dumps(build_document(report, store_name, run_id, seconds), indent=2))
@@ -67,7 +67,7 @@ def _read_shard(text: str) -> Shard:
     try:
         return parse_shard(text)
     except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+        raise click.BadParameter(str(error), param_hint="--shard") from None
 
 
 def run_load(

@@ -9,20 +9,20 @@ from typing import NamedTuple
 
 
 class Shard(NamedTuple):
-    """One of `count` equal parts of every topic; the first is number 0.
+    """One of `shards` equal parts of every topic; the first is number 0.
 
     Written 0/2: partitions 0, 2, 4, …
     """
 
     number: int
-    count: int
+    shards: int
 
     def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
+        return f"{self.number}/{self.shards}"
 
     def holds(self, part: int) -> bool:
         """Whether a partition of this number is its."""
-        return part % self.count == self.number
+        return part % self.shards == self.number
 
 
 EVERYTHING = Shard(0, 1)
@@ -41,7 +41,7 @@ def parse_shard(text: str) -> Shard:
     """
     number, _, count = text.partition("/")
     shard = Shard(int(number), int(count))
-    if not 0 <= shard.number < shard.count:
+    if not 0 <= shard.number < shard.shards:
         message = f"{text} is no shard: 0/2 and 1/2 are the two halves"
         raise ValueError(message)
     return shard

@@ -80,7 +80,7 @@ def build_load_sensor(settings: Settings, store_name: str) -> dg.SensorDefinitio
 
 
 def _describe(shard: Shard, plan: Plan) -> str:
-    return plan.reason if shard.count == 1 else f"shard {shard}: {plan.reason}"
+    return plan.reason if shard.shards == 1 else f"shard {shard}: {plan.reason}"
 
 
 def _read_bounds(settings: Settings, watermarks: Watermarks) -> dict[TopicPart, Bounds]:
