@@ -11,9 +11,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from crypto_platform import crash_points
 from crypto_platform.errors import PlatformError
 from crypto_platform.settings import load_settings
-from crypto_platform.stores import crash_points, open_store
+from crypto_platform.stores import open_store
 from crypto_platform.stores.base import Outcome
 from tests.store_steps import P0, P1, claim, piece, quote
 
