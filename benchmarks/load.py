@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,9 @@ from crypto_platform.delivery.load import load as load_feeds
 from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.trades import TRADES, Side, Trade, seal_trade
 from crypto_platform.kafka.connection import client_config
+from crypto_platform.kafka.topics import topic_name
 from crypto_platform.kafka.watermarks import Part, Watermarks
-from crypto_platform.settings import Settings, load_settings
+from crypto_platform.settings import Settings, load_settings, process_environment
 from crypto_platform.stack.embedded import embedded_servers, find_admin_urls
 from crypto_platform.stores import STORES, open_store
 
@@ -64,15 +66,40 @@ def build_value(number: int, *, rng: random.Random) -> tuple[str, bytes]:
     return TRADES.key_of(trade), encode(trade)
 
 
+BAD_VALUES = (
+    b'{"v":1,"event_id":"cut off',
+    b'{"v":9,"event_id":"of tomorrow"}',
+    b'{"v":1,"event_id":"x","content_hash":1,"ts_ingest":"noon"}',
+)
+
+
 def publish(
-    settings: Settings, messages: int, *, first: int = 0, transaction: int = 10_000
+    settings: Settings,
+    messages: int,
+    *,
+    first: int = 0,
+    transaction: int = 10_000,
+    bad_ratio: float = 0.0,
+    repeat_ratio: float = 0.0,
 ) -> None:
-    """Put so many trades into the topic, in transactions as ingestion does."""
+    """Put so many trades into the topic, in transactions as ingestion does.
+
+    Args:
+        settings: Name the broker and the topic's prefix.
+        messages: How many.
+        first: Number of the first trade.
+        transaction: Messages in one.
+        bad_ratio: Of the messages, which no load can take; every tenth of them decodes, and only
+            its price is none.
+        repeat_ratio: Of the messages, which are an earlier trade again.
+    """
     rng = random.Random(first)  # noqa: S311 - prices
+    topic = topic_name(settings, TRADES.topic)
+    earlier: list[tuple[str, bytes]] = []
     producer = Producer(
         client_config(settings)
         | {
-            "transactional.id": f"bench-{first}",
+            "transactional.id": f"bench-{topic}-{first}",
             "partitioner": "murmur2_random",
             "linger.ms": 20,
             "queue.buffering.max.messages": 200_000,
@@ -83,15 +110,27 @@ def publish(
         producer.begin_transaction()
         for number in range(start, min(start + transaction, first + messages)):
             key, value = build_value(number, rng=rng)
-            producer.produce(TRADES.topic, value, key)
+            if rng.random() < bad_ratio:
+                has_form = number % 10 == 0
+                value = (
+                    value.replace(b'"price":"', b'"price":"x')
+                    if has_form
+                    else rng.choice(BAD_VALUES)
+                )
+            elif earlier and rng.random() < repeat_ratio:
+                key, value = rng.choice(earlier)
+            elif repeat_ratio and len(earlier) < transaction:
+                earlier.append((key, value))
+            producer.produce(topic, value, key)
         producer.commit_transaction()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One drain: records a second, CPU seconds of the loader and of the store, peak memory."""
+    """One drain of so many messages; CPU seconds of the loader and of the store, peak memory."""
 
     records: int
+    stored: int
     seconds: float
     loader_cpu_s: float
     store_cpu_s: float
@@ -110,16 +149,20 @@ class Bench:
         self.folder, self.store = folder, store
         self.settings = load_settings(folder)
 
-    def run(self, way: str) -> Run:
-        """Drain into the empty store by a process of its own."""
-        self.empty()
+    def run(self, way: str, *, prefix: str = "", empty: bool = True) -> Run:
+        """Drain into the (empty) store by a process of its own; `prefix` is the topic's."""
+        if empty:
+            self.empty()
         cpu_s = self._store_cpu_s()
         command = [sys.executable, "-m", "benchmarks.load", "--way", way]
         command += ["--store", self.store, "--data-dir", str(self.folder)]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        environment = process_environment() | {"CRYPTO_PLATFORM_KAFKA__TOPIC_PREFIX": prefix}
+        done = subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, text=True, env=environment
+        )
         said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         stored = self.count()
-        if stored < said["records"]:
+        if stored < said["stored"]:
             message = f"{way} stored {stored} of {said['records']} records"
             raise click.ClickException(message)
         return Run(store_cpu_s=self._store_cpu_s() - cpu_s, **said)
@@ -170,30 +213,23 @@ class Bench:
 
     def _store_cpu_s(self) -> float:
         """Of the server's processes, ended ones included."""
+        stack = psutil.Process(json.loads((self.folder / "stack.json").read_text())["pid"])
         name = {"postgres": "postgres", "mongo": "mongod"}[self.store]
-        port = {
-            "postgres": self.settings.stack.postgres_port,
-            "mongo": self.settings.stack.mongo_port,
-        }[self.store]
-        del port
         total = 0.0
-        for process in psutil.process_iter(["name", "cmdline"]):
-            if process.info["name"] == name and str(self.folder) in " ".join(
-                process.info["cmdline"] or []
-            ):
-                times = process.cpu_times()
-                total += times.user + times.system + times.children_user + times.children_system
-                for child in process.children(recursive=True):
-                    own = child.cpu_times()
-                    total += own.user + own.system
+        for process in stack.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # its parent counts what it used
+                if process.name() == name:
+                    used = process.cpu_times()
+                    total += used.user + used.system + used.children_user + used.children_system
         return total
 
 
 def drain(way: str, store: str, settings: Settings, *, messages_max: int) -> None:
     """The child: drain once and print figures as one line of JSON."""
     watermarks = Watermarks(settings)
-    topic_id, partitions = watermarks.read_topic_ids([TRADES.topic])[TRADES.topic]
-    parts = [Part(TRADES.topic, part) for part in range(partitions)]
+    name = topic_name(settings, TRADES.topic)
+    topic_id, partitions = watermarks.read_topic_ids([name])[name]
+    parts = [Part(name, part) for part in range(partitions)]
     bounds = watermarks.read_bounds(parts)
     ends = {part.part: bounds[part].last_stable for part in parts}
     began, cpu_s = time.monotonic(), time.process_time()
@@ -207,14 +243,17 @@ def drain(way: str, store: str, settings: Settings, *, messages_max: int) -> Non
             clock=lambda: time.time_ns() // 1000,
             stop=threading.Event(),
         )
-        records = report.progress.stored_records["trades"]
+        progress = report.progress
+        stored = progress.stored_records["trades"]
+        records = stored + progress.repeated_records + progress.quarantined_records
     else:
-        topic = bare.Topic(client_config(settings), TRADES.topic, topic_id, ends)
-        records = _drain_bare(way, store, settings, topic, messages_max)
+        topic = bare.Topic(client_config(settings), name, topic_id, ends)
+        records = stored = _drain_bare(way, store, settings, topic, messages_max)
     seconds = time.monotonic() - began
     usage = resource.getrusage(resource.RUSAGE_SELF)
     figures = {
         "records": records,
+        "stored": stored,
         "seconds": seconds,
         "loader_cpu_s": time.process_time() - cpu_s,
         "peak_mib": usage.ru_maxrss / 1024,
