@@ -13,7 +13,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,19 +22,18 @@ from crypto_platform.delivery.ahead import Batch, ReadAhead, advance, part_of
 from crypto_platform.delivery.batch_size import BatchSize
 from crypto_platform.delivery.progress import Progress
 from crypto_platform.delivery.shards import EVERYTHING, Shard
-from crypto_platform.domain.hours import TimeUs
+from crypto_platform.delivery.stops import Clock, Stops
 from crypto_platform.errors import (
-    IncidentKind,
     KafkaUnavailableError,
     OutcomeUnknownError,
     StoreRefusedError,
     StoreUnavailableError,
 )
-from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
-from crypto_platform.feeds.incidents import INCIDENTS, Incident, build_load_incident
+from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.incidents import Incident
 from crypto_platform.kafka.reader import PartitionReader, PartRead, Start
 from crypto_platform.kafka.topics import topic_name
-from crypto_platform.kafka.watermarks import Bounds, Part, Watermarks
+from crypto_platform.kafka.watermarks import Part, Watermarks
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import (
     Claim,
@@ -53,12 +52,8 @@ GARBAGE_OBJECTS_MIN = 200_000
 """So many new containers before the garbage collector looks at them; the usual is 700."""
 RETRY_PAUSE_S_MAX = 10.0
 PREFETCH_WAIT_S = 3.0
-ANSWERED_BY_UNBLOCKING = frozenset({IncidentKind.TOPIC_RECREATED, IncidentKind.SOURCE_DRIFT})
-"""Kinds for which a person's answer is "go on": nothing has to move but `blocked_by`."""
 OWNERSHIP_CHECK_S = 5.0
 """A commit notices at once that a claim was taken over; an idle partition asks so often."""
-
-Clock = Callable[[], TimeUs]
 
 
 class LoadEnd(StrEnum):
@@ -120,7 +115,7 @@ def load(
     """
     run = _Load(settings, store, feeds, run_id=run_id, clock=clock, stop=stop, follow_s=follow_s)
     run.shard = shard
-    run.publish_incident = publish_incident
+    run.publish_incidents_by(publish_incident)
     run.on_commit = on_commit
     with _collecting_rarely():
         return run.go()
@@ -170,13 +165,22 @@ class _Load:
         self._claims: dict[Part, Claim] = {}
         self._held: set[TopicPart] = set()
         self._ends: dict[Part, int] = {}
-        self._refused_in_a_row: dict[Part, int] = {}
         self._refused: StoreRefusedError | None = None
         self._next_check = time.monotonic() + OWNERSHIP_CHECK_S
         self._progress = Progress()
+        self._stops = Stops(
+            store,
+            self._claims,
+            self._progress.incidents,
+            clock=clock,
+            drift_records_max=settings.load.drift_records_max,
+        )
         self.shard = EVERYTHING
-        self.publish_incident: Callable[[Incident], None] = lambda incident: None
         self.on_commit: Callable[[Progress], None] = lambda progress: None
+
+    def publish_incidents_by(self, publish: Callable[[Incident], None]) -> None:
+        """Best effort: the store holds them first."""
+        self._stops.publish = publish
 
     def go(self) -> LoadReport:
         """Serve claims until an end; begin anew, claims included, after anything uncertain."""
@@ -230,7 +234,7 @@ class _Load:
         ]
         free = [(topic, part) for topic, part in wanted if self._is_free(part, stored.get(part))]
         if self._held and not free:
-            self._claims = {}
+            self._claims.clear()
             return {}
         starts = {Part(topic.name, part.part): _start(stored.get(part)) for topic, part in free}
         reader.assign(starts)
@@ -242,14 +246,15 @@ class _Load:
         claims = self._store.claim(
             [(topic.feed, topic.name, part) for topic, part in free], run_id=self._run_id
         )
-        self._claims = {Part(claim.topic, claim.partition.part): claim for claim in claims}
+        self._claims.clear()
+        self._claims |= {Part(claim.topic, claim.partition.part): claim for claim in claims}
         self._progress.note_claims(
             claims,
             owners={row.partition: row.owner_run_id for row in stored.values()},
             run_id=self._run_id,
         )
         self._held |= {claim.partition for claim in claims}
-        self._check_recreated(topics, stored.values())
+        self._stops.stop_recreated({t.name: t.topic_id for t in topics}, stored.values())
         self._check_bounds()
         restarted = {
             part: Start(claim.next_offset, claim.leader_epoch)
@@ -297,87 +302,12 @@ class _Load:
             for name, (topic_id, partitions) in ids.items()
         ]
 
-    def _check_recreated(self, topics: Sequence[Topic], stored: Iterable[StoredOffset]) -> None:
-        """A topic of the same name under another id was re-created: nobody may guess."""
-        ids = {topic.name: topic.topic_id for topic in topics}
-        for row in stored:
-            current = ids.get(row.topic)
-            if current is None or row.partition.topic_id == current:
-                continue
-            claim = self._claims.get(Part(row.topic, row.partition.part))
-            if claim is not None and claim.next_offset == 0:
-                self._block(
-                    claim,
-                    IncidentKind.TOPIC_RECREATED,
-                    message=f"{row.topic} is another topic than before (its id was "
-                    f"{row.partition.topic_id}, is {current}); {row.next_offset} offsets of the "
-                    "old one are stored",
-                    next_step="acknowledge the incident to load the new topic from its beginning",
-                    next_offset=None,
-                )
-
     def _check_bounds(self) -> None:
         """Between the claim and the first read: is the stored offset still inside the log?"""
         bounds = self._watermarks.read_bounds(list(self._claims))
         self._ends = {part: bound.last_stable for part, bound in bounds.items()}
         for part, claim in list(self._claims.items()):
-            self._check_bound(claim, bounds[part])
-
-    def _check_bound(self, claim: Claim, bound: Bounds) -> None:
-        if claim.next_offset < bound.low:
-            self._block(
-                claim,
-                IncidentKind.RETENTION_GAP,
-                message=f"Kafka's retention removed offsets {claim.next_offset} to "
-                f"{bound.low - 1} of {claim.topic}/{claim.partition.part} before they were stored",
-                next_step="restore the range from the other store, then acknowledge the incident",
-                next_offset=bound.low,
-            )
-        elif claim.next_offset > bound.high:
-            self._block(
-                claim,
-                IncidentKind.OFFSET_BEYOND_END,
-                message=f"{claim.topic}/{claim.partition.part} ends at {bound.high}, but "
-                f"{claim.next_offset} offsets of it are stored: the log was cut or replaced",
-                next_step="find out what happened to Kafka's log, then acknowledge the incident",
-                next_offset=None,
-            )
-
-    def _block(
-        self,
-        claim: Claim,
-        kind: IncidentKind,
-        *,
-        message: str,
-        next_step: str,
-        next_offset: int | None,
-    ) -> None:
-        incident = build_load_incident(
-            kind=kind,
-            sink=self._store.sink,
-            feed=claim.feed.name,
-            topic=claim.topic,
-            topic_id=claim.partition.topic_id,
-            part=claim.partition.part,
-            first_offset=claim.next_offset,
-            next_offset=next_offset,
-            message=message,
-            next_step=next_step,
-            ts_ingest=self._clock(),
-        )
-        asked_before = kind in ANSWERED_BY_UNBLOCKING and self._store.read_facts(
-            FEED_BY_NAME[INCIDENTS.name], [incident.event_id]
-        )
-        if asked_before:
-            # the incident is there and the partition free: a person has answered it
-            return
-        held = self._store.block(claim, incident)
-        self._claims.pop(Part(claim.topic, claim.partition.part), None)
-        if not held:
-            return
-        self._progress.incidents.append(incident)
-        logger.warning("%s load: incident %s: %s", self._store.sink, kind.value, message)
-        self.publish_incident(incident)
+            self._stops.stop_outside(claim, bounds[part])
 
     def _follow(self, ahead: ReadAhead) -> LoadEnd:
         size = BatchSize(records_max=self._settings.load.batch_records_max)
@@ -409,9 +339,12 @@ class _Load:
         """Write what was read and move the claims forward by it."""
         for part, text in batch.lost.items():
             if part in self._claims:
-                self._block_truncated(self._claims[part], text)
-        slices = [each for each in batch.slices if part_of(each) in self._claims]
-        self._stop_drifting(ahead, slices)
+                bound = self._watermarks.read_bounds([part])[part]
+                self._stops.stop_cut(self._claims[part], bound, text)
+        held = set(self._claims)
+        slices = [each for each in batch.slices if part_of(each) in held]
+        self._stops.stop_drifting(slices)
+        ahead.drop(held - set(self._claims))
         self._write(ahead, slices)
 
     def _write(self, ahead: ReadAhead, read: Sequence[Slice]) -> None:
@@ -470,45 +403,6 @@ class _Load:
                 self._claims.pop(part, None)
                 continue
             self._claims[part] = advance(self._claims[part], piece)
-
-    def _block_truncated(self, claim: Claim, text: str) -> None:
-        part = Part(claim.topic, claim.partition.part)
-        # the log may also have moved on: retention overtook a load that was held up
-        self._check_bound(claim, self._watermarks.read_bounds([part])[part])
-        if part not in self._claims:
-            return
-        self._block(
-            claim,
-            IncidentKind.LOG_TRUNCATED,
-            message=f"{claim.topic}/{claim.partition.part} was cut below offset "
-            f"{claim.next_offset}, which is stored, and written again: {text}",
-            next_step="acknowledge the incident to read again from where the log was cut",
-            next_offset=None,
-        )
-
-    def _stop_drifting(self, ahead: ReadAhead, slices: Sequence[Slice]) -> None:
-        """A partition of which nothing can be stored any more stops, before it skips anything."""
-        for part in {part_of(piece) for piece in slices}:
-            pieces = [piece for piece in slices if part_of(piece) == part]
-            refusals = [refusal for piece in pieces for refusal in piece.refusals]
-            if not refusals or any(piece.arrivals for piece in pieces):
-                self._refused_in_a_row.pop(part, None)
-                continue
-            refused = self._refused_in_a_row.get(part, 0) + len(refusals)
-            self._refused_in_a_row[part] = refused
-            if refused < self._settings.load.drift_records_max:
-                continue
-            first = refusals[0]
-            self._block(
-                self._claims[part],
-                IncidentKind.SOURCE_DRIFT,
-                message=f"{refused} records of {part.topic}/{part.part} in a row were refused, "
-                f"at offset {first.offset}: {first.reason.value}: {first.error[:200]}",
-                next_step="mend the source or the feed's schema, then acknowledge the incident",
-                next_offset=None,
-            )
-            if part not in self._claims:
-                ahead.drop([part])
 
     def _leave_out(self, ahead: ReadAhead, error: StoreRefusedError) -> None:
         """Go on without the feed whose table the store refuses; with none left, give up."""
