@@ -21,6 +21,9 @@ from crypto_platform.sources import DIALECTS, Source
 from crypto_platform.sources.base import Poll
 from tests.scripted_source import Reply, ScriptedSource, run_scripted_source
 
+RECEIVED = 4_000_000_000_000_000
+"""In 2096, after all events here: one from the future would be refused."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
@@ -115,7 +118,7 @@ def sample(dialect: str) -> Sample:
     return SAMPLES[dialect]
 
 
-def poll(source: Source, server: ScriptedSource, sample: Sample, *, ts_ingest: int = 5) -> Poll:
+def poll(source: Source, server: ScriptedSource, sample: Sample, *, ts_ingest: int = RECEIVED) -> Poll:
     server.script(Reply(body=sample.body))
     return source.poll(sample.feed, positions={}, ts_ingest=ts_ingest)
 
@@ -141,7 +144,7 @@ def test_good_items_become_records_and_the_bad_one_is_rejected_with_its_bytes(
     [piece] = found.rejected
     assert b'"bad"' in piece.raw
     assert piece.raw in sample.body
-    assert (piece.source, piece.feed, piece.ts_ingest) == ("mine", sample.feed, 5)
+    assert (piece.source, piece.feed, piece.ts_ingest) == ("mine", sample.feed, RECEIVED)
 
 
 def test_records_are_sealed_and_pass_the_decoder_of_the_loads(
@@ -151,7 +154,7 @@ def test_records_are_sealed_and_pass_the_decoder_of_the_loads(
     for record in poll(source, server, sample).records:
         assert record.event_id.startswith("mine:")
         assert record.content_hash == hash_facts(record)
-        assert record.ts_ingest == 5
+        assert record.ts_ingest == RECEIVED
         feed = FEED_BY_NAME[sample.feed]
         assert decode(feed, encode(record), record_bytes_max=100_000) == record
 
@@ -172,14 +175,14 @@ def test_the_same_answer_read_later_is_the_same_facts(
     source: Source, server: ScriptedSource, sample: Sample
 ) -> None:
     """Ids that depend on when we asked would store each fact once a poll."""
-    early = poll(source, server, sample, ts_ingest=5)
-    late = poll(source, server, sample, ts_ingest=6)
+    early = poll(source, server, sample, ts_ingest=RECEIVED)
+    late = poll(source, server, sample, ts_ingest=RECEIVED + 6)
     assert [record.event_id for record in early.records] == [r.event_id for r in late.records]
     assert [record.content_hash for record in early.records] == [
         r.content_hash for r in late.records
     ]
     assert [piece.event_id for piece in early.rejected] == [p.event_id for p in late.rejected]
-    assert {record.ts_ingest for record in late.records} == {6}
+    assert {record.ts_ingest for record in late.records} == {RECEIVED + 6}
 
 
 @pytest.mark.parametrize("page", sorted(REFUSED_PAGES))
@@ -189,7 +192,7 @@ def test_a_page_that_is_not_what_it_promises_is_refused_whole(
     """Nothing of it may be published, and the next poll may well succeed."""
     server.script(Reply(body=REFUSED_PAGES[page](sample)))
     with pytest.raises(SourceMalformedError) as refused:
-        source.poll(sample.feed, positions={}, ts_ingest=5)
+        source.poll(sample.feed, positions={}, ts_ingest=RECEIVED)
     assert refused.value.source == "mine"
     assert refused.value.url.startswith(server.url)
     assert refused.value.retryable
@@ -212,4 +215,4 @@ def test_an_answer_that_is_no_page_is_the_right_error(
     """Ingestion decides by the type alone: come again, change a setting, or wait."""
     server.script(reply)
     with pytest.raises(kind):
-        source.poll(sample.feed, positions={}, ts_ingest=5)
+        source.poll(sample.feed, positions={}, ts_ingest=RECEIVED)
