@@ -17,8 +17,9 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from crypto_platform.assets.checks import report_check
-from crypto_platform.jobs.dagster_tables import keep_materializations
-from crypto_platform.jobs.purge import Purged, purge
+from crypto_platform.jobs.dagster_tables import keep_materializations, rebuild_indexes
+from crypto_platform.jobs.purge import Purged, build_purge_job, purge
+from crypto_platform.settings import load_settings
 
 HOURS = dg.HourlyPartitionsDefinition(start_date="2026-01-31-00:00")
 FIRST, SECOND = "2026-01-31-00:00", "2026-01-31-01:00"
@@ -265,6 +266,68 @@ def test_an_hour_materialized_again_keeps_only_its_latest_event(
     run(instance, FIRST)
     run_purge(instance)
     assert len(instance.fetch_materializations(QUOTES, limit=9).records) == 1
+
+
+def test_rebuilt_indexes_give_back_what_purged_rows_left(instance: dg.DagsterInstance) -> None:
+    """A kept event in each page would keep the indexes growing for good."""
+    write_and_delete_events(instance)
+    before = measure_indexes(instance)
+    freed = rebuild_indexes(instance)
+    assert measure_indexes(instance) == before - freed
+    assert freed > before / 2
+    run(instance, FIRST)
+    assert green(instance) == {FIRST}
+
+
+def test_the_first_purge_of_a_day_rebuilds_the_indexes(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    """Each hour would write the indexes 24 times a day to the disk, for little."""
+    job = build_purge_job(load_settings(tmp_path, environment={}))
+    write_and_delete_events(instance)
+    before = measure_indexes(instance)
+    assert job.execute_in_process(instance=instance).success
+    rebuilt = measure_indexes(instance)
+    assert rebuilt < before / 2
+    write_and_delete_events(instance)
+    assert job.execute_in_process(instance=instance).success
+    assert measure_indexes(instance) > rebuilt
+
+
+def test_an_index_in_use_is_left_for_the_next_time(instance: dg.DagsterInstance) -> None:
+    """A purge that waits for somebody's long query would hold everybody else up behind it."""
+    write_and_delete_events(instance)
+    storage = instance.event_log_storage
+    assert isinstance(storage, SqlEventLogStorage)
+    before = measure_indexes(instance)
+    with storage.index_connection() as other:
+        other.execute(sa.text("BEGIN"))
+        other.execute(sa.text("LOCK TABLE event_logs IN ROW EXCLUSIVE MODE"))
+        rebuild_indexes(instance)
+        assert measure_indexes(instance) == before
+        other.execute(sa.text("ROLLBACK"))
+    assert rebuild_indexes(instance) > 0
+
+
+def write_and_delete_events(instance: dg.DagsterInstance) -> None:
+    """20,000 of which every hundredth stays, as after a purge."""
+    storage = instance.event_log_storage
+    assert isinstance(storage, SqlEventLogStorage)
+    with storage.index_connection() as connection:
+        insert = (
+            "INSERT INTO event_logs (run_id, event) SELECT 'a', '' FROM generate_series(1, 20000)"
+        )
+        connection.execute(sa.text(insert))
+        connection.execute(sa.text("DELETE FROM event_logs WHERE id % 100 <> 0"))
+
+
+def measure_indexes(instance: dg.DagsterInstance) -> int:
+    storage = instance.event_log_storage
+    assert isinstance(storage, SqlEventLogStorage)
+    with storage.index_connection() as connection:
+        size = connection.execute(sa.text("SELECT pg_indexes_size('event_logs')")).scalar()
+    assert isinstance(size, int)
+    return size
 
 
 def count_snapshots(instance: dg.DagsterInstance) -> int:
