@@ -1,10 +1,11 @@
 """Does the UI stay as it is over months? One measured hour of a running platform, written N times.
 
-Here: an hour's runs, events and ticks are read from the Dagster of a running stack and written
-again for each hour of a month, with shifted times and new ids, through Dagster's own storage calls,
-into a PostgreSQL of this benchmark's own; at the end of each day the platform's purge runs with the
-clock of that day. Printed for each day: the size of Dagster's database, and how long the UI's
-queries take. Not here: the platform's data; only Dagster's own history is written.
+Here: an hour's runs, events and ticks are read from the Dagster of a running stack and written by
+Dagster's own storage calls into a PostgreSQL of this benchmark's own; that hour's rows are copied
+for each hour of a month (copies.py); at the end of each day the platform's purge runs with the
+clock of that day. Printed for each day: the size of Dagster's database and of its largest tables,
+and how long the UI's queries take. Not here: the platform's data; only Dagster's own history is
+written.
 
 Freshness of the figures: ratios of one day to another of the same run; seconds are this machine's.
 """
@@ -16,14 +17,10 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
 
 import click
 import dagster as dg
@@ -34,16 +31,15 @@ from dagster._core.instance.utils import RUNLESS_RUN_ID
 from dagster._core.scheduler.instigation import TickData, TickStatus
 from dagster._core.snap import ExecutionPlanSnapshot, JobSnap
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.runs.schema import RunsTable
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
-from dagster._core.storage.schedules.schema import JobTickTable
 from dagster._serdes import deserialize_value, serialize_value
 
+from benchmarks.copies import Copies
 from crypto_platform.assets.names import load_key
 from crypto_platform.domain.hours import hour_of, name_hour, to_time_us
 from crypto_platform.feeds.quotes import QUOTES
-from crypto_platform.jobs.dagster_tables import open_event_log
+from crypto_platform.jobs.dagster_tables import open_event_log, rebuild_indexes
 from crypto_platform.jobs.purge import purge
 from crypto_platform.serving.dagster_api import REPOSITORY, ask_dagster, find_url
 from crypto_platform.serving.pauses import load_sensor
@@ -51,7 +47,6 @@ from crypto_platform.settings import SETTINGS_FILE, Settings, load_settings
 from crypto_platform.stack.embedded import embedded_servers
 from crypto_platform.stack.folder import make_data_folder
 
-WORKERS = 2
 PARTITION_TAG = "dagster/partition"
 STEADY_DAY = 4
 """From then on a purge deletes what a day writes."""
@@ -66,24 +61,14 @@ BORDERS_OF_RUNS = frozenset(
         dg.DagsterEventType.RUN_FAILURE,
     }
 )
-BATCHES_OF_AN_ASSET = frozenset(
-    {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION}
-)
-"""What the storage takes many of at a time."""
-CHECKS = frozenset(
-    {
-        dg.DagsterEventType.ASSET_CHECK_EVALUATION,
-        dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
-    }
-)
-
 _SET_BORDERS = (
     sa.update(RunsTable)
     .where(RunsTable.c.run_id == sa.bindparam("run"))
     .values(start_time=sa.bindparam("start"), end_time=sa.bindparam("end"))
 )
 
-Parsed = TypeVar("Parsed")
+_TABLES = """SELECT relname, pg_total_relation_size(relid) FROM pg_stat_user_tables
+WHERE schemaname = 'public' ORDER BY 2 DESC"""
 
 LOG = logging.getLogger(__name__)
 
@@ -235,152 +220,73 @@ def write_month(
     """Write hour after hour, and say at the end of each day how things stand."""
     url = _reveal_url(settings)
     _wait_less_for_the_disk(url)
-    began, rows = time.monotonic(), 0
     days: list[Day] = []
-    with (
-        ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool,
-        tempfile.TemporaryDirectory() as folder,
-        open_instance(url, folder) as instance,
-    ):
+    with tempfile.TemporaryDirectory() as folder, open_instance(url, folder) as instance:
         _write_snapshots(instance, hour)
+        _write_hour(instance, hour, first)
+        copies = Copies(instance, _name_hours(first))
         for number in range(-(-hours // 24)):
-            targets = [
-                first + timedelta(hours=n) for n in range(number * 24, min(number * 24 + 24, hours))
-            ]
-            shares = [targets[worker::WORKERS] for worker in range(WORKERS)]
-            list(pool.map(write_hours, [url] * WORKERS, [hour] * WORKERS, shares))
-            rows += hour.count_rows() * len(targets)
-            written_s = time.monotonic() - began
-            purged_s = 0.0
+            began = time.monotonic()
+            for later in range(max(number * 24, 1), min(number * 24 + 24, hours)):
+                copies.write(later, _name_hours(first + timedelta(hours=later)))
+            copies.tell_assets()
+            written_s, purged_s = time.monotonic() - began, 0.0
+            end = first + timedelta(hours=min(number * 24 + 24, hours))
             if purges:
-                purged_s = _purge_day(instance, targets[-1] + timedelta(hours=1), settings)
+                purged_s = _purge_day(instance, end, settings)
             day = _measure(instance, settings, number + 1, purged_s)
             days.append(day)
-            click.echo(day.describe(rows_per_s=rows / written_s))
+            click.echo(day.describe(written_s=written_s))
         _say_end(instance, settings, days, first, hours)
 
 
-def write_hours(url: str, hour: Hour, targets: Sequence[datetime]) -> None:
-    """Write an hour at each of these times; in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder, open_instance(url, folder) as instance:
-        for begins in targets:
-            _write_hour(instance, hour, begins)
-
-
 def _write_hour(instance: dg.DagsterInstance, hour: Hour, begins: datetime) -> None:
+    """Write the measured hour at another time, with new run ids."""
     shift_s = (begins - hour.begins).total_seconds()
-    partitions = _name_partitions(hour.begins, begins)
-    runs = instance.run_storage
+    partitions = dict(zip(_name_hours(hour.begins), _name_hours(begins), strict=True))
+    runs, events = instance.run_storage, instance.event_log_storage
     if not isinstance(runs, SqlRunStorage):
         message = "the benchmark's own Dagster has no SQL storage"
         raise TypeError(message)
-    entries: list[EventLogEntry] = []
     borders: list[dict[str, object]] = []
-    for text, created_at, events in hour.runs:
+    for text, created_at, texts in hour.runs:
         run_id = str(uuid.uuid4())
-        run = _parse(text, dg.DagsterRun)._replace(run_id=run_id)
-        runs.add_historical_run(run, datetime.fromtimestamp(created_at + shift_s, UTC))
-        of_run = [_shift(event, shift_s, partitions, run_id) for event in events]
+        run = deserialize_value(_rename(text, partitions), dg.DagsterRun)
+        created = datetime.fromtimestamp(created_at + shift_s, UTC)
+        runs.add_historical_run(run._replace(run_id=run_id), created)
+        of_run = [_shift(event, shift_s, partitions, run_id) for event in texts]
         times = [entry.timestamp for entry in of_run if _is_border(entry)]
         borders.append({"run": run_id, "start": min(times), "end": max(times)})
-        entries += of_run
+        for entry in of_run:
+            events.store_event(entry)
     with runs.connect() as connection:
         connection.execute(_SET_BORDERS, borders)
-    entries += [_shift(event, shift_s, partitions, RUNLESS_RUN_ID) for event in hour.runless]
-    _write_events(open_event_log(instance), entries)
-    _write_ticks(runs, [_parse(text, TickData) for text in hour.ticks], shift_s)
-
-
-def _write_events(storage: SqlEventLogStorage, entries: Sequence[EventLogEntry]) -> None:
-    """As store_event does one by one (measured: 440 rows/s), but many at a time where that can be.
-
-    An asset's own row knows its latest event only; so it is told of the last one of each kind.
-    """
-    of_asset: dict[tuple[object, object], list[EventLogEntry]] = {}
-    plain: list[EventLogEntry] = []
-    for entry in entries:
-        kind = entry.dagster_event_type
-        if kind in BATCHES_OF_AN_ASSET:
-            key = entry.get_dagster_event().asset_key
-            of_asset.setdefault((key, kind), []).append(entry)
-        else:
-            plain.append(entry)
-    for batch in of_asset.values():
-        storage.store_event_batch(batch)
-    last_planned: dict[dg.AssetKey | None, tuple[EventLogEntry, int]] = {}
-    for entry, event_id in zip(plain, _insert_events(storage, plain), strict=True):
-        if entry.dagster_event_type in CHECKS:
-            storage.store_asset_check_event(entry, event_id)
-        elif entry.dagster_event_type is dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
-            last_planned[entry.get_dagster_event().asset_key] = (entry, event_id)
-    for entry, event_id in last_planned.values():
-        storage.store_asset_event(entry, event_id)
-
-
-def _insert_events(storage: SqlEventLogStorage, entries: Sequence[EventLogEntry]) -> Sequence[int]:
-    """By the storage's own statement for many; returns the rows' ids, in order."""
-    ids: list[int] = []
-    with storage.index_connection() as connection:
-        for first in range(0, len(entries), 500):
-            insert = storage.prepare_insert_event_batch(entries[first : first + 500])
-            added = connection.execute(insert.returning(SqlEventLogStorageTable.c.id))
-            ids += sorted(added.scalars())
-    return ids
+    for text in hour.runless:
+        events.store_event(_shift(text, shift_s, partitions, RUNLESS_RUN_ID))
+    for text in hour.ticks:
+        tick = deserialize_value(text, TickData)
+        end = tick.end_timestamp + shift_s if tick.end_timestamp else None
+        instance.create_tick(tick._replace(timestamp=tick.timestamp + shift_s, end_timestamp=end))
 
 
 def _is_border(entry: EventLogEntry) -> bool:
     return entry.is_dagster_event and entry.dagster_event_type in BORDERS_OF_RUNS
 
 
-def _write_ticks(storage: SqlRunStorage, ticks: Sequence[TickData], shift_s: float) -> None:
-    """As create_tick does one by one; runs and ticks share a database."""
-    rows: list[dict[str, object]] = []
-    for tick in ticks:
-        end = tick.end_timestamp + shift_s if tick.end_timestamp else None
-        moved = tick._replace(timestamp=tick.timestamp + shift_s, end_timestamp=end)
-        rows.append(
-            {
-                "job_origin_id": moved.instigator_origin_id,
-                "selector_id": moved.selector_id,
-                "status": moved.status.value,
-                "type": moved.instigator_type.value,
-                "timestamp": datetime.fromtimestamp(moved.timestamp, UTC).replace(tzinfo=None),
-                "tick_body": serialize_value(moved),
-            }
-        )
-    with storage.connect() as connection:
-        for first in range(0, len(rows), 500):
-            connection.execute(sa.insert(JobTickTable).values(rows[first : first + 500]))
+def _name_hours(begins: datetime) -> Sequence[str]:
+    """Partitions that an hour's events may name: the one before it, its own, the one after."""
+    hours = [begins + timedelta(hours=later) for later in (-1, 0, 1)]
+    return [name_hour(hour_of(to_time_us(hour))) for hour in hours]
 
 
-def _name_partitions(measured: datetime, begins: datetime) -> dict[str, str]:
-    """Partitions that the measured hour named (its own, the one before and after), and new ones."""
-    return {_name_hour(measured, later=n): _name_hour(begins, later=n) for n in (-1, 0, 1)}
-
-
-def _name_hour(moment: datetime, *, later: int) -> str:
-    """The partition so many hours after the one that holds this moment."""
-    return name_hour(hour_of(to_time_us(moment + timedelta(hours=later))))
+def _rename(text: str, partitions: dict[str, str]) -> str:
+    # in one go: a new name may be another's old one
+    return re.sub("|".join(partitions), lambda found: partitions[found[0]], text)
 
 
 def _shift(text: str, shift_s: float, partitions: dict[str, str], run_id: str) -> EventLogEntry:
-    if any(name in text for name in partitions):
-        # in one go: a new name may be another's old one
-        text = re.sub("|".join(partitions), lambda found: partitions[found[0]], text)
-        entry = deserialize_value(text, EventLogEntry)
-    else:
-        entry = _parse(text, EventLogEntry)
+    entry = deserialize_value(_rename(text, partitions), EventLogEntry)
     return entry._replace(run_id=run_id, timestamp=entry.timestamp + shift_s)
-
-
-@cache
-def _parse(text: str, kind: type[Parsed]) -> Parsed:
-    """What the hour repeats is read once a process."""
-    value = deserialize_value(text)
-    if not isinstance(value, kind):
-        message = f"the hour holds a {type(value).__name__} for a {kind.__name__}"
-        raise TypeError(message)
-    return value
 
 
 def _purge_day(instance: dg.DagsterInstance, now: datetime, settings: Settings) -> float:
@@ -399,6 +305,7 @@ def _purge_day(instance: dg.DagsterInstance, now: datetime, settings: Settings) 
             before = now - TICKS_KEPT.get(status, TICKS_KEPT_ELSE)
             if schedules is not None:
                 schedules.purge_ticks(origin_id, selector_id, before.timestamp(), [status])
+    rebuild_indexes(instance)
     return time.monotonic() - began
 
 
@@ -415,20 +322,24 @@ class Day:
     """How things stand at the end of a day.
 
     Attributes:
+        size_mb: Of all Dagster's tables and indexes.
+        tables_mb: Of the largest of them, the largest first.
         queries_s: Median of three answers of the web server, by what was asked.
     """
 
     number: int
     size_mb: float
+    tables_mb: dict[str, float]
     purged_s: float
     queries_s: dict[str, float]
 
-    def describe(self, *, rows_per_s: float) -> str:
+    def describe(self, *, written_s: float) -> str:
         """One line."""
         queries = ", ".join(f"{name} {1000 * s:.0f} ms" for name, s in self.queries_s.items())
+        tables = ", ".join(f"{name} {mb:.1f}" for name, mb in self.tables_mb.items())
         return (
-            f"day {self.number:>2}: {self.size_mb:6.0f} MB, purged in {self.purged_s:4.1f} s, "
-            f"{queries} ({rows_per_s:,.0f} rows/s written)"
+            f"day {self.number:>2}: {self.size_mb:6.1f} MB ({tables}), {queries} "
+            f"(written in {written_s:.0f} s, purged in {self.purged_s:.0f} s)"
         )
 
 
@@ -436,13 +347,19 @@ def _measure(instance: dg.DagsterInstance, settings: Settings, number: int, purg
     with open_event_log(instance).index_connection() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         connection.execute(sa.text("VACUUM ANALYZE"))
-        size = connection.execute(sa.text("SELECT pg_database_size(current_database())")).scalar()
+        tables = connection.execute(sa.text(_TABLES)).fetchall()
     url = find_url(settings)
     times = {
         name: statistics.median(_time(url, query, variables) for _ in range(3))
         for name, (query, variables) in QUERIES.items()
     }
-    return Day(number=number, size_mb=(size or 0) / 1e6, purged_s=purged_s, queries_s=times)
+    return Day(
+        number=number,
+        size_mb=sum(size for _, size in tables) / 1e6,
+        tables_mb={name: size / 1e6 for name, size in tables[:5]},
+        purged_s=purged_s,
+        queries_s=times,
+    )
 
 
 def _time(url: str, query: str, variables: dict[str, object]) -> float:
@@ -458,7 +375,7 @@ def _say_end(
     first: datetime,
     hours: int,
 ) -> None:
-    wanted = {_name_hour(first, later=n) for n in range(hours)}
+    wanted = {_name_hours(first + timedelta(hours=later))[1] for later in range(hours)}
     green = instance.get_materialized_partitions(load_key("postgres", QUOTES))
     answer = ask_dagster(find_url(settings), *QUERIES["partitions"], timeout_s=120.0)
     shown = answer["assetNodeOrError"]["partitionStats"]["numMaterialized"]
