@@ -36,8 +36,9 @@ GROWING_TABLES = (
     "job_ticks",
 )
 """What runs and ticks are written to, all in the event log's database."""
-LOCK_TIMEOUT_S = 1
-"""Whoever waits for a lock on a table holds up all who come after."""
+LOCK_TIMEOUT_S = 2
+"""Whoever waits for a lock on a table holds up all who come after. Longer than deadlock_timeout
+(1 s), after which PostgreSQL ends an autovacuum that stands in the way."""
 
 _MATERIALIZATION = dg.DagsterEventType.ASSET_MATERIALIZATION.value
 _OBSERVATION = dg.DagsterEventType.ASSET_OBSERVATION.value
