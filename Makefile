@@ -101,6 +101,11 @@ bench: $(SERVERS)  ## Measure rate and latency on this machine
 bench-months: $(SERVERS)  ## Write a month of Dagster's history (an hour of ./data, 720 times)
 	@$(PYTHON) -m benchmarks months $(ARGS)
 
+.PHONY: screenshots
+screenshots: | $(PLATFORM)  ## Take docs/images anew, of a running stack (needs Chromium)
+	@$(PLATFORM) exec $(ARGS) -- sh -c '$(BIN)/uv run --quiet --no-project --with playwright \
+		--with pillow docs/images/take.py "$$CRYPTO_PLATFORM_DAGSTER__WEBSERVER_URL"'
+
 .PHONY: clean
 clean:  ## Remove the environment and caches; data stay (make down ARGS=--wipe deletes them)
 	@rm -rf .venv .venv.lock build dist *.egg-info .ruff_cache .pytest_cache .hypothesis \
