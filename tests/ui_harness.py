@@ -23,6 +23,7 @@ from confluent_kafka.admin import (
 )
 from pymongo import MongoClient
 
+from crypto_platform.assets.audits import QUESTIONS
 from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.quotes import QUOTES, Quote, seal_quote
 from crypto_platform.kafka.connection import client_config
@@ -40,6 +41,9 @@ LOADS = [["postgres", "market", "quote"], ["mongo", "quotes"]]
 _CHECKS = """{ assetNodes { assetKey { path } assetChecksOrError { ... on AssetChecks { checks {
     name executionForLatestMaterialization { status evaluation { success description } }
 } } } } }"""
+_ANSWERS = """query Answers($key: AssetKeyInput!, $check: String!) {
+    assetCheckExecutions(assetKey: $key, checkName: $check, limit: 10) {
+        runId evaluation { success description } } }"""
 _LAUNCH = """mutation Launch($params: LaunchBackfillParams!) {
     launchPartitionBackfill(backfillParams: $params) { __typename
         ... on LaunchBackfillSuccess { backfillId }
@@ -81,6 +85,22 @@ class Stack:
             for node in self.ask(_CHECKS)["assetNodes"]
             for check in node["assetChecksOrError"].get("checks", [])
         }
+
+    def ask_audit(self, partition: str) -> Mapping[str, Any]:
+        """What the last audit of this hour answered, by check; the schedule audits others."""
+        path = ["audit", "quotes"]
+        latest = f'assetMaterializations(partitions: ["{partition}"], limit: 1) {{ runId }}'
+        [audited] = self.ask_node(path, latest)["assetMaterializations"]
+        answers: dict[str, Any] = {}
+        for check in QUESTIONS:
+            found = self.ask(_ANSWERS, key={"path": path}, check=check)["assetCheckExecutions"]
+            [answers[check]] = [
+                answer["evaluation"]
+                for answer in found
+                # beside the answer stands the plan to ask, which has none
+                if answer["runId"] == audited["runId"] and answer["evaluation"]
+            ]
+        return answers
 
     def backfill(self, partitions: Sequence[str]) -> tuple[str, list[str]]:
         """Both loads of quotes, these hours; how it ended, and why its runs failed."""

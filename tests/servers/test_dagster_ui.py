@@ -1,13 +1,34 @@
 """What people see in Dagster's UI and do from there, over GraphQL against a running stack."""
 
 import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.stack_harness import run_cli
+from crypto_platform.feeds.quotes import QUOTES
+from crypto_platform.stores import STORES
+from tests.stack_harness import pid_of, run_cli
+from tests.trouble_steps import (
+    count_blocked,
+    discard_quarantine,
+    is_quarantined_when_settled,
+    lose_records,
+    make_source_drift,
+    suspended,
+)
 from tests.ui_harness import LOADS, QUOTES_AN_HOUR, Stack, name_partition
 from tests.waiting import eventually
+
+SEEN_WITHIN_S = 75.0
+"""Sensor health looks once a minute; a store that is deaf holds it up for some seconds."""
+TROUBLED = (
+    "mongo/quotes/fresh",
+    "postgres/market/quote/incidents",
+    "postgres/platform/rejected/incidents",
+)
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.servers]
 
@@ -133,16 +154,8 @@ def test_the_audit_of_an_hour_answers_its_checks_and_names_what_is_missing(stack
         *("-m", "crypto_platform.definitions", "--select", "audit/quotes", "--partition", hour),
     )
 
-    def answers() -> dict[str, Any]:
-        found = stack.ask_checks()
-        return {
-            name.removeprefix("audit/quotes/"): answer["evaluation"]
-            for name, answer in found.items()
-            if name.startswith("audit/quotes/")
-        }
-
     assert run_cli(*audit_hour, timeout_s=240).returncode == 0
-    assert {name: answer["success"] for name, answer in answers().items()} == {
+    assert {name: answer["success"] for name, answer in stack.ask_audit(hour).items()} == {
         "counts": True,
         "coverage": True,
         "hashes": True,
@@ -151,7 +164,7 @@ def test_the_audit_of_an_hour_answers_its_checks_and_names_what_is_missing(stack
     }
     stack.delete_past_hours()
     assert run_cli(*audit_hour, timeout_s=240).returncode == 0
-    counts = answers()["counts"]
+    counts = stack.ask_audit(hour)["counts"]
     assert not counts["success"]
     assert "missing: " in counts["description"]
     assert "in postgres" in counts["description"]
@@ -161,7 +174,7 @@ def test_the_audit_of_an_hour_answers_its_checks_and_names_what_is_missing(stack
         replayed = run_cli("replay", "--store", store, *span, "--data-dir", str(stack.folder))
         assert replayed.returncode == 0, replayed.stderr
     assert run_cli(*audit_hour, timeout_s=240).returncode == 0
-    assert answers()["counts"]["success"]
+    assert stack.ask_audit(hour)["counts"]["success"]
     assert stack.audit()["whole"]
 
 
@@ -208,3 +221,89 @@ def test_a_row_leads_to_its_run_its_offset_and_its_poll(stack: Stack) -> None:
     unknown = run_cli("trace", "quotes", "nobody:knows", "--data-dir", str(stack.folder))
     assert unknown.returncode == 1
     assert "no store holds nobody:knows" in unknown.stdout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Troubles:
+    """What the graph said of three troubles at once, and after their mend.
+
+    Attributes:
+        seen, left: The failed checks, by name, and what they say.
+        seen_after_s, mended_after_s: How long that took; None where it did not come.
+    """
+
+    seen: Mapping[str, str]
+    seen_after_s: float | None
+    left: Mapping[str, str]
+    mended_after_s: float | None
+
+
+def read_failed(stack: Stack) -> dict[str, str]:
+    """Health checks that the graph shows as failed; what one has not heard yet is none."""
+    return {
+        name: answer["evaluation"]["description"]
+        for name, answer in stack.ask_checks().items()
+        if answer and answer["status"] == "FAILED" and not name.startswith("audit/")
+    }
+
+
+def measure(condition: Callable[[], bool]) -> float | None:
+    """Seconds until it holds; None where it does not within SEEN_WITHIN_S."""
+    began = time.monotonic()
+    try:
+        eventually(condition, within_s=SEEN_WITHIN_S)
+    except AssertionError:
+        return None
+    return time.monotonic() - began
+
+
+@pytest.fixture(scope="module")
+def troubles(stack: Stack) -> Troubles:
+    """PostgreSQL has lost records of the quotes, all rejected pieces drift, MongoDB is deaf."""
+    folder = stack.folder
+    make_source_drift(folder)
+    for store in STORES:
+        eventually(lambda store=store: count_blocked(folder, store) == 1, within_s=90)
+    lose_records(folder, "postgres", QUOTES)
+    with suspended(pid_of(folder, "mongo")):
+        seen_after_s = measure(lambda: set(TROUBLED) <= set(read_failed(stack)))
+        seen = read_failed(stack)
+    eventually(lambda: is_quarantined_when_settled(folder), within_s=180)
+    discard_quarantine(folder)
+    mended_after_s = measure(lambda: not read_failed(stack))
+    return Troubles(
+        seen=seen,
+        seen_after_s=seen_after_s,
+        left=read_failed(stack),
+        mended_after_s=mended_after_s,
+    )
+
+
+def test_a_store_that_is_down_is_seen_in_the_graph(troubles: Troubles) -> None:
+    """On the store's own assets, and on no others: the first question is which one it is."""
+    assert "mongo is down: no answer" in troubles.seen["mongo/quotes/fresh"]
+    assert "`crypto-platform logs mongo`" in troubles.seen["mongo/quotes/fresh"]
+    assert "postgres/market/quote/fresh" not in troubles.seen
+
+
+def test_a_stopped_partition_is_seen_in_the_graph_with_the_way_out(troubles: Troubles) -> None:
+    """It causes no lag, so nothing else would tell."""
+    text = troubles.seen["postgres/market/quote/incidents"]
+    assert text.startswith("1 partitions are stopped: retention_gap: ")
+    assert "-> restore the range from the other store" in text
+
+
+def test_a_breaker_that_tripped_is_seen_in_the_graph_with_the_way_out(troubles: Troubles) -> None:
+    """Fault 21: the load is fine, its source is not."""
+    text = troubles.seen["postgres/platform/rejected/incidents"]
+    assert text.startswith("1 partitions are stopped: source_drift: 1000 records of ")
+    assert "-> mend the source or the feed's schema" in text
+
+
+def test_troubles_are_seen_within_a_minute_and_are_gone_as_soon_when_mended(
+    stack: Stack, troubles: Troubles
+) -> None:
+    """A red that stays is the reason why nobody looks at the next one."""
+    assert troubles.seen_after_s is not None, troubles.seen
+    assert troubles.mended_after_s is not None, troubles.left
+    assert stack.audit()["whole"]
