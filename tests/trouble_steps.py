@@ -44,6 +44,18 @@ def suspended(pid: int) -> Iterator[None]:
             process.resume()
 
 
+@contextmanager
+def refusing_quotes(folder: Path) -> Iterator[None]:
+    """Somebody has taken from role loader the right to write into PostgreSQL's quotes."""
+    with _postgres(folder) as connection:
+        connection.execute("REVOKE INSERT ON market.quote FROM loader")
+    try:
+        yield
+    finally:
+        with _postgres(folder) as connection:
+            connection.execute("GRANT INSERT ON market.quote TO loader")
+
+
 def make_source_drift(folder: Path) -> None:
     """All that a source sends is what nobody can read; of a feed that is silent otherwise."""
     _publish(folder, [Outgoing(REJECTED.topic, "any", b'{"v":1}')] * DRIFT_RECORDS)
