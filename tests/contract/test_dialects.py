@@ -118,7 +118,9 @@ def sample(dialect: str) -> Sample:
     return SAMPLES[dialect]
 
 
-def poll(source: Source, server: ScriptedSource, sample: Sample, *, ts_ingest: int = RECEIVED) -> Poll:
+def poll(
+    source: Source, server: ScriptedSource, sample: Sample, *, ts_ingest: int = RECEIVED
+) -> Poll:
     server.script(Reply(body=sample.body))
     return source.poll(sample.feed, positions={}, ts_ingest=ts_ingest)
 
