@@ -3,7 +3,9 @@
 import click
 
 from benchmarks.audit import audit
+from benchmarks.load import load
 from benchmarks.months import months
+from benchmarks.rough import rough
 from benchmarks.steady import steady
 
 
@@ -18,6 +20,8 @@ def main(context: click.Context) -> None:
 main.add_command(audit)
 main.add_command(steady)
 main.add_command(months)
+main.add_command(load)
+main.add_command(rough)
 
 if __name__ == "__main__":
     main()
