@@ -13,6 +13,7 @@ from crypto_platform.errors import PlatformError
 from crypto_platform.settings import load_settings
 from crypto_platform.stack.processes import find_marked
 from crypto_platform.stack.state import read_state
+from crypto_platform.stack.targets import find_runs
 from crypto_platform.stores import STORES, open_store
 from tests.waiting import eventually
 
@@ -69,16 +70,8 @@ class RunningPlatform:
         return pid
 
     def workers(self, part: str) -> list[int]:
-        """Run workers that hold a connection to this part's port."""
-        state = read_state(self.data_dir)
-        assert state is not None
-        port = int((state.parts[part].address or "").rpartition(":")[2])
-        return [
-            process.pid
-            for process in find_marked(self.data_dir)
-            if "spawn_main" in " ".join(process.cmdline())
-            and any(c.raddr and c.raddr.port == port for c in process.net_connections("tcp"))
-        ]
+        """Run workers that talk to this part."""
+        return [process.pid for process in find_runs(self.data_dir, part)]
 
     def audit(self) -> dict[str, object]:
         done = self.command("audit", "--json", "--wait", "60")

@@ -32,20 +32,16 @@ from pymongo import MongoClient
 from crypto_platform.serving.status import StatusReader
 from crypto_platform.settings import load_settings
 from crypto_platform.stack.embedded import find_admin_urls
+from crypto_platform.stack.targets import (
+    KILLABLE_PARTS,
+    RUN_PARTS,
+    Target,
+    find_runs,
+)
 from crypto_platform.stores import STORES
 from tests.crash_harness import RunningPlatform
 from tests.waiting import eventually
 
-PARTS = (
-    "kafka",
-    "postgres",
-    "mongo",
-    "dagster-postgres",
-    "code-server",
-    "daemon",
-    "webserver",
-    "simulation",
-)
 STOPPED_S = (1.0, 12.0)
 """Shortest and longest freeze: on both sides of the 5 s after which a transaction is aborted."""
 SETTLE_S = 600.0
@@ -143,26 +139,27 @@ class Soak:
         return StatusReader(load_settings(self.running.data_dir, environment={}))
 
     def _kill_part(self) -> str:
-        part = self.dice.choice(PARTS)
+        # also one that is just starting: prove waits until it is ready, this does not
+        part = self.dice.choice(KILLABLE_PARTS)
         os.kill(self.running.pid_of(part), signal.SIGKILL)
         return f"killed {part}"
 
     def _kill_run(self) -> str:
-        kind, process = self._choose_run()
+        name, process = self._choose_run()
         process.kill()
-        return f"killed a run that talks to {kind}"
+        return f"killed {name}"
 
     def _freeze_part(self) -> str:
-        part = self.dice.choice(PARTS)
+        part = self.dice.choice(KILLABLE_PARTS)
         server = psutil.Process(self.running.pid_of(part))
         children = server.children(recursive=True) if part.endswith("postgres") else []
         seconds = self._freeze([server, *children])
         return f"froze {part} ({'some' if seconds < 5 else 'many'} seconds)"
 
     def _freeze_run(self) -> str:
-        kind, process = self._choose_run()
+        name, process = self._choose_run()
         self._freeze([process])
-        return f"froze a run that talks to {kind}"
+        return f"froze {name}"
 
     def _cut_connections(self) -> str:
         store = self.dice.choice(list(STORES))
@@ -185,10 +182,10 @@ class Soak:
         return f"cut all connections of {store}"
 
     def _choose_run(self) -> tuple[str, psutil.Process]:
-        kind = self.dice.choice(("simulation", "postgres", "mongo"))
-        pids = self.running.workers(kind)
-        assert pids, f"no run talks to {kind}"
-        return kind, psutil.Process(self.dice.choice(sorted(pids)))
+        target = Target(part=self.dice.choice(RUN_PARTS), is_run=True)
+        runs = find_runs(self.running.data_dir, target.part)
+        assert runs, f"no {target.name} is there"
+        return target.name, self.dice.choice(runs)
 
     def _freeze(self, processes: list[psutil.Process]) -> float:
         seconds = self.dice.uniform(*STOPPED_S)

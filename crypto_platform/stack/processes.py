@@ -147,17 +147,17 @@ def _group_of(user: str | None) -> int | None:
 def find_marked(data_dir: Path) -> list[psutil.Process]:
     """Living processes that carry this folder's mark; we and our ancestors are never among them."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    mark = str(data_dir.resolve())
-    found: list[psutil.Process] = []
-    for process in psutil.process_iter():
-        if process.pid in own:
-            continue
-        try:
-            if process.environ().get(MARK) == mark and is_alive(process):
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue  # ended meanwhile, or another user's
-    return found
+    found = (process for process in psutil.process_iter() if process.pid not in own)
+    return [process for process in found if is_marked(process, data_dir)]
+
+
+def is_marked(process: psutil.Process, data_dir: Path) -> bool:
+    """Whether it lives and carries this folder's mark; not where we may not look."""
+    try:
+        mark = process.environ().get(MARK)
+        return mark is not None and mark == str(data_dir.resolve()) and is_alive(process)
+    except (psutil.Error, OSError):
+        return False  # ended meanwhile, or another user's
 
 
 def is_alive(process: psutil.Process) -> bool:

@@ -10,24 +10,14 @@ import psutil
 import pytest
 
 from crypto_platform.stack.processes import find_marked
+from crypto_platform.stack.targets import KILLABLE_PARTS, RUN_PARTS
 from tests.crash_harness import RunningPlatform
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-PARTS = (
-    "kafka",
-    "postgres",
-    "dagster-postgres",
-    "mongo",
-    "simulation",
-    "code-server",
-    "daemon",
-    "webserver",
-)
 
-
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", KILLABLE_PARTS)
 def test_a_part_killed_comes_back_and_nothing_is_lost(running: RunningPlatform, part: str) -> None:
     """Faults 7, 8, 10, 17, 18, 25: whatever dies, the rest waits or goes on."""
     os.kill(running.pid_of(part), signal.SIGKILL)
@@ -35,7 +25,7 @@ def test_a_part_killed_comes_back_and_nothing_is_lost(running: RunningPlatform, 
     assert running.audit()["whole"]
 
 
-@pytest.mark.parametrize("server", ["simulation", "postgres", "mongo"])
+@pytest.mark.parametrize("server", RUN_PARTS)
 def test_a_run_worker_killed_is_replaced(running: RunningPlatform, server: str) -> None:
     """Faults 1, 2, 3, 9: the ingest run (it talks to the market), a load run of each store."""
     eventually(lambda: bool(running.workers(server)), within_s=90)
