@@ -22,7 +22,8 @@ from crypto_platform.delivery.audit_report import (
     LostRange,
 )
 from crypto_platform.domain.hours import name_hour, to_time_us
-from crypto_platform.settings import load_settings
+from crypto_platform.feeds import Feed, Record
+from crypto_platform.settings import Settings, load_settings
 from crypto_platform.stores import STORES, open_store
 from crypto_platform.stores.base import Store
 
@@ -88,15 +89,47 @@ def audit_command(
     Example: crypto-platform audit --wait 30 --since 2h
     """
     since_us = None if since is None else parse_since(since, now=datetime.now(UTC))
-    settings = load_settings(data_dir)
-    feeds = select_feeds(feed_names)
+    report = run_audit(
+        load_settings(data_dir),
+        feeds=select_feeds(feed_names),
+        since_us=since_us,
+        wait_s=wait_s,
+        deep=deep,
+        list_path=list_path,
+    )
+    if as_json:
+        click.echo(json.dumps(report.to_document(), indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n".join(format_report(report)))
+    if not report.whole:
+        sys.exit(1)
+
+
+def run_audit(
+    settings: Settings,
+    *,
+    feeds: Sequence[Feed[Record]],
+    since_us: int | None = None,
+    wait_s: float = 0.0,
+    deep: bool = False,
+    list_path: Path | None = None,
+) -> AuditReport:
+    """Audit both stores as analyst, and say to stderr how far it is.
+
+    Args:
+        list_path: File for every fault.
+
+    Raises:
+        StoreUnavailableError, StoreRefusedError, KafkaUnavailableError: Something does not answer;
+            nothing is proved.
+    """
     with ExitStack() as closing:
         stores: dict[str, Store] = {}
         for name in STORES:
             stores[name] = open_store(name, settings, role="analyst")
             closing.callback(stores[name].close)
         file = None if list_path is None else closing.enter_context(list_path.open("wb"))
-        report = audit(
+        return audit(
             settings,
             stores,
             feeds,
@@ -106,12 +139,6 @@ def audit_command(
             progress=_Speaker().note,
             listing=None if file is None else Listing(file),
         )
-    if as_json:
-        click.echo(json.dumps(report.to_document(), indent=2, ensure_ascii=False))
-    else:
-        click.echo("\n".join(format_report(report)))
-    if not report.whole:
-        sys.exit(1)
 
 
 def parse_since(text: str, *, now: datetime) -> int:

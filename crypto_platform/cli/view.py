@@ -11,10 +11,12 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import zip_longest
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -66,49 +68,94 @@ Line = list[tuple[str, str]]
 """Pieces of text, each with a style of rich's."""
 
 
-def run_live_view(settings: Settings, stop: threading.Event) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Onlooker:
+    """Somebody who looks at each status, and whose own lines stand above the tables.
+
+    Attributes:
+        see: Called with each status as soon as it is read; may end the view.
+        log: Lines in the place of what describe_controls says.
+    """
+
+    see: Callable[[Status], None]
+    log: Callable[[], Sequence[Line]]
+
+
+def run_live_view(
+    settings: Settings,
+    stop: threading.Event,
+    *,
+    onlooker: Onlooker | None = None,
+    output: TextIO | None = None,
+) -> None:
     """Show the platform until `stop` is set; a KeyboardInterrupt goes to the caller.
 
     Args:
         settings: Of the data folder, addresses included.
         stop: May be set by any thread; the view ends within about a second.
+        onlooker: Sees all that is read, a status a second even where no terminal is.
+        output: Instead of stdout.
     """
+    out = output or sys.stdout
     status_reader = StatusReader(
         settings,
         read_parts=build_read_parts(settings.data_dir),
         read_paused=lambda: ask_paused(settings),
     )
     prices = Prices(settings)
+    if onlooker is None:
+        head = describe_controls(settings.data_dir, find_settings_file(settings.data_dir))
+        onlooker = Onlooker(see=lambda _: None, log=lambda: [[(line, "dim")] for line in head])
+        plain_reads = 1
+    else:
+        plain_reads = round(PLAIN_EVERY_S / REFRESH_S)
     try:
-        if sys.stdout.isatty():
-            _run_live(settings, status_reader, prices, stop)
+        if out.isatty():
+            _run_live(Console(file=out), status_reader, prices, onlooker, stop)
         else:
-            _run_plain(status_reader, prices, stop)
+            _run_plain(out, status_reader, prices, onlooker, stop, reads=plain_reads)
     finally:
         status_reader.close()
         prices.close()
 
 
 def _run_live(
-    settings: Settings, status_reader: StatusReader, prices: "Prices", stop: threading.Event
+    console: Console,
+    status_reader: StatusReader,
+    prices: "Prices",
+    onlooker: Onlooker,
+    stop: threading.Event,
 ) -> None:
-    console = Console()
-    head = describe_controls(settings.data_dir, find_settings_file(settings.data_dir))
     with Live(console=console, auto_refresh=False) as live:
         while not stop.is_set():
             status = status_reader.read()
+            onlooker.see(status)
             prices.read()
-            live.update(render(status, prices, head=head, columns=console.width), refresh=True)
+            frame = render(status, prices, head=onlooker.log(), columns=console.width)
+            live.update(frame, refresh=True)
             stop.wait(REFRESH_S)
 
 
-def _run_plain(status_reader: StatusReader, prices: "Prices", stop: threading.Event) -> None:
+def _run_plain(
+    output: TextIO,
+    status_reader: StatusReader,
+    prices: "Prices",
+    onlooker: Onlooker,
+    stop: threading.Event,
+    *,
+    reads: int,
+) -> None:
+    """A line now and then; of so many readings one is shown."""
     while not stop.is_set():
-        status = status_reader.read()
-        prices.read()
-        sys.stdout.write(format_line(status, prices) + "\n")
-        sys.stdout.flush()
-        stop.wait(PLAIN_EVERY_S)
+        for number in range(reads):
+            status = status_reader.read()
+            onlooker.see(status)
+            if number == 0:
+                prices.read()
+                output.write(format_line(status, prices) + "\n")
+                output.flush()
+            if stop.wait(PLAIN_EVERY_S / reads):
+                return
 
 
 class Prices:
@@ -171,13 +218,13 @@ def describe_controls(data_dir: Path, settings_file: Path) -> list[str]:
     ]
 
 
-def render(status: Status, prices: Prices, *, head: Sequence[str], columns: int) -> Text:
+def render(status: Status, prices: Prices, *, head: Sequence[Line], columns: int) -> Text:
     """One frame.
 
     Args:
         status: Just read.
         prices: Just read.
-        head: What describe_controls said.
+        head: Lines above the tables.
         columns: Width of the terminal.
     """
     sources = _table(SOURCE_COLUMNS, [source_row(s) for s in status.sources], SOURCE_NUMBERS)
@@ -187,7 +234,7 @@ def render(status: Status, prices: Prices, *, head: Sequence[str], columns: int)
     lines = [
         _verdict_line(status),
         [(f"Dagster UI {describe_webserver(status)}   {describe_disk(status)}", "")],
-        *([(line, "dim")] for line in head),
+        *head,
         [],
         *_table(STORE_COLUMNS, [store_row(s) for s in status.stores], STORE_NUMBERS),
         [],

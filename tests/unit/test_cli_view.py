@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console, Group
 
 from crypto_platform.cli.status_text import format_status, source_row, store_row
-from crypto_platform.cli.view import Prices, format_line, render, run_live_view
+from crypto_platform.cli.view import Onlooker, Prices, format_line, render, run_live_view
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.serving.health import PartStatus, Status
 from crypto_platform.serving.judge import build_status
@@ -33,7 +33,8 @@ def quote(price: str) -> Quote:
 def show(status: Status, prices: Prices, *, columns: int) -> list[str]:
     """The lines of a frame, without colours."""
     console = Console(file=io.StringIO(), width=columns, color_system=None)
-    frame = render(status, prices, head=["Ctrl-C stops", "logs x", "settings y"], columns=columns)
+    head = [[(line, "dim")] for line in ("Ctrl-C stops", "logs x", "settings y")]
+    frame = render(status, prices, head=head, columns=columns)
     console.print(Group(frame))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().rstrip().splitlines()
@@ -114,3 +115,20 @@ def test_the_view_ends_when_told_and_survives_that_nothing_is_there(
     [line] = capsys.readouterr().out.splitlines()
     assert "NOT GOOD: Kafka is down" in line
     assert "postgres DOWN" in line
+
+
+def test_an_onlooker_sees_each_status_and_may_end_the_view(tmp_path: Path) -> None:
+    """`prove` would miss the longest lag, and never learn that it is over."""
+    stop = threading.Event()
+    seen: list[Status] = []
+    output = io.StringIO()
+
+    def see(status: Status) -> None:
+        seen.append(status)
+        if len(seen) == 2:
+            stop.set()
+
+    onlooker = Onlooker(see=see, log=list)
+    run_live_view(settings_of(tmp_path), stop, onlooker=onlooker, output=output)
+    assert len(seen) == 2
+    assert len(output.getvalue().splitlines()) == 1
