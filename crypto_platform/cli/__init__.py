@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("replay", "Load past hours into a store again, from Kafka."),
     "trace": ("trace", "Say of a stored record which run loaded it, its offset and its poll."),
     "audit": ("audit", "Prove that every record is in each store once, or in quarantine once."),
+    "prove": ("prove", "Kill random parts of the stack, then audit that nothing is lost."),
     "quarantine": ("quarantine", "List, show, release and discard what a store refused."),
     "incident": ("incident", "List what stopped for a person, and acknowledge it."),
     "pause": ("pause", "Stop asking a source, or loading a store, until resume."),

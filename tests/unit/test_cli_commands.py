@@ -15,7 +15,7 @@ from crypto_platform.cli import COMMANDS, main
 HEAVY = ("pydantic", "confluent_kafka", "psycopg", "pymongo", "dagster", "rich", "requests")
 EXAMPLE = (
     *("status", "quotes", "load", "replay", "trace", "sources", "config", "connect", "doctor"),
-    *("quarantine", "incident"),
+    *("quarantine", "incident", "prove"),
 )
 
 
@@ -72,7 +72,7 @@ def test_a_status_of_nothing_is_one_document_with_exit_1(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "words",
     [
-        *(["status", "--json", "--watch"], ["quotes", "--json", "--watch"], ["load"]),
+        *(["status", "--json", "--watch"], ["quotes", "--json", "--watch"], ["load"], ["prove"]),
         *(["connect", "x"], ["replay", "--store", "mongo"], ["trace", "quotes"]),
         ["replay", "--store", "mongo", "--partition", "2999-01-01-00:00"],
         ["trace", "incidents", "--latest", "bitcoin"],
