@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
+_LOOK_MS = 50
 _CHUNK_BYTES = 65536
 
 
@@ -64,10 +65,13 @@ class CuttingProxy:
             client,
             socket.create_connection(("127.0.0.1", self._target_port)) as server,
         ):
+            # poll, not select: a long test run has descriptors above 1024, which select refuses
+            poll, sides = select.poll(), {each.fileno(): each for each in (client, server)}
+            for descriptor in sides:
+                poll.register(descriptor, select.POLLIN)
             while not self._is_down:
-                readable, _, _ = select.select([client, server], [], [], 0.05)
-                for side in readable:
-                    if not self._pass_once(side, client, server):
+                for descriptor, _ in poll.poll(_LOOK_MS):
+                    if not self._pass_once(sides[descriptor], client, server):
                         return
 
     def _pass_once(self, side: socket.socket, client: socket.socket, server: socket.socket) -> bool:

@@ -5,6 +5,7 @@ its own on them: topic prefix, PostgreSQL database by TEMPLATE, MongoDB database
 `platform.audit()`. Markers and the header are conftest.py's.
 """
 
+import gc
 import itertools
 import os
 import secrets
@@ -248,6 +249,8 @@ class Platform:
         """Give everything back but the databases: they go with the servers."""
         self._closing.close()
         self.close_publishers()
+        # Kafka's clients close when they are collected; hundreds of tests would keep thousands open
+        gc.collect()
 
     def close_publishers(self) -> None:
         """The next publish makes a new one."""
