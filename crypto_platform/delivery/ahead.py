@@ -10,7 +10,7 @@ the driver's C code work too; measured, the server is then what a load waits for
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
@@ -37,7 +37,8 @@ class Batch:
 
     Attributes:
         slices: Encoded; those of a partition follow one another.
-        lost: Partitions whose position the broker no longer has, with its text.
+        lost: Partitions whose position the broker no longer has, with its text: the one behind
+            their slices.
     """
 
     slices: list[Slice] = field(default_factory=list)
@@ -166,15 +167,15 @@ class ReadAhead:
             claim = self._chain.get(part)
             if claim is None:
                 continue
+            slices = cut_slices(claim, read, record_bytes_max=self._limits.record_bytes_max)
             if read.lost_position is not None:
                 batch.lost[part] = read.lost_position
                 del self._chain[part]
                 self._reader.drop([part])
-                continue
-            slices = cut_slices(claim, read, record_bytes_max=self._limits.record_bytes_max)
+            elif slices:
+                self._chain[part] = advance(claim, slices[-1])
             if not slices:
                 continue
-            self._chain[part] = advance(claim, slices[-1])
             batch.slices += map(self._encode, slices)
             batch.records += len(read.offsets)
             batch.size_bytes += sum(len(value) for value in read.values if value is not None)
@@ -215,11 +216,6 @@ def advance(claim: Claim, last: Slice) -> Claim:
         leader_epoch=epoch,
         max_ts_append=last.max_ts_append,
     )
-
-
-def parts_of(slices: Sequence[Slice]) -> set[Part]:
-    """Which partitions they are of."""
-    return {part_of(each) for each in slices}
 
 
 def part_of(slice_: Slice) -> Part:

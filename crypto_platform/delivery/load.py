@@ -337,15 +337,16 @@ class _Load:
 
     def _commit(self, ahead: ReadAhead, batch: Batch) -> None:
         """Write what was read and move the claims forward by it."""
-        for part, text in batch.lost.items():
-            if part in self._claims:
-                bound = self._watermarks.read_bounds([part])[part]
-                self._stops.stop_cut(self._claims[part], bound, text)
         held = set(self._claims)
         slices = [each for each in batch.slices if part_of(each) in held]
         self._stops.stop_drifting(slices)
         ahead.drop(held - set(self._claims))
         self._write(ahead, slices)
+        # last: what was read before the place was lost is stored, and no part of what is lost
+        for part, text in batch.lost.items():
+            if part in self._claims:
+                bound = self._watermarks.read_bounds([part])[part]
+                self._stops.stop_cut(self._claims[part], bound, text)
 
     def _write(self, ahead: ReadAhead, read: Sequence[Slice]) -> None:
         slices = [piece for piece in read if part_of(piece) in self._claims]
