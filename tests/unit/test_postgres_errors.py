@@ -2,6 +2,7 @@
 
 import psycopg
 import pytest
+from psycopg.pq import DiagnosticField
 
 from crypto_platform.errors import StoreRefusedError, StoreUnavailableError
 from crypto_platform.stores.postgres.errors import is_data_error, is_repeat, translate
@@ -33,10 +34,19 @@ def test_a_connection_that_fails_without_a_code_is_unavailable() -> None:
     assert isinstance(error, StoreUnavailableError)
 
 
-@pytest.mark.parametrize("state", ["22P02", "22003", "22021", "23502", "23514", "54000"])
+@pytest.mark.parametrize("state", ["22P02", "22003", "22021", "23502", "54000"])
 def test_a_refused_value_blames_its_record(state: str) -> None:
     """Blaming the store would stop the whole topic for one record."""
     assert is_data_error(psycopg.errors.lookup(state)())
+
+
+def test_only_a_check_with_a_name_blames_the_record() -> None:
+    """PostgreSQL gives a missing partition the same code, and every record would be refused."""
+    name: dict[int, bytes | None] = {DiagnosticField.CONSTRAINT_NAME: b"fits"}
+    assert is_data_error(psycopg.errors.CheckViolation("a check", info=name))
+    missing = psycopg.errors.CheckViolation("no partition of relation found for row")
+    assert not is_data_error(missing)
+    assert isinstance(translate(missing, table="market.trade"), StoreRefusedError)
 
 
 @pytest.mark.parametrize("state", ["42P01", "40P01", "53100", "57014"])

@@ -16,6 +16,8 @@ state of an object (lock), operator (shutdown, time-out), system: a later attemp
 
 _DATA_CLASSES = frozenset({"22", "23"})
 
+_CHECK_VIOLATION = "23514"
+
 _TOO_LARGE_FOR_INDEX = "54000"
 """An index entry over 2704 bytes: also a matter of the one record that has such a value."""
 
@@ -24,6 +26,9 @@ def is_data_error(error: psycopg.Error) -> bool:
     """Whether the values of some record are to blame, so that the others can be stored."""
     if error.sqlstate is None:
         return isinstance(error, psycopg.DataError)
+    if error.sqlstate == _CHECK_VIOLATION and error.diag.constraint_name is None:
+        # no partition for it: taken away since it was made, and every record would be to blame
+        return False
     return error.sqlstate[:2] in _DATA_CLASSES or error.sqlstate == _TOO_LARGE_FOR_INDEX
 
 
