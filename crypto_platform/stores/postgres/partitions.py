@@ -8,11 +8,15 @@ a table apart and attaching it does not. Not here: the function (migrations/).
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+import psycopg
+
 from crypto_platform.domain.hours import from_time_us
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import Step
 from crypto_platform.stores.base import Slice
 from crypto_platform.stores.postgres.encoded import encoded_of
+from crypto_platform.stores.postgres.errors import translate
+from crypto_platform.stores.postgres.facts import table_name
 from crypto_platform.stores.postgres.session import Session
 
 _MAKE_PARTITION = "SELECT platform.make_partition(%s, %s, %s, %s)"
@@ -29,7 +33,8 @@ class Partitions:
         """Make what these slices need and is not there.
 
         Raises:
-            StoreUnavailableError, StoreRefusedError: It could not be made; nothing was written.
+            StoreUnavailableError: It could not be made; nothing was written.
+            StoreRefusedError: The same, and names the table, without which a load goes on.
         """
         for feed, hours in _list_hours(slices):
             step = feed.partition_step
@@ -41,7 +46,10 @@ class Partitions:
 
     def _make(self, feed: Feed[Record], step: Step, begin: datetime) -> None:
         with self._session.transaction() as connection:
-            connection.execute(_MAKE_PARTITION, [feed.schema, feed.table, step.value, begin])
+            try:
+                connection.execute(_MAKE_PARTITION, [feed.schema, feed.table, step.value, begin])
+            except psycopg.Error as error:
+                raise translate(error, table=table_name(feed)) from error
         self._made.add((feed.table, begin))
 
 
