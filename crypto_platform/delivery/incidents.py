@@ -49,7 +49,7 @@ from crypto_platform.stores.base import (
 
 _BROKER_END = re.compile(r"broker end offset is (-?\d+)")
 _LOG_END = re.compile(r" ends at (\d+), but ")
-"""What load.py writes of a log that ends below what is stored."""
+"""What stops.py writes of a log that ends below what is stored."""
 
 _COVERING = frozenset({BatchKind.LIVE, BatchKind.LOST})
 

@@ -6,6 +6,7 @@ load's loop (load.py), answering (incidents.py). Protocol: docs/exactly-once.md 
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from crypto_platform.delivery.ahead import part_of
 from crypto_platform.domain.hours import TimeUs
@@ -21,6 +22,13 @@ ANSWERED_BY_UNBLOCKING = frozenset({IncidentKind.TOPIC_RECREATED, IncidentKind.S
 """Kinds for which a person's answer is "go on": nothing has to move but `blocked_by`."""
 
 Clock = Callable[[], TimeUs]
+
+
+class _Drift(NamedTuple):
+    """Refusals in a row of one partition, and behind the last of them."""
+
+    refused_records: int
+    next_offset: int
 
 
 class Stops:
@@ -44,7 +52,7 @@ class Stops:
         self._claims = claims
         self._clock = clock
         self._drift_records_max = drift_records_max
-        self._refused_in_a_row: dict[Part, int] = {}
+        self._drift: dict[Part, _Drift] = {}
         self._incidents = incidents
         self.publish: Callable[[Incident], None] = lambda incident: None
 
@@ -114,10 +122,13 @@ class Stops:
             pieces = [piece for piece in slices if part_of(piece) == part]
             refusals = [refusal for piece in pieces for refusal in piece.refusals]
             if not refusals or any(piece.arrivals for piece in pieces):
-                self._refused_in_a_row.pop(part, None)
+                self._drift.pop(part, None)
                 continue
-            refused = self._refused_in_a_row.get(part, 0) + len(refusals)
-            self._refused_in_a_row[part] = refused
+            before = self._drift.get(part, _Drift(0, 0))
+            # a commit that failed comes again, with the same refusals
+            more = sum(refusal.offset >= before.next_offset for refusal in refusals)
+            refused = before.refused_records + more
+            self._drift[part] = _Drift(refused, refusals[-1].offset + 1)
             if refused < self._drift_records_max:
                 continue
             first = refusals[0]
