@@ -1,8 +1,8 @@
 """Bytes <-> record, for every schema version ever written.
 
 Here: JSON by msgspec and the reasons a value is refused. The version is the tag `v` inside the
-value. Not here: what to do with a refused value (delivery/load.py quarantines it), what is wrong
-with a field (fields.py).
+value. Not here: what to do with a refused value (a store quarantines it), what is wrong with a
+field (fields.py).
 
 Values are decoded one by one, so that no value can pass for two (joined into one JSON array, the
 pieces of a broken one could), and checked a column at a time. Measured on trades: 0.5 us a record
