@@ -1,13 +1,15 @@
-"""Stops: a partition of which nothing can be stored any more."""
+"""Stops: a partition of which nothing can be stored any more, or whose log was cut."""
 
 from typing import cast
 
+from crypto_platform.delivery.incidents import find_target
 from crypto_platform.delivery.stops import Stops
 from crypto_platform.errors import IncidentKind, Reason
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.incidents import Incident
-from crypto_platform.kafka.watermarks import Part
+from crypto_platform.kafka.watermarks import Bounds, Part
 from crypto_platform.stores.base import Claim, Refusal, Slice, Store
+from tests.unit.test_incidents import stopped
 from tests.unit.test_slices import NOON, claim
 
 PART = Part("market.quotes", 0)
@@ -64,3 +66,13 @@ def test_a_commit_that_is_tried_again_counts_its_refusals_once() -> None:
     stops.stop_drifting([refused(10, 11, 12)])
     assert claims
     assert not incidents
+
+
+def test_an_answer_finds_where_the_log_ended_in_the_words_of_the_stop() -> None:
+    """Else what was appended between the stop and the answer would be skipped."""
+    stops, _, incidents = stops_at(4)
+    stops.stop_outside(claim(next_offset=90), Bounds(low=0, high=40, last_stable=40))
+    grown = Bounds(low=0, high=200, last_stable=200)
+    target = find_target(incidents[0], stopped(next_offset=90), grown)
+    assert target is not None
+    assert target.next_offset == 40
