@@ -172,13 +172,14 @@ class LoadSettings(_Section):
     drift_records_max: int = Field(
         default=1000,
         ge=1,
-        description="So many refusals in a row of one feed stop it: incident source_drift.",
+        description="So many refusals in a row stop a partition: incident source_drift.",
     )
     shards: int = Field(
         default=1,
         ge=1,
-        le=64,
-        description="Load runs of a store beside each other; partitions are dealt out by number.",
+        le=8,
+        description="Load runs of a store beside each other; partitions are dealt out by number. "
+        "Each holds two of dagster.yaml's max_concurrent_runs while it hands over.",
     )
     stall_s: float = Field(
         default=15.0, ge=1, description="Lag without progress for so long asks for another run."

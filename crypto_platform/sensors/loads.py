@@ -63,7 +63,11 @@ def build_load_sensor(settings: Settings, store_name: str) -> dg.SensorDefinitio
             store.close()
             kept.clear()
             return dg.SkipReason(f"not known whether records wait: {error}")
-        shards = list_shards(settings.load.shards)
+        shards = [
+            shard
+            for shard in list_shards(settings.load.shards)
+            if any(shard.holds(part.part) for part in bounds)  # more shards than partitions
+        ]
         plans = {
             shard: _plan(context, settings, store_name, shard, bounds, stored) for shard in shards
         }
@@ -72,6 +76,7 @@ def build_load_sensor(settings: Settings, store_name: str) -> dg.SensorDefinitio
         wanted = [shard for shard, plan in plans.items() if plan.launch]
         if not wanted:
             reason = "; ".join(_describe(shard, plan) for shard, plan in plans.items())
+            reason = reason or "Kafka has no topic of ours yet"
             return dg.SensorResult(skip_reason=reason, cursor=cursor)
         requests = [_request(settings, store_name, shard) for shard in wanted]
         return dg.SensorResult(run_requests=requests, cursor=cursor)

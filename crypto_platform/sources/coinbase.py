@@ -95,6 +95,10 @@ class TradesPage:
     url: str
 
 
+IDS_A_TRADE_MAX = 10
+"""Ids of a product rise by one a trade; a page that uses so many times more holds a stray one."""
+
+
 def cut_trades(body: bytes, *, source: str, url: str) -> TradesPage:
     """Cut a page into its trades.
 
@@ -105,14 +109,19 @@ def cut_trades(body: bytes, *, source: str, url: str) -> TradesPage:
         url: Where it came from, for errors.
 
     Raises:
-        SourceMalformedError: Not such a list, or nothing on it has a trade_id; an empty list says
-            as little about what was traded.
+        SourceMalformedError: Not such a list; nothing on it has a trade_id (an empty list says as
+            little about what was traded); or their ids lie much too far apart.
     """
     _, items = decode_page(body, list[msgspec.Raw], list, source=source, url=url)
     ids = {item: _read_id(item) for item in items}
     known = [trade_id for trade_id in ids.values() if trade_id is not None]
     if not known:
         what = "no trade with a trade_id where there must be trades"
+        raise build_malformed(what, source=source, url=url, body=body)
+    span = max(known) - min(known) + 1
+    if span > IDS_A_TRADE_MAX * len(items):
+        # one stray id would move the cursor over trades that were never read
+        what = f"{len(items)} trades with ids from {min(known)} to {max(known)}, which rise by one"
         raise build_malformed(what, source=source, url=url, body=body)
     return TradesPage(ids=ids, lowest=min(known), highest=max(known), url=url)
 

@@ -237,7 +237,7 @@ def test_a_walk_that_cannot_reach_the_cursor_begins_nearer_to_it(
     newest_lowest: int, begins: int
 ) -> None:
     """Published from the newest on, the trades between would be jumped over for ever."""
-    page = page_of(newest_lowest + 99, newest_lowest)
+    page = page_of(*range(newest_lowest, newest_lowest + 100))
     assert plan_walk(page, cursor=1_000, pages_max=4) == begins
 
 
@@ -283,3 +283,10 @@ def test_a_cursor_of_another_dialect_is_an_error_of_this_source_alone() -> None:
     """Raised as anything else, it would end the polls of all sources."""
     with pytest.raises(SourceMalformedError, match="give a source that changed its dialect"):
         build("BTC-USD").poll("trades", positions={"BTC-USD": "2021-04-17"}, ts_ingest=RECEIVED)
+
+
+@pytest.mark.parametrize("stray", [3, 10**9])
+def test_a_page_with_a_stray_id_is_not_read(stray: int) -> None:
+    """It would move the cursor over trades that nobody has read, and no poll would come back."""
+    with pytest.raises(SourceMalformedError, match="which rise by one"):
+        page_of(*range(4901, 5001), stray)

@@ -44,6 +44,10 @@ class Partitions:
                 if (feed.table, begin) not in self._made:
                     self._make(feed, step, begin)
 
+    def forget(self) -> None:
+        """Ask for all of them again: a backup may have been restored under a lost connection."""
+        self._made.clear()
+
     def _make(self, feed: Feed[Record], step: Step, begin: datetime) -> None:
         with self._session.transaction() as connection:
             try:

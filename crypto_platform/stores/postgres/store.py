@@ -54,6 +54,7 @@ class PostgresStore:
 
     def close(self) -> None:
         self._session.close()
+        self._writer.forget()
 
     def read_offsets(self) -> list[StoredOffset]:
         return claims.read_offsets(self._session)

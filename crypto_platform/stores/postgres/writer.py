@@ -94,6 +94,10 @@ class Writer:
         self._facts = FactWriter()
         self._partitions = Partitions(session)
 
+    def forget(self) -> None:
+        """Know nothing any more of what is in the database."""
+        self._partitions.forget()
+
     def commit(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
         """See Store.commit."""
         by_partition = _by_partition(slices)
