@@ -139,6 +139,22 @@ def delete_check_executions(instance: dg.DagsterInstance, *, before: datetime) -
         return int(connection.execute(old).rowcount)
 
 
+def forget_answer(instance: dg.DagsterInstance, check: dg.AssetCheckKey, *, run_id: str) -> None:
+    """Delete what a check has answered in this run, so that its next answer there is the newest.
+
+    Dagster changes a run's answer in place, and shows the one that was added last if it belongs to
+    the asset's latest materialization. Where a replay, or a person's look, came in between, a
+    lingering load's answers would stay unseen for as long as it lingers.
+    """
+    own = sa.delete(AssetCheckExecutionsTable).where(
+        _checks.asset_key == check.asset_key.to_string(),
+        _checks.check_name == check.name,
+        _checks.run_id == run_id,
+    )
+    with open_event_log(instance).index_connection() as connection:
+        connection.execute(own)
+
+
 def list_answered_runs(instance: dg.DagsterInstance, *, before: datetime) -> Sequence[str]:
     """The runs, deleted ones too, whose log holds answers to checks that are older than that.
 

@@ -19,6 +19,7 @@ from crypto_platform.assets.checks import evaluate, find_key, report_check
 from crypto_platform.assets.names import HEALTH_SENSOR, topic_key
 from crypto_platform.assets.switches import read_paused
 from crypto_platform.feeds import FEED_BY_NAME
+from crypto_platform.jobs.dagster_tables import forget_answer
 from crypto_platform.serving.health import FeedStatus, Status
 from crypto_platform.serving.monitor import Monitor
 from crypto_platform.serving.verdicts import Grade, Verdict, judge
@@ -61,12 +62,19 @@ def build_health_sensor(settings: Settings, monitor: Monitor) -> dg.SensorDefini
         told = read_told(context.cursor)
         news, told = select_news(answers, run_ids, told, now=time.time())
         for name, verdict in news:
-            report_check(context.instance, evaluate(verdict), run_id=run_ids[name])
+            _write_down(context.instance, verdict, run_ids[name])
         return dg.SensorResult(
             asset_events=list(observe(status)), cursor=msgspec.json.encode(told).decode()
         )
 
     return health
+
+
+def _write_down(instance: dg.DagsterInstance, verdict: Verdict, run_id: str) -> None:
+    evaluation = evaluate(verdict)
+    if run_id:
+        forget_answer(instance, evaluation.asset_check_key, run_id=run_id)
+    report_check(instance, evaluation, run_id=run_id)
 
 
 def read_told(cursor: str | None) -> Mapping[str, Told]:

@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.schedule_definition import ScheduleExecutionData
 from dagster._core.definitions.sensor_definition import SensorExecutionData
+from dagster._core.events import StepMaterializationData
 
 from crypto_platform.assets.names import TAG_SHARD, TAG_STORE, load_job, load_key, topic_key
 from crypto_platform.definitions import build_definitions
@@ -190,6 +191,34 @@ def test_the_health_sensor_answers_every_check_once_and_again_when_the_answer_ch
     tick(second.cursor)
     assert answers(fresh) == [True, False]
     assert answers(dg.AssetCheckKey(load_key("mongo", QUOTES), "fresh")) == [True]
+
+
+def test_answers_are_seen_again_when_a_load_goes_on_after_a_replay(
+    platform: Platform, instance: dg.DagsterInstance
+) -> None:
+    """The graph showed no answer at all until the load's successor came, a quarter of an hour."""
+    key = load_key("postgres", QUOTES)
+    fresh = dg.AssetCheckKey(key, "fresh")
+    load = start_load(platform, instance, "postgres")
+    replayed = start_load(
+        platform, instance, "postgres", **{"dagster/partition": "2026-01-31-10:00"}
+    )
+    cursor: str | None = None
+    shown: list[str] = []
+    for run in (load, replayed, load):
+        materialized = dg.DagsterEvent(
+            dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+            job_name="",
+            event_specific_data=StepMaterializationData(dg.AssetMaterialization(key)),
+        )
+        instance.report_dagster_event(materialized, run_id=run.run_id)
+        with closing(Monitor(platform.settings)) as monitor:
+            sensor = build_health_sensor(platform.settings, monitor)
+            tick = sensor.evaluate_tick(dg.build_sensor_context(instance=instance, cursor=cursor))
+        cursor = tick.cursor
+        latest = instance.event_log_storage.get_latest_asset_check_execution_by_key([fresh])
+        shown.append(latest[fresh].run_id)
+    assert shown == [load.run_id, replayed.run_id, load.run_id]
 
 
 def test_the_minute_keeps_its_kafka_client_and_makes_a_new_one_after_an_error(
