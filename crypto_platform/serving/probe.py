@@ -2,7 +2,8 @@
 
 Here: one question at a time to one server, in a thread of its own, with a deadline for the asker. A
 question that got no answer in time stays open: its answer is used when it comes, and the server is
-not asked again meanwhile. Not here: what is asked (readings.py).
+not asked again meanwhile. Where nobody looked for a while, that answer is of another time, and the
+server is asked anew. Not here: what is asked (readings.py).
 """
 
 import threading
@@ -15,6 +16,9 @@ from typing import Generic, TypeVar
 from crypto_platform.errors import PlatformError
 
 T = TypeVar("T")
+
+LATE_S_MAX = 10.0
+"""The answer to an older question says how it was then; a slow server's comes sooner."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +37,19 @@ class Answer(Generic[T]):
 class Probe(Generic[T]):
     """One thing to be asked again and again. One thread uses it."""
 
-    def __init__(self, read: Callable[[], T], *, every_s: float = 0.0) -> None:
+    def __init__(
+        self, read: Callable[[], T], *, every_s: float = 0.0, late_s_max: float = LATE_S_MAX
+    ) -> None:
         """Nothing is asked yet.
 
         Args:
             read: Asks and returns the answer; called in another thread, never twice at once.
             every_s: A younger answer is given again without asking.
+            late_s_max: An answer that came too late is used up to this age of its question.
         """
         self._read = read
         self._every_s = every_s
+        self._late_s_max = late_s_max
         self._pending: Future[T] | None = None
         self._asked_at = 0.0
         self._last: Answer[T] | None = None
@@ -49,6 +57,9 @@ class Probe(Generic[T]):
     def ask(self) -> None:
         """Ask now, unless a question is open or the last answer is young enough."""
         now = time.monotonic()
+        is_over = self._pending is not None and self._pending.done()
+        if is_over and now - self._asked_at > self._late_s_max:
+            self._pending = None
         is_young = self._last is not None and now - self._asked_at < self._every_s
         if self._pending is not None or is_young:
             return

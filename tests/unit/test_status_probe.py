@@ -28,6 +28,30 @@ def test_a_deaf_server_holds_nobody_up_and_is_asked_once() -> None:
     eventually(lambda: probe.answer(within_s=0.01).value == "late", within_s=5)
 
 
+def test_an_answer_of_another_time_is_not_given_when_somebody_looks_again() -> None:
+    """A check that looks once a minute would call a store down for a minute after it was back."""
+    answers = iter(["how it was then", "how it is now"])
+    is_back, gave = threading.Event(), threading.Event()
+
+    def read() -> str:
+        is_back.wait(30)
+        answer = next(answers)
+        gave.set()
+        return answer
+
+    probe = Probe(read, late_s_max=0.0)
+    probe.ask()
+    assert probe.answer(within_s=0.01).value is None
+    is_back.set()
+    assert gave.wait(5)
+
+    def asks_anew() -> bool:
+        probe.ask()
+        return probe.answer(within_s=5).value == "how it is now"
+
+    eventually(asks_anew, within_s=5)
+
+
 def test_an_answer_in_time_is_the_answer() -> None:
     """The plain case."""
     probe = Probe(lambda: 7)
