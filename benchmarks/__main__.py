@@ -3,6 +3,7 @@
 import click
 
 from benchmarks.audit import audit
+from benchmarks.deep import deep
 from benchmarks.load import load
 from benchmarks.months import months
 from benchmarks.rough import rough
@@ -22,6 +23,7 @@ main.add_command(steady)
 main.add_command(months)
 main.add_command(load)
 main.add_command(rough)
+main.add_command(deep)
 
 if __name__ == "__main__":
     main()

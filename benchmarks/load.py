@@ -29,6 +29,7 @@ from pymongo import MongoClient
 
 from benchmarks import bare
 from crypto_platform.delivery.load import load as load_feeds
+from crypto_platform.feeds import FEEDS
 from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.trades import TRADES, Side, Trade, seal_trade
 from crypto_platform.kafka.connection import client_config
@@ -41,6 +42,8 @@ from crypto_platform.stores import STORES, open_store
 SYMBOLS = 20
 START_US = 1_764_000_000_000_000
 WAYS = ("platform", "bare")
+PLATFORM_WAYS = {"platform": [TRADES], "all": FEEDS}
+"""Each with the feeds that it loads."""
 SLOW_WAYS = {"row_by_row": 3_000, "batch": 100_000}
 """Each with how many messages it gets: row by row, a million would take minutes."""
 SLOW_BATCH = {"row_by_row": 1, "batch": 1_000}
@@ -233,12 +236,12 @@ def drain(way: str, store: str, settings: Settings, *, messages_max: int) -> Non
     bounds = watermarks.read_bounds(parts)
     ends = {part.part: bounds[part].last_stable for part in parts}
     began, cpu_s = time.monotonic(), time.process_time()
-    if way == "platform":
+    if way in PLATFORM_WAYS:
         opened = open_store(store, settings)
         report = load_feeds(
             settings,
             opened,
-            [TRADES],
+            PLATFORM_WAYS[way],
             run_id="bench",
             clock=lambda: time.time_ns() // 1000,
             stop=threading.Event(),

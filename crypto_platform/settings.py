@@ -48,6 +48,8 @@ just committed."""
 
 CrashBy = Literal["kill", "stop"]
 
+IntervalName = Literal["1m", "5m", "15m", "1h", "6h", "1d"]
+
 NamePattern = r"^[a-z][a-z0-9_]{0,30}$"
 
 
@@ -76,6 +78,18 @@ class SourceSettings(_Section):
     key: SecretStr | None = Field(default=None, description="API key, where the source wants one.")
     key_required: bool = Field(default=False, description="Leave the source out without a key.")
     pace_s: float = Field(default=60.0, ge=0.2, le=3600, description="Seconds between two polls.")
+    feeds: Annotated[tuple[str, ...], BeforeValidator(_split_list)] = Field(
+        default=(), description="Which of its feeds are asked for; empty asks for all it has."
+    )
+    paces_s: dict[str, Annotated[float, Field(ge=0.2, le=86_400)]] = Field(
+        default_factory=dict,
+        description="Seconds between two polls by feed, where pace_s is not meant: "
+        "{candles = 60}.",
+    )
+    intervals: Annotated[tuple[IntervalName, ...], BeforeValidator(_split_list)] = Field(
+        default=("1m",), description="Lengths of the candles that are asked for."
+    )
+    depth: int = Field(default=20, ge=1, le=500, description="Levels a side of an order book.")
     quote_currency: str = Field(
         default="USD", pattern=r"^[A-Z0-9]{2,10}$", description="Currency of the prices."
     )

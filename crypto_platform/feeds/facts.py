@@ -13,9 +13,10 @@ import msgspec
 
 from crypto_platform.feeds.feed import NOT_FACTS, Feed, Field, FieldKind, Record
 
-_TYPES: Mapping[FieldKind, type] = {
+_TYPES: Mapping[FieldKind, Any] = {
     FieldKind.TEXT: str,
     FieldKind.AMOUNT: str,
+    FieldKind.AMOUNTS: tuple[str, ...],
     FieldKind.TIME_US: int,
     FieldKind.INTEGER: int,
     FieldKind.BYTES: bytes,

@@ -27,6 +27,9 @@ EVENT_ID_LENGTH_MAX = 1024
 Text = Annotated[str, msgspec.Meta(title="text")]
 """Text without NUL, which PostgreSQL cannot hold; the codec checks it, a column at a time."""
 
+Amounts = Annotated[tuple[str, ...], msgspec.Meta(title="amounts")]
+"""Amounts in stored form, in an order that matters."""
+
 EventId = Annotated[str, msgspec.Meta(title="text")]
 ContentHash = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1, title="integer")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53, title="integer")]
@@ -40,6 +43,8 @@ class FieldKind(Enum):
     """PostgreSQL text, BSON string."""
     AMOUNT = auto()
     """numeric, Decimal128; stored form of domain/money.py."""
+    AMOUNTS = auto()
+    """numeric[], an array of Decimal128."""
     TIME_US = auto()
     """timestamptz; BSON int64 `<name>_us` beside a date `<name>` (dates hold milliseconds only)."""
     INTEGER = auto()
@@ -51,6 +56,7 @@ class FieldKind(Enum):
 _KIND_OF_TITLE = {
     "text": FieldKind.TEXT,
     "amount": FieldKind.AMOUNT,
+    "amounts": FieldKind.AMOUNTS,
     "time_us": FieldKind.TIME_US,
     "integer": FieldKind.INTEGER,
 }
@@ -68,7 +74,8 @@ class Field:
 class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="v", tag=0, gc=False):
     """What every record has. Subclasses set `tag` to their schema version.
 
-    Fields are scalars, so Python's garbage collector need not look at records (gc=False).
+    Fields are scalars or tuples of scalars, so Python's garbage collector need not look at records
+    (gc=False).
 
     Attributes:
         event_id: Deterministic name of the fact, the primary key in both stores; set by `seal`.
@@ -122,6 +129,11 @@ class Feed(Generic[R_co]):
             keeps it in one piece.
         collection: MongoDB's name, plural.
         positive_names: Amounts that are above zero, or the record is refused.
+        paired_names: Fields of amounts that hold equally many, or the record is refused.
+        state_of: What a poll publishes only where it differs from the last of its key; the event_id
+            where None.
+        pace_s_min: Shortest time between two polls where the settings say nothing of this feed.
+        retention_days: Age of event time at which both stores forget a record; None keeps it.
         indexes: Beside the primary key event_id.
         owned_by_platform: Written by the platform about itself (rejected, incidents).
         description: One sentence for the UI.
@@ -138,6 +150,10 @@ class Feed(Generic[R_co]):
     partition_step: Step | None = None
     collection: str
     positive_names: tuple[str, ...] = ()
+    paired_names: tuple[tuple[str, str], ...] = ()
+    state_of: Callable[[R_co], object] | None = None
+    pace_s_min: float = 0.0
+    retention_days: int | None = None
     indexes: tuple[Index, ...] = ()
     owned_by_platform: bool = False
     description: str
@@ -187,7 +203,8 @@ def _kind(name: str, hint: object) -> FieldKind:
             return _KIND_OF_TITLE[meta.title]
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return FieldKind.TEXT
-    message = f"field {name}: {hint} is none of Text, StrEnum, Amount, TimeUs, Count, bytes"
+    known = "Text, StrEnum, Amount, Amounts, TimeUs, Count, bytes"
+    message = f"field {name}: {hint} is none of {known}"
     raise TypeError(message)
 
 
@@ -235,6 +252,7 @@ def seal(draft: R, *, identity: Iterable[str | int | None], content_in_id: bool 
 __all__ = [
     "NOT_FACTS",
     "Amount",
+    "Amounts",
     "ContentHash",
     "Count",
     "EventId",

@@ -5,8 +5,9 @@ same rule for one value, which says what is wrong. Not here: types and bounds, w
 checks (codec.py).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR
@@ -58,15 +59,34 @@ def find_unsound(feed: Feed[Record], columns: Sequence[Sequence[Any]]) -> Mappin
             problem = None if value is None else rule.explain(value)
             if problem is not None:
                 problems.setdefault(place, f"{field.name}: {problem}")
+    for place, problem in _find_odd(feed, by_name):
+        problems.setdefault(place, problem)
+    return problems
+
+
+def _find_odd(
+    feed: Feed[Record], by_name: Mapping[str, Sequence[Any]]
+) -> Iterator[tuple[int, str]]:
+    """Which records have fields that do not go together."""
+    for one, other in feed.paired_names:
+        yield from _find_unpaired(by_name, one, other)
     if feed.partition_step is not None:
         for place in _find_ahead(by_name["ts_event"], by_name["ts_ingest"]):
-            problems.setdefault(place, "ts_event: more than a day after ts_ingest")
-    return problems
+            yield place, "ts_event: more than a day after ts_ingest"
+
+
+def _find_unpaired(
+    by_name: Mapping[str, Sequence[Any]], one: str, other: str
+) -> Iterator[tuple[int, str]]:
+    counts = zip(map(len, by_name[one]), map(len, by_name[other]), strict=True)
+    for place, (ones, others) in enumerate(counts):
+        if ones != others:
+            yield place, f"{one}, {other}: {ones} and {others}, not equally many"
 
 
 def _find_rule(feed: Feed[Record], field: Field) -> _Rule | None:
     if field.name in feed.positive_names:
-        return _POSITIVE
+        return _POSITIVE[field.kind]
     if field.name == "ts_event" and feed.partition_step is not None:
         return _EVENT_TIME
     return _RULE_OF_NAME.get(field.name) or _RULE_OF_KIND.get(field.kind)
@@ -85,6 +105,17 @@ def _text_rule(*, length_min: Literal[0, 1] = 0, length_max: int) -> _Rule:
         if not length_min <= len(value) <= length_max:
             return f"{len(value)} characters, {length_min} to {length_max} are taken"
         return f"holds a NUL: {value[:60]!r}" if "\0" in value else None
+
+    return _Rule(holds, explain)
+
+
+def _list_rule(*, above_zero: bool = False) -> _Rule:
+    def holds(lists: Sequence[Sequence[str]]) -> bool:
+        return are_amounts(list(chain.from_iterable(lists)), above_zero=above_zero)
+
+    def explain(amounts: Sequence[str]) -> str | None:
+        problems = (explain_amount(amount, above_zero=above_zero) for amount in amounts)
+        return next((problem for problem in problems if problem is not None), None)
 
     return _Rule(holds, explain)
 
@@ -110,7 +141,12 @@ def _find_ahead(events: Sequence[int], ingests: Sequence[int]) -> Sequence[int]:
     ]
 
 
-_POSITIVE = _Rule(partial(are_amounts, above_zero=True), partial(explain_amount, above_zero=True))
+_POSITIVE: Mapping[FieldKind, _Rule] = {
+    FieldKind.AMOUNT: _Rule(
+        partial(are_amounts, above_zero=True), partial(explain_amount, above_zero=True)
+    ),
+    FieldKind.AMOUNTS: _list_rule(above_zero=True),
+}
 _EVENT_TIME = _Rule(_are_event_times, _explain_event_time)
 _RULE_OF_NAME: Mapping[str, _Rule] = {
     "event_id": _text_rule(length_min=1, length_max=EVENT_ID_LENGTH_MAX),
@@ -119,4 +155,5 @@ _RULE_OF_NAME: Mapping[str, _Rule] = {
 _RULE_OF_KIND: Mapping[FieldKind, _Rule] = {
     FieldKind.TEXT: _text_rule(length_max=TEXT_LENGTH_MAX),
     FieldKind.AMOUNT: _Rule(are_amounts, explain_amount),
+    FieldKind.AMOUNTS: _list_rule(),
 }
