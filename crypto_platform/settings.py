@@ -83,8 +83,7 @@ class SourceSettings(_Section):
     )
     paces_s: dict[str, Annotated[float, Field(ge=0.2, le=86_400)]] = Field(
         default_factory=dict,
-        description="Seconds between two polls by feed, where pace_s is not meant: "
-        "{candles = 60}.",
+        description="Seconds between two polls by feed, where pace_s is not meant: {candles = 60}.",
     )
     intervals: Annotated[tuple[IntervalName, ...], BeforeValidator(_split_list)] = Field(
         default=("1m",), description="Lengths of the candles that are asked for."
