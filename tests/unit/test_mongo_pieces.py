@@ -73,7 +73,7 @@ def test_a_conflict_is_quarantined_as_kafka_had_it() -> None:
 
 def test_an_incident_that_its_load_wrote_counts_as_stored_when_kafka_brings_it() -> None:
     """Else the sums of load_batch would miss a document that sum_range finds."""
-    tally = tally_of(piece_of(record("a", 1)), {"a": Known(1, arrived=False)})
+    tally = tally_of(piece_of(record("a", 1)), {"a": (1, False)})
     assert tally.stored == Sum(1, 0, 1)
 
 

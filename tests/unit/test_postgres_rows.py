@@ -10,8 +10,9 @@ from crypto_platform.stores.base import Arrival, TopicPart, build_arrivals
 from crypto_platform.stores.postgres.rows import (
     columns_of,
     encode_rows,
+    format_texts,
     format_time,
-    pick_rows,
+    pick_lines,
 )
 from tests.store_steps import QUOTES, REJECTED, TOPIC_ID
 
@@ -108,9 +109,9 @@ def test_rows_are_picked_whole() -> None:
     odd = msgspec.structs.replace(BARE, currency_name="a\nb")
     rows = rows_of(BARE, odd, BARE)
     first, second, third = rows.splitlines(keepends=True)
-    assert pick_rows(rows, [0, 2]) == first + third
-    assert pick_rows(rows, [1]) == second
-    assert pick_rows(rows, []) == b""
+    assert pick_lines(rows, [0, 2]) == [first, third]
+    assert pick_lines(rows, [1]) == [second]
+    assert pick_lines(rows, []) == []
 
 
 def test_one_odd_text_does_not_change_its_neighbours() -> None:
@@ -121,3 +122,11 @@ def test_one_odd_text_does_not_change_its_neighbours() -> None:
     column = columns_of(QUOTES).index("currency_name")
     names = [row.split("\t")[column] for row in rows.splitlines()]
     assert names == [r"a\tb", "plain", r"\N"]
+
+
+def test_texts_make_one_array_whatever_they_hold() -> None:
+    """Ids are joined into one literal; a quote or backslash inside one must not end it."""
+    assert format_texts([]) == "{}"
+    assert format_texts(["a", 'b"c', "d\\e", "f,g", "{h}", "NULL", ""]) == (
+        r'{"a","b\"c","d\\e","f,g","{h}","NULL",""}'
+    )

@@ -30,7 +30,7 @@ def test_the_first_of_two_contents_in_a_batch_wins() -> None:
 
 def test_a_repeat_in_the_store_or_in_the_batch_is_only_counted() -> None:
     """Sources repeat pages; a repeat is no news and no fault."""
-    known = {"a": Known(1, arrived=True)}
+    known = {"a": (1, True)}
     found = sort_out(arrivals_of(("a", 1), ("b", 2), ("b", 2)), known)
     assert found == Sorted(new=[1], repeated=[0, 2])
 
@@ -44,7 +44,7 @@ def test_a_later_slice_meets_what_an_earlier_one_brought() -> None:
 
 def test_what_waits_for_its_arrival_is_neither_new_nor_repeated() -> None:
     """An incident that its load wrote before Kafka had it gets its place in Kafka, once."""
-    known = {"a": Known(1, arrived=False)}
+    known = {"a": (1, False)}
     assert sort_out(arrivals_of(("a", 1), ("a", 1)), known) == Sorted(unarrived=[0], repeated=[1])
 
 

@@ -81,7 +81,7 @@ def read_known(
             batch_size=LOOK_UP_IDS_MAX,
         )
         known |= {
-            each["_id"]: Known(each["content_hash"], each["arrival_topic_id"] is not None)
+            each["_id"]: (each["content_hash"], each["arrival_topic_id"] is not None)
             for each in found
         }
     return known

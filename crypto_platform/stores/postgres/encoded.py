@@ -1,17 +1,15 @@
 """A slice ready for its commit: all work that needs no server, done ahead by another thread.
 
-Here: rows, hash sum and touched hours of a whole slice, and the same of a part of it. Not here: the
-rows' text (rows.py), sending them (facts.py).
+Here: rows, hash sum and touched hours. Not here: the rows' text (rows.py), sending them (facts.py).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 from crypto_platform.domain.hours import hour_of
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.stores.base import Arrivals, Slice, Sum, sum_of
-from crypto_platform.stores.postgres.rows import encode_rows, pick_rows
+from crypto_platform.stores.postgres.rows import encode_rows
 
 Touched = frozenset[tuple[bytes, int]]
 """Kafka keys, each with an hour of event time (its first microsecond)."""
@@ -19,7 +17,7 @@ Touched = frozenset[tuple[bytes, int]]
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """All records of a slice, or some of them.
+    """Of all records of a slice.
 
     Attributes:
         rows: For COPY, one a line.
@@ -48,18 +46,6 @@ def _encode(slice_: Slice) -> Encoded:
 def encoded_of(slice_: Slice) -> Encoded:
     """What `encode_slice` made; a commit does it for what comes without."""
     return cast("Encoded", slice_.encoded)
-
-
-def pick(slice_: Slice, encoded: Encoded, indexes: Sequence[int]) -> Encoded:
-    """Only these arrivals of a slice."""
-    if len(indexes) == len(slice_.arrivals):
-        return encoded
-    some = slice_.arrivals.take(indexes)
-    return Encoded(
-        rows=pick_rows(encoded.rows, indexes),
-        sum=sum_of(some.content_hashes),
-        touched=_find_touched(slice_.claim.feed, some),
-    )
 
 
 def _find_touched(feed: Feed[Record], arrivals: Arrivals) -> Touched:

@@ -11,7 +11,7 @@ Here: these ways, inside a transaction of others. Not here: offsets and quaranti
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -23,12 +23,18 @@ from crypto_platform.domain.hours import from_time_us
 from crypto_platform.errors import Reason, StoreUnavailableError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import FieldKind
-from crypto_platform.stores.base import Slice
-from crypto_platform.stores.postgres.encoded import Encoded, encoded_of, pick
+from crypto_platform.stores.base import Slice, Sum, sum_of
+from crypto_platform.stores.postgres.encoded import Touched, encoded_of
 from crypto_platform.stores.postgres.errors import describe, is_data_error, is_repeat, translate
-from crypto_platform.stores.postgres.rows import ARRIVAL_COLUMNS, columns_of, format_time, pick_rows
+from crypto_platform.stores.postgres.rows import (
+    ARRIVAL_COLUMNS,
+    columns_of,
+    format_texts,
+    format_time,
+    pick_lines,
+)
 from crypto_platform.stores.postgres.session import Connection
-from crypto_platform.stores.sorting import Known, sort_out
+from crypto_platform.stores.sorting import Known, Sorted, sort_out
 
 LOOK_UP_COMMITS = 20
 """Commits that go the look-up way at once after a repeat was seen: repeats come in series."""
@@ -37,6 +43,9 @@ LOOK_UPS_MAX = 5
 
 _log = logging.getLogger(__name__)
 
+_Line = tuple[int, int, bytes]
+"""Place of the slice, index of the record, its row for COPY."""
+
 
 @dataclass(kw_only=True)
 class Fate:
@@ -44,16 +53,21 @@ class Fate:
 
     Attributes:
         stored: New in the table, or there without an arrival (an incident) and now with this one.
-        encoded: Of what is stored.
+        sum: Of the content hashes of what is stored.
         repeated: There already with the same content.
         refused: With reason and what is wrong, for the quarantine.
     """
 
     slice: Slice
     stored: Sequence[int]
-    encoded: Encoded
+    sum: Sum
     repeated: Sequence[int] = ()
     refused: list[tuple[int, Reason, str]] = field(default_factory=list)
+
+    @property
+    def touched(self) -> Touched:
+        """Of the whole slice where anything is stored: an hour too many costs a second look."""
+        return encoded_of(self.slice).touched if self.stored else frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,14 +112,13 @@ class FactWriter:
             StoreRefusedError: The same, and names the table.
         """
         try:
-            if not (look_up or self._has_repeated_lately(feed)):
-                fates = [
-                    Fate(slice=each, stored=range(len(each.arrivals)), encoded=encoded_of(each))
+            if not (look_up or self._has_repeated_lately(feed)) and _copy_under_savepoint(
+                connection, feed, [encoded_of(each).rows for each in slices]
+            ):
+                return [
+                    Fate(slice=each, stored=range(len(each.arrivals)), sum=encoded_of(each).sum)
                     for each in slices
                 ]
-                rows = [fate.encoded.rows for fate in fates]
-                if _copy_under_savepoint(connection, feed, rows):
-                    return fates
             fates = _look_up_and_copy(connection, feed, slices)
         except psycopg.Error as error:
             raise translate(error, table=table_name(feed)) from error
@@ -170,49 +183,65 @@ def _try_look_up_and_copy(
     connection: Connection, feed: Feed[Record], slices: Sequence[Slice]
 ) -> list[Fate]:
     known = _read_known(connection, feed, slices)
+    sorted_out = [sort_out(each.arrivals, known) for each in slices]
+    new = [
+        (place, index, line)
+        for place, (each, found) in enumerate(zip(slices, sorted_out, strict=True))
+        for index, line in zip(found.new, pick_lines(encoded_of(each).rows, found.new), strict=True)
+    ]
+    problems = _copy_or_halve(connection, feed, new)
     fates: list[Fate] = []
-    for each in slices:
-        found = sort_out(each.arrivals, known)
-        encoded = encoded_of(each)
-        problems = _copy_or_halve(connection, feed, encoded.rows, found.new)
+    for place, (each, found) in enumerate(zip(slices, sorted_out, strict=True)):
         _adopt(connection, feed, each, found.unarrived)
-        stored = [i for i in found.new if i not in problems] if problems else found.new
-        stored = sorted([*stored, *found.unarrived]) if found.unarrived else stored
-        fates.append(
-            Fate(
-                slice=each,
-                stored=stored,
-                encoded=pick(each, encoded, stored),
-                repeated=found.repeated,
-                refused=[
-                    *((index, Reason.CONFLICT, error) for index, error in found.conflicts),
-                    *((index, Reason.INVARIANT, error) for index, error in problems.items()),
-                ],
-            )
-        )
+        fates.append(_decide_fate(each, found, problems.get(place, {})))
     return fates
 
 
+def _decide_fate(slice_: Slice, found: Sorted, problems: Mapping[int, str]) -> Fate:
+    stored = [index for index in found.new if index not in problems] if problems else found.new
+    if found.unarrived:
+        stored = sorted([*stored, *found.unarrived])
+    refused = [
+        *((index, Reason.CONFLICT, error) for index, error in found.conflicts),
+        *((index, Reason.INVARIANT, error) for index, error in problems.items()),
+    ]
+    hashes = slice_.arrivals.content_hashes
+    left_out = [hashes[index] for index in (*found.repeated, *(i for i, _, _ in refused))]
+    return Fate(
+        slice=slice_,
+        stored=stored,
+        sum=encoded_of(slice_).sum - sum_of(left_out),
+        repeated=found.repeated,
+        refused=refused,
+    )
+
+
 def _copy_or_halve(
-    connection: Connection, feed: Feed[Record], rows: bytes, indexes: Sequence[int]
-) -> dict[int, str]:
-    """COPY these lines; a piece that the server refuses is halved down to the culprits."""
-    if not indexes:
+    connection: Connection, feed: Feed[Record], lines: Sequence[_Line]
+) -> dict[int, dict[int, str]]:
+    """COPY these lines; a piece that the server refuses is halved down to the culprits.
+
+    Returns:
+        What is wrong, by place of the slice and index of the record.
+    """
+    if not lines:
         return {}
     try:
         with connection.transaction():
-            _copy(connection, feed, [pick_rows(rows, indexes)])
+            _copy(connection, feed, [b"".join([line for _, _, line in lines])])
     except psycopg.Error as error:
         if is_repeat(error) or not is_data_error(error):
             raise
-        if len(indexes) == 1:
-            return {indexes[0]: describe(error)}
+        if len(lines) == 1:
+            [(place, index, _)] = lines
+            return {place: {index: describe(error)}}
     else:
         return {}
-    middle = len(indexes) // 2
-    return _copy_or_halve(connection, feed, rows, indexes[:middle]) | _copy_or_halve(
-        connection, feed, rows, indexes[middle:]
-    )
+    middle = len(lines) // 2
+    problems = _copy_or_halve(connection, feed, lines[:middle])
+    for place, more in _copy_or_halve(connection, feed, lines[middle:]).items():
+        problems.setdefault(place, {}).update(more)
+    return problems
 
 
 def _read_known(
@@ -220,12 +249,12 @@ def _read_known(
 ) -> dict[str, Known]:
     """What the table holds under the slices' ids, within their span of event times."""
     ids = [event_id for each in slices for event_id in each.arrivals.event_ids]
-    parameters: list[object] = [ids]
+    parameters: list[object] = [format_texts(ids)]
     if feed.partition_step is not None:
         times = [time for each in slices for time in each.arrivals.event_times(feed)]
         parameters += [format_time(min(times)), format_time(max(times))] if times else ["now"] * 2
     return {
-        event_id: Known(content_hash, has_arrived)
+        event_id: (content_hash, has_arrived)
         for event_id, content_hash, has_arrived in connection.execute(
             _statements(feed).look_up, parameters
         )

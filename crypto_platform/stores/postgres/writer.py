@@ -58,11 +58,11 @@ class _Account:
         """Count what became of a slice's records."""
         slice_ = fate.slice
         tally = self.tallies[(slice_.claim.partition, slice_.hour)]
-        tally.stored += fate.encoded.sum
+        tally.stored += fate.sum
         tally.repeated += len(fate.repeated)
         tally.quarantined += len(fate.refused)
         self.stored[feed.name] = self.stored.get(feed.name, 0) + len(fate.stored)
-        self.touched.setdefault(feed.name, set()).update(fate.encoded.touched)
+        self.touched.setdefault(feed.name, set()).update(fate.touched)
         for index, reason, error in fate.refused:
             arrival = slice_.arrivals[index]
             refusal = bookkeeping.refuse(feed, arrival, reason=reason, error=error)
