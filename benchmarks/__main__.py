@@ -8,6 +8,7 @@ from benchmarks.load import load
 from benchmarks.months import months
 from benchmarks.rough import rough
 from benchmarks.steady import steady
+from benchmarks.tick import tick
 
 
 @click.group(invoke_without_command=True)
@@ -24,6 +25,7 @@ main.add_command(months)
 main.add_command(load)
 main.add_command(rough)
 main.add_command(deep)
+main.add_command(tick)
 
 if __name__ == "__main__":
     main()

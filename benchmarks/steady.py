@@ -33,7 +33,7 @@ PACE_S_MIN = 0.2
 @click.option("--data-dir", type=Path, help="Measure the stack that runs there instead of an own.")
 def steady(minutes: float, warm_up_s: float, polls: int, data_dir: Path | None) -> None:
     """Freshness p50 and p99 in both stores, CPU and memory of the whole stack."""
-    with _stack(data_dir, polls) as (settings, folder):
+    with running_stack(data_dir, polls=polls) as (settings, folder):
         wait(warm_up_s, "warming up")
         cost = _Cost(folder)
         freshness = Freshness(settings, [QUOTES, TRADES])
@@ -58,7 +58,8 @@ def build_settings(polls: int) -> str:
 
 
 @contextmanager
-def _stack(data_dir: Path | None, polls: int) -> Iterator[tuple[Settings, Path]]:
+def running_stack(data_dir: Path | None, *, polls: int) -> Iterator[tuple[Settings, Path]]:
+    """The stack of this folder, or one of its own on the simulated market; settings and folder."""
     from crypto_platform.cli import main as cli  # noqa: PLC0415 - only where a stack is started
 
     if data_dir is not None:

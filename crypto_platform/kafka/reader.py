@@ -17,8 +17,9 @@ from crypto_platform.kafka.connection import TRANSIENT_CODES, client_config, una
 from crypto_platform.kafka.watermarks import Part
 from crypto_platform.settings import Settings
 
-QUEUED_KBYTES_MAX = 32 * 1024
-"""librdkafka's own read-ahead, most of a loader's memory."""
+QUEUED_KBYTES_MAX = 4 * 1024
+"""librdkafka's own read-ahead, in one queue: another feed's records wait behind it while a backlog
+goes through (measured: for 0.5 s; with 32 MiB 1.8 s, at the same speed)."""
 
 READ_BYTES_MAX = 16 * 1024 * 1024
 STEP_RECORDS_MAX = 1000
