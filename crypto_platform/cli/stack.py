@@ -86,10 +86,12 @@ def down_command(*, data_dir: Path | None, wipe: bool, with_settings: bool, yes:
     from crypto_platform.stack.embedded import stop_stack
 
     folder = find_data_dir(data_dir)
+    if wipe and not yes:
+        _ask_to_wipe(folder, with_settings=with_settings)
     stopped = stop_stack(folder)
     click.echo("stopped" if stopped else f"nothing runs in {folder}")
     if wipe:
-        _wipe(folder, with_settings=with_settings, yes=yes)
+        _wipe(folder, with_settings=with_settings)
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -196,14 +198,19 @@ def _say(line: str) -> None:
         click.echo(line)
 
 
-def _wipe(folder: Path, *, with_settings: bool, yes: bool) -> None:
+def _ask_to_wipe(folder: Path, *, with_settings: bool) -> None:
+    """Ends the command where the answer is no, with all that runs still running."""
+    from crypto_platform.stack.wipe import plan_wipe
+
+    click.echo(f"to be stopped, and deleted from {folder}:")
+    for item in plan_wipe(folder, with_settings=with_settings):
+        click.echo(f"  {item.path.name:<20}{item.size_bytes / 1e6:10.1f} MB")
+    click.confirm("All records in it are lost. Delete?", abort=True)
+
+
+def _wipe(folder: Path, *, with_settings: bool) -> None:
     from crypto_platform.stack.wipe import plan_wipe, wipe
 
-    doomed = plan_wipe(folder, with_settings=with_settings)
-    click.echo(f"to be deleted from {folder}:")
-    for item in doomed:
-        click.echo(f"  {item.path.name:<20}{item.size_bytes / 1e6:10.1f} MB")
-    if not yes:
-        click.confirm("All records in it are lost. Delete?", abort=True)
-    wipe(folder, doomed)
-    click.echo(f"deleted; {folder / SETTINGS_FILE} is kept" if not with_settings else "deleted")
+    wipe(folder, plan_wipe(folder, with_settings=with_settings))
+    kept = folder / SETTINGS_FILE
+    click.echo(f"deleted; {kept} is kept" if kept.exists() else "deleted")

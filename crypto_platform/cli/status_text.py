@@ -101,10 +101,14 @@ def describe_parts(status: Status) -> list[str]:
     """What of the stack is not as it should be, or was started again."""
     return [
         f"{part.name} is {part.state}"
-        + (f", started again {part.restarts} times" if part.restarts else "")
+        + (f", started again {_times(part.restarts)}" if part.restarts else "")
         for part in status.parts or ()
         if part.restarts or not part.is_good
     ]
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def format_status(status: Status) -> list[str]:

@@ -276,7 +276,8 @@ def _build_disk(settings: Settings, readings: Readings) -> DiskStatus | None:
         return None
     age_s = (from_time_us(readings.at_us) - settings.installed_at.astimezone(UTC)).total_seconds()
     days_left = None
-    if age_s >= DAYS_LEFT_AFTER_S and disk.used_bytes:
+    is_installed = "installed_at" in settings.model_fields_set
+    if is_installed and age_s >= DAYS_LEFT_AFTER_S and disk.used_bytes:
         days_left = round(disk.free_bytes / disk.used_bytes * age_s / _S_PER_DAY, 1)
     return DiskStatus(used_bytes=disk.used_bytes, free_bytes=disk.free_bytes, days_left=days_left)
 

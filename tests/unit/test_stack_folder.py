@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from crypto_platform.cli import main
 from crypto_platform.errors import StackError
 from crypto_platform.stack.folder import (
     hold_lock,
@@ -122,6 +124,20 @@ def test_a_folder_that_is_no_stacks_is_not_wiped(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     with pytest.raises(StackError, match="is no stack's folder"):
         plan_wipe(tmp_path, with_settings=False)
+
+
+def test_a_wipe_that_is_not_confirmed_stops_and_deletes_nothing(tmp_path: Path) -> None:
+    """Whoever looks at the list and says no must find the stack as it was."""
+    make_data_folder(tmp_path)
+    find_identity(tmp_path, now=NOON)
+    (tmp_path / "kafka").mkdir()
+    command = ["down", "--wipe", "--data-dir", str(tmp_path)]
+    ended = CliRunner().invoke(main, command, input="n\n")
+    assert ended.exit_code == 1
+    assert "kafka" in ended.output
+    # what `down` says of a stack, before anything is deleted
+    assert "nothing runs" not in ended.output
+    assert (tmp_path / "kafka").exists()
 
 
 def test_a_log_is_cut_at_its_limit_while_its_writer_goes_on(tmp_path: Path) -> None:
