@@ -15,7 +15,8 @@ from crypto_platform.domain.hours import to_time_us
 from crypto_platform.errors import ConfigurationError, SourceError
 from crypto_platform.feeds import Record
 from crypto_platform.settings import Settings, SourceSettings
-from crypto_platform.sources.base import Poll, Source
+from crypto_platform.sources.base import HistorySource, Poll, Source, find_history
+from crypto_platform.sources.budget import LIVE_SHARE
 from crypto_platform.sources.coinbase import Coinbase
 from crypto_platform.sources.coincap import CoinCap
 from crypto_platform.sources.coingecko import CoinGecko
@@ -26,9 +27,17 @@ class Dialect(Protocol):
     """Makes a source of one instance's settings; sends nothing."""
 
     def __call__(
-        self, *, name: str, settings: SourceSettings, stop: threading.Event | None = None
+        self,
+        *,
+        name: str,
+        settings: SourceSettings,
+        stop: threading.Event | None = None,
+        share: float = LIVE_SHARE,
     ) -> Source:
         """Prepare the source.
+
+        Args:
+            share: Of its allowance, see budget.py.
 
         Raises:
             ConfigurationError: A setting has a value this dialect cannot work with.
@@ -132,13 +141,33 @@ def build_sources(settings: Settings, stop: threading.Event | None = None) -> di
     Raises:
         ConfigurationError: Names the setting, what was found, and what works.
     """
-    sources: dict[str, Source] = {}
-    for state in explain_sources(settings):
-        if state.enabled:
-            sources[state.name] = DIALECTS[state.dialect](
-                name=state.name, settings=settings.sources[state.name], stop=stop
-            )
-    return sources
+    return {
+        state.name: build_source(settings, state.name, stop=stop)
+        for state in explain_sources(settings)
+        if state.enabled
+    }
+
+
+def build_source(
+    settings: Settings,
+    name: str,
+    *,
+    stop: threading.Event | None = None,
+    share: float = LIVE_SHARE,
+) -> Source:
+    """Make one source, asked or not; nothing is sent.
+
+    Args:
+        settings: All of them.
+        name: Of the source.
+        stop: When set, its pauses end at once.
+        share: Of its allowance: HISTORY_SHARE where the past is asked for beside the live polls.
+
+    Raises:
+        ConfigurationError: Names the setting, what was found, and what works.
+    """
+    source = settings.sources[name]
+    return DIALECTS[source.dialect](name=name, settings=source, stop=stop, share=share)
 
 
 def list_feeds(settings: Settings) -> list[tuple[str, str]]:
@@ -176,11 +205,14 @@ __all__ = [
     "DIALECTS",
     "Dialect",
     "FeedCheck",
+    "HistorySource",
     "Source",
     "SourceCheck",
     "SourceState",
+    "build_source",
     "build_sources",
     "check_source",
     "explain_sources",
+    "find_history",
     "list_feeds",
 ]

@@ -7,10 +7,32 @@ Dagster or a store.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from crypto_platform.feeds import Record
+from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.rejected import Rejected
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """A stretch of a feed that a poll had to jump over: its venue does not give it any more.
+
+    Attributes:
+        interval: Of the candles that are missing; None for trades.
+        after_id, before_id: Trade ids around it, both known; None for candles.
+        missing_records: How many; None where the venue's numbers do not tell, and perhaps nothing
+            is missing at all.
+        after_us, before_us: The same bounds in event time; None where the poll does not tell.
+    """
+
+    venue_symbol: str
+    interval: Interval | None = None
+    after_id: str | None = None
+    before_id: str | None = None
+    missing_records: int | None = None
+    after_us: int | None = None
+    before_us: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +44,28 @@ class Poll:
         rejected: Pieces of the answer that could not become records.
         positions: How far each venue symbol was read, opaque to all but the dialect; a feed without
             history of its own (quotes) has none.
+        gaps: What was jumped over; the positions are behind it.
     """
 
     records: Sequence[Record]
     rejected: Sequence[Rejected] = ()
     positions: Mapping[str, str] = field(default_factory=dict[str, str])
+    gaps: Sequence[Gap] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryPage:
+    """One page of the past.
+
+    Attributes:
+        records: Of the asked range only, oldest first, none that an earlier page had.
+        rejected: Pieces of the answer that could not become records.
+        position: Where the next page begins, opaque to all but the dialect; None at the end.
+    """
+
+    records: Sequence[Record]
+    rejected: Sequence[Rejected] = ()
+    position: str | None = None
 
 
 class Source(Protocol):
@@ -56,3 +95,59 @@ class Source(Protocol):
             SourceMalformedError: The page is not what it promises; nothing of it is used.
         """
         ...
+
+
+@runtime_checkable
+class HistorySource(Source, Protocol):
+    """A source that can also be asked for the past, page by page."""
+
+    def has_history(self, feed: str) -> bool:
+        """Whether `read_history` can be asked for this feed, whatever `feeds` is cut to."""
+        ...
+
+    def estimate_history_calls(
+        self, feed: str, *, venue_symbol: str, interval: Interval | None, start_us: int, end_us: int
+    ) -> int:
+        """About how many requests a range takes: exact for candles, from today's pace for trades.
+
+        Asks the venue at most once.
+
+        Raises:
+            SourceError: As `poll`.
+        """
+        ...
+
+    def read_history(
+        self,
+        feed: str,
+        *,
+        venue_symbol: str,
+        interval: Interval | None,
+        start_us: int,
+        end_us: int,
+        position: str | None,
+        ts_ingest: int,
+    ) -> HistoryPage:
+        """Read one page of what happened from start_us, inclusive, to end_us, exclusive.
+
+        Args:
+            feed: One of which `has_history` is true.
+            venue_symbol: As in the settings' symbols, but need not stand there.
+            interval: Of candles; None for trades.
+            position: That of the page before; None for the first.
+            ts_ingest: Goes into every record unchanged.
+
+        Returns:
+            Pages may be empty and not the last: `position` says whether to go on.
+
+        Raises:
+            SourceError: As `poll`; the same page can be asked for again.
+        """
+        ...
+
+
+def find_history(source: Source, feed: str) -> HistorySource | None:
+    """The source, where it can be asked for the past of this feed."""
+    if isinstance(source, HistorySource) and source.has_history(feed):
+        return source
+    return None

@@ -11,6 +11,7 @@ from collections import deque
 
 LIVE_SHARE = 0.7
 """Part of a source's allowance that live polls use; the rest is history's."""
+HISTORY_SHARE = 0.3
 
 _WINDOW_S = 60.0
 

@@ -1,62 +1,76 @@
-"""Coinbase Exchange REST API: public trades of products. The simulated market speaks it too.
+"""Coinbase Exchange REST API: public market data of products. The simulated market speaks it too.
 
-Here: the path, the pages, the field names, how far back a poll pages. A page is newest first; what
-comes before it is asked for by `after` = the lowest trade_id of the page (which is also what its
-header CB-AFTER says). Trade ids of a product rise by one a trade, so between two ids lie at most as
-many trades as numbers: that is what makes a bounded walk complete.
+Here: the paths, the field names, and how its pages of trades lie: newest first; what comes before a
+page is asked for by `after` = the lowest trade_id of it (which is also what its header CB-AFTER
+says). Trade ids of a product rise by one a trade.
 
-Source: Coinbase Exchange REST API, "Get product trades" and "Pagination".
+Source: Coinbase Exchange REST API, "Get product trades", "Pagination", "Get product book", "Get
+product candles", "Get all known trading pairs", "Get all known currencies".
 """
 
 import re
-import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 
-from crypto_platform.errors import (
-    ConfigurationError,
-    Reason,
-    RecordRejectedError,
-    SourceMalformedError,
+from crypto_platform.domain.hours import from_time_us
+from crypto_platform.errors import RecordRejectedError
+from crypto_platform.feeds.candles import CANDLES, Candle, Interval
+from crypto_platform.feeds.instruments import (
+    INSTRUMENTS,
+    Instrument,
+    ListedKind,
+    TradeNumbering,
+    seal_instrument,
 )
-from crypto_platform.feeds import Record
-from crypto_platform.feeds.rejected import Rejected
-from crypto_platform.feeds.trades import TRADES, Side, Trade, seal_trade
-from crypto_platform.settings import SourceSettings
+from crypto_platform.feeds.trades import TRADES, Side, Trade
 from crypto_platform.sources.base import Poll
-from crypto_platform.sources.budget import Budget
-from crypto_platform.sources.http import HttpClient
+from crypto_platform.sources.candle_pages import CandlesPage
+from crypto_platform.sources.http import Answer
 from crypto_platform.sources.pages import (
     NULL,
     build_malformed,
+    decode_frame,
     decode_item,
-    decode_page,
-    keep_finer_time,
+    list_items,
     read_amount,
     read_items,
-    read_time,
+    read_text,
 )
+from crypto_platform.sources.readings import (
+    OrderBookPage,
+    Subject,
+    build_candle,
+    build_order_book,
+    build_trade,
+    join_symbol,
+    read_epoch,
+    read_moment,
+)
+from crypto_platform.sources.trade_pages import (
+    TradesPage,
+    TradesRead,
+    choose_new,
+    find_holes,
+    number_trades,
+    walk_back,
+)
+from crypto_platform.sources.venue import Venue
+from crypto_platform.sources.venue_polls import unite
 
-PAGE_TRADES_MAX = 1000
 NEWEST_TRADES = 100
 """Of the first page of a poll that knows its cursor: at a pace of seconds few trades are new."""
+STEP_BACK_TRADES = 100
+"""History begins so many trades before the one that a search by time finds: times of neighbours do
+not always rise with their ids."""
 
-PRODUCT_PAGES_MAX = 10
-"""Of one product in one poll. Further behind than they reach, the oldest part is read first."""
-POLL_PAGES_MAX = 50
-"""Of all products in one poll: 50,000 trades are what one Kafka transaction is asked to hold."""
-PRODUCT_PAGES_MIN = 2
-"""The newest page, and one that reaches back to the cursor."""
+CURRENCY_CODES = {"CGLD": "CELO"}
+"""Codes that mean another currency elsewhere, by ccxt's table for this venue."""
 
 _PRODUCT_ID = re.compile(r"([A-Z0-9]+)-([A-Z0-9]+)")
-
 _TradeId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
-
-T = TypeVar("T")
 
 
 class _Numbered(msgspec.Struct):
@@ -75,55 +89,204 @@ class _Trade(msgspec.Struct):
     time: str | None = None
 
 
+class _Book(msgspec.Struct):
+    """A book of level 2: levels are [price, size, number of orders]."""
+
+    bids: list[list[msgspec.Raw]]
+    asks: list[list[msgspec.Raw]]
+    sequence: msgspec.Raw = NULL
+    time: str | None = None
+
+
+class _Product(msgspec.Struct):
+    """A product; what is gone from newer answers is unknown."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1)]
+    base_currency: str | None = None
+    quote_currency: str | None = None
+    display_name: str | None = None
+    status: str | None = None
+    quote_increment: msgspec.Raw = NULL
+    base_increment: msgspec.Raw = NULL
+    base_min_size: msgspec.Raw = NULL
+    min_market_funds: msgspec.Raw = NULL
+
+
+class _Currency(msgspec.Struct):
+    """A currency, fiat or crypto."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1)]
+    name: str | None = None
+    status: str | None = None
+    max_precision: msgspec.Raw = NULL
+
+
 _NUMBERED_DECODER = msgspec.json.Decoder(_Numbered)
 _TRADE_DECODER = msgspec.json.Decoder(_Trade)
+_PRODUCT_DECODER = msgspec.json.Decoder(_Product)
+_CURRENCY_DECODER = msgspec.json.Decoder(_Currency)
+_CANDLE_DECODER = msgspec.json.Decoder(
+    tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw, msgspec.Raw, msgspec.Raw, msgspec.Raw]
+)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TradesPage:
-    """One page, its trades unread but for their ids.
+class Coinbase(Venue):
+    """One instance of Coinbase Exchange's REST API, market data only: without a key."""
 
-    Attributes:
-        ids: Trade as it came -> its trade_id; None where it has none and can only be rejected.
-        lowest, highest: Of the ids.
-        url: Where it came from, for errors.
-    """
+    keeps = frozenset({TRADES.name, CANDLES.name})
+    trade_numbering = TradeNumbering.GAPLESS
+    symbol_form = _PRODUCT_ID
+    symbol_example = "BASE-QUOTE in capitals: BTC-USD,ETH-USD"
 
-    ids: Mapping[bytes, int | None]
-    lowest: int
-    highest: int
-    url: str
+    def unify(self, venue_symbol: str) -> str | None:
+        """BTC-USD is BTC/USD: Coinbase's ids are BASE-QUOTE. None for anything of another form."""
+        found = _PRODUCT_ID.fullmatch(venue_symbol)
+        return None if found is None else "/".join(map(_unify_currency, found.groups()))
 
+    def read_trades(self, subject: Subject, *, position: str | None, pages_max: int) -> TradesRead:
+        """Trades back to the cursor, which is the highest trade_id read."""
+        product_id = subject.venue_symbol
+        cursor = self.read_cursor(position, venue_symbol=product_id)
+        if cursor is None:
+            pages = [self._fetch_trades(product_id, limit=self.page_trades_max)]
+        else:
+            pages = walk_back(
+                self._fetch_trades(product_id, limit=NEWEST_TRADES),
+                partial(self._fetch_before, product_id),
+                cursor=cursor,
+                page_trades_max=self.page_trades_max,
+                pages_max=pages_max,
+                source=self.name,
+                subject=product_id,
+            )
+        return _read_pages(pages, cursor=cursor)
 
-IDS_A_TRADE_MAX = 10
-"""Ids of a product rise by one a trade; a page that uses so many times more holds a stray one."""
+    def read_trades_after(self, subject: Subject, *, position: str) -> TradesRead:
+        """The thousand numbers behind the position, whichever of them there are."""
+        product_id = subject.venue_symbol
+        cursor = self.read_cursor(position, venue_symbol=product_id) or 0
+        page = self._fetch_before(product_id, cursor + self.page_trades_max + 1)
+        read = _read_pages([page], cursor=cursor)
+        if read.items:
+            return TradesRead(
+                items=read.items, position=read.position, holes=read.holes, reaches_end=False
+            )
+        newest = self._fetch_trades(product_id, limit=1)
+        return TradesRead(
+            items=[],
+            position=str(cursor + self.page_trades_max),
+            reaches_end=newest.highest <= cursor + self.page_trades_max,
+        )
 
+    def find_trades_from(self, subject: Subject, *, start_us: int) -> str | None:
+        """Search the numbers for the time: about 30 requests for a billion trades."""
+        above = self._fetch_trades(subject.venue_symbol, limit=1).highest + 1
+        below = 0
+        while above - below > 1:
+            middle = (below + above) // 2
+            page = self._fetch_trades(
+                subject.venue_symbol, limit=1, after=middle + 1, may_be_empty=True
+            )
+            times = self.read_trade_times(page.ids, subject)
+            if times and max(times) >= start_us:
+                above = middle
+            else:
+                below = middle
+        return str(max(below - STEP_BACK_TRADES, 0))
 
-def cut_trades(body: bytes, *, source: str, url: str) -> TradesPage:
-    """Cut a page into its trades.
+    def parse_trade(self, item: bytes, *, subject: Subject) -> Trade:
+        """One trade; Coinbase prints the maker's side, `taker_side` is its opposite."""
+        trade = decode_item(_TRADE_DECODER, item)
+        return build_trade(
+            subject,
+            trade_id=str(trade.trade_id),
+            price=trade.price,
+            quantity=trade.size,
+            taker_side=_find_taker_side(trade.side),
+            moment=read_moment(trade.time, "time"),
+        )
 
-    Args:
-        body: JSON list, newest first, at most 1000 of {"trade_id": int, "side": "buy" | "sell",
-            "size": str, "price": str, "time": RFC 3339}.
-        source: Name in the settings, for errors.
-        url: Where it came from, for errors.
+    def fetch_order_book(self, subject: Subject) -> OrderBookPage:
+        """The whole book, one level a price; there is no way to ask for fewer levels."""
+        answer = self.http.get(f"/products/{subject.venue_symbol}/book", params={"level": 2})
+        book = decode_frame(answer.body, _Book, source=self.name, url=answer.url)
+        return OrderBookPage(
+            item=answer.body,
+            build=lambda: build_order_book(
+                subject,
+                depth=self.depth,
+                bids=book.bids,
+                asks=book.asks,
+                sequence=read_text(book.sequence),
+                moment=None if book.time is None else read_moment(book.time, "time"),
+            ),
+        )
 
-    Raises:
-        SourceMalformedError: Not such a list; nothing on it has a trade_id (an empty list says as
-            little about what was traded); or their ids lie much too far apart.
-    """
-    _, items = decode_page(body, list[msgspec.Raw], list, source=source, url=url)
-    ids = {item: _read_id(item) for item in items}
-    known = [trade_id for trade_id in ids.values() if trade_id is not None]
-    if not known:
-        what = "no trade with a trade_id where there must be trades"
-        raise build_malformed(what, source=source, url=url, body=body)
-    span = max(known) - min(known) + 1
-    if span > IDS_A_TRADE_MAX * len(items):
-        # one stray id would move the cursor over trades that were never read
-        what = f"{len(items)} trades with ids from {min(known)} to {max(known)}, which rise by one"
-        raise build_malformed(what, source=source, url=url, body=body)
-    return TradesPage(ids=ids, lowest=min(known), highest=max(known), url=url)
+    def fetch_candles(
+        self, subject: Subject, *, interval: Interval, begin_us: int, end_us: int
+    ) -> CandlesPage:
+        """Candles newest first; `start` and `end` are open times, both inclusive."""
+        answer = self.http.get(
+            f"/products/{subject.venue_symbol}/candles",
+            params={
+                "granularity": interval.length_us // 1_000_000,
+                "start": _print_time(begin_us),
+                "end": _print_time(end_us - interval.length_us),
+            },
+        )
+        return CandlesPage(items=list_items(answer.body, source=self.name, url=answer.url))
+
+    def parse_candle(self, item: bytes, *, subject: Subject, interval: Interval) -> Candle:
+        """One candle: [time, low, high, open, close, volume]."""
+        time, low, high, opening, close, volume = decode_item(_CANDLE_DECODER, item)
+        return build_candle(
+            subject,
+            interval,
+            open_time_us=read_epoch(time, "time", unit="s").time_us,
+            prices=(opening, high, low, close),
+            base_volume=volume,
+        )
+
+    def read_instruments(self, *, symbols: Iterable[str] | None, ts_ingest: int) -> Poll:
+        """All products and all currencies: two requests."""
+        _ = symbols
+        products = partial(_parse_product, source=self.name, ts_ingest=ts_ingest)
+        currencies = partial(_parse_currency, source=self.name, ts_ingest=ts_ingest)
+        return unite(
+            (
+                self._read_list("/products", products, ts_ingest),
+                self._read_list("/currencies", currencies, ts_ingest),
+            )
+        )
+
+    def _read_list(self, path: str, parse: Callable[[bytes], Instrument], ts_ingest: int) -> Poll:
+        answer = self.http.get(path)
+        items = list_items(answer.body, source=self.name, url=answer.url)
+        if not items:
+            what = "an empty list where there is always something"
+            raise build_malformed(what, source=self.name, url=answer.url, body=answer.body)
+        return read_items(items, parse, source=self.name, feed=INSTRUMENTS, ts_ingest=ts_ingest)
+
+    def _fetch_trades(
+        self, product_id: str, *, limit: int, after: int | None = None, may_be_empty: bool = False
+    ) -> TradesPage:
+        params = {"limit": limit} if after is None else {"limit": limit, "after": after}
+        answer = self.http.get(f"/products/{product_id}/trades", params=params)
+        return self.cut_trades(answer, may_be_empty=may_be_empty)
+
+    def cut_trades(self, answer: Answer, *, may_be_empty: bool = False) -> TradesPage:
+        """The trades of an answer, unread but for their numbers; see number_trades."""
+        return number_trades(
+            list_items(answer.body, source=self.name, url=answer.url),
+            _read_id,
+            source=self.name,
+            answer=answer,
+            may_be_empty=may_be_empty,
+            rise_by_one=True,
+        )
+
+    def _fetch_before(self, product_id: str, after: int) -> TradesPage:
+        return self._fetch_trades(product_id, limit=self.page_trades_max, after=after)
 
 
 def _read_id(item: bytes) -> int | None:
@@ -133,41 +296,11 @@ def _read_id(item: bytes) -> int | None:
         return None
 
 
-def parse_trades(items: Iterable[bytes], *, source: str, product_id: str, ts_ingest: int) -> Poll:
-    """Turn trades as Coinbase prints them into records.
-
-    Coinbase prints the maker's side; `taker_side` is its opposite.
-
-    Args:
-        items: Trades of one product, oldest first.
-        source: Name in the settings; `venue` of the records.
-        product_id: BASE-QUOTE, such as BTC-USD; the unified symbol is BASE/QUOTE.
-        ts_ingest: When the poll began, microseconds.
-
-    Returns:
-        Trades in the given order, price and quantity with the venue's digits; one that cannot be a
-        record (a price of NaN) is in `rejected`.
-    """
-    parse = partial(_parse_trade, source=source, product_id=product_id, ts_ingest=ts_ingest)
-    return read_items(items, parse, source=source, feed=TRADES, ts_ingest=ts_ingest)
-
-
-def _parse_trade(item: bytes, *, source: str, product_id: str, ts_ingest: int) -> Trade:
-    trade = decode_item(_TRADE_DECODER, item)
-    time = _require(trade.time, "time")
-    return seal_trade(
-        Trade(
-            venue=source,
-            venue_symbol=product_id,
-            symbol=unify_symbol(product_id),
-            trade_id=str(trade.trade_id),
-            price=_require(read_amount(trade.price, "price"), "price"),
-            quantity=_require(read_amount(trade.size, "size"), "size"),
-            taker_side=_find_taker_side(trade.side),
-            ts_event=_require(read_time(time, "time"), "time"),
-            ts_event_text=keep_finer_time(time),
-            ts_ingest=ts_ingest,
-        )
+def _read_pages(pages: Sequence[TradesPage], *, cursor: int | None) -> TradesRead:
+    return TradesRead(
+        items=choose_new(pages, cursor=cursor),
+        position=str(max(page.highest for page in pages)),
+        holes=find_holes(pages, cursor=cursor),
     )
 
 
@@ -177,161 +310,52 @@ def _find_taker_side(maker_side: Side | None) -> Side | None:
     return Side.SELL if maker_side is Side.BUY else Side.BUY
 
 
-def _require(value: T | None, name: str) -> T:
-    if value is None:
-        message = f"{name}: missing, and no trade is without"
-        raise RecordRejectedError(message, reason=Reason.INVARIANT)
-    return value
-
-
-def unify_symbol(product_id: str) -> str | None:
-    """BTC-USD is BTC/USD: Coinbase's ids are BASE-QUOTE. None for anything of another form."""
-    found = _PRODUCT_ID.fullmatch(product_id)
-    return None if found is None else "/".join(found.groups())
-
-
-def plan_walk(newest: TradesPage, *, cursor: int, pages_max: int) -> int:
-    """Where a poll begins to page back to the cursor: the `after` of its second page.
-
-    Usually at the end of the newest page. Where that is further from the cursor than all pages of
-    a poll reach, at the highest id from which they do: the oldest trades are then published
-    without a hole, and the next poll goes on behind them.
-    """
-    reach = cursor + 1 + (pages_max - 1) * PAGE_TRADES_MAX
-    return min(newest.lowest, reach)
-
-
-def find_pages_max(symbols: Sequence[str], budget: Budget, *, source: str) -> int:
-    """How many pages of a product one poll may ask for: a poll must fit in the budget.
-
-    Raises:
-        ConfigurationError: There is no room for two pages of each product.
-    """
-    pages_max = min(POLL_PAGES_MAX, budget.requests_max) // len(symbols)
-    if pages_max < PRODUCT_PAGES_MIN:
-        message = (
-            f"sources.{source}.symbols names {len(symbols)} products: a poll takes up to "
-            f"{PRODUCT_PAGES_MIN} requests for each, and may ask {POLL_PAGES_MAX} times at most, "
-            f"{budget.requests_max} times in {budget.window_s:.0f} s by its budget (70 % of "
-            f"requests_per_minute_max): name fewer, spread them over two sources, or raise "
-            f"requests_per_minute_max if the source allows more"
+def _parse_product(item: bytes, *, source: str, ts_ingest: int) -> Instrument:
+    product = decode_item(_PRODUCT_DECODER, item)
+    base, quote = product.base_currency, product.quote_currency
+    base_currency = None if base is None else _unify_currency(base)
+    quote_currency = None if quote is None else _unify_currency(quote)
+    return seal_instrument(
+        Instrument(
+            source=source,
+            kind=ListedKind.INSTRUMENT,
+            native_id=product.id,
+            symbol=join_symbol(base_currency, quote_currency),
+            name=product.display_name,
+            base_id=base,
+            quote_id=quote,
+            base_currency=base_currency,
+            quote_currency=quote_currency,
+            status=product.status,
+            price_step=read_amount(product.quote_increment, "quote_increment"),
+            quantity_step=read_amount(product.base_increment, "base_increment"),
+            quantity_min=read_amount(product.base_min_size, "base_min_size"),
+            notional_min=read_amount(product.min_market_funds, "min_market_funds"),
+            trade_numbering=TradeNumbering.GAPLESS,
+            ts_ingest=ts_ingest,
         )
-        raise ConfigurationError(message)
-    return min(pages_max, PRODUCT_PAGES_MAX)
+    )
 
 
-class Coinbase:
-    """One instance of Coinbase Exchange's REST API, market data only: without a key."""
-
-    feeds = (TRADES.name,)
-
-    def __init__(
-        self, *, name: str, settings: SourceSettings, stop: threading.Event | None = None
-    ) -> None:
-        """Prepare; nothing is sent.
-
-        Raises:
-            ConfigurationError: base_url, symbols or the budget cannot work.
-        """
-        self.name = name
-        self._products = _check_products(settings.symbols, source=name)
-        self._http = HttpClient(source=name, settings=settings, stop=stop)
-        self._pages_max = find_pages_max(self._products, self._http.budget, source=name)
-
-    def poll(self, feed: str, *, positions: Mapping[str, str], ts_ingest: int) -> Poll:
-        """Read every product back to its cursor, the highest trade_id read; see Source.poll.
-
-        Oldest first, each trade once. A product without a cursor begins with its newest page.
-        """
-        _ = feed
-        records: list[Record] = []
-        rejected: list[Rejected] = []
-        reached: dict[str, str] = {}
-        for product_id in self._products:
-            cursor = self._find_cursor(product_id, positions)
-            pages = self._fetch_back_to(cursor, product_id)
-            poll = parse_trades(
-                choose_new(pages, cursor=cursor),
-                source=self.name,
-                product_id=product_id,
-                ts_ingest=ts_ingest,
-            )
-            records += poll.records
-            rejected += poll.rejected
-            reached[product_id] = str(max(page.highest for page in pages))
-        return Poll(records=records, rejected=rejected, positions=reached)
-
-    def _find_cursor(self, product_id: str, positions: Mapping[str, str]) -> int | None:
-        position = positions.get(product_id)
-        if position is None or position.isdecimal():
-            return None if position is None else int(position)
-        message = (
-            f"sources.{self.name}: {product_id} was read up to {position!r}, which is no trade_id "
-            f"of Coinbase: give a source that changed its dialect another name"
+def _parse_currency(item: bytes, *, source: str, ts_ingest: int) -> Instrument:
+    currency = decode_item(_CURRENCY_DECODER, item)
+    return seal_instrument(
+        Instrument(
+            source=source,
+            kind=ListedKind.CURRENCY,
+            native_id=currency.id,
+            symbol=_unify_currency(currency.id),
+            name=currency.name,
+            status=currency.status,
+            quantity_step=read_amount(currency.max_precision, "max_precision"),
+            ts_ingest=ts_ingest,
         )
-        raise SourceMalformedError(message, source=self.name, url=_path(product_id))
-
-    def _fetch_back_to(self, cursor: int | None, product_id: str) -> list[TradesPage]:
-        """Pages that together hold every trade between the cursor and the highest of them."""
-        if cursor is None:
-            return [self._fetch(product_id, limit=PAGE_TRADES_MAX)]
-        newest = self._fetch(product_id, limit=NEWEST_TRADES)
-        if newest.highest < cursor:
-            what = (
-                f"its newest trade is {newest.highest}, but {cursor} was read before: an old page. "
-                f"If it stays so, {product_id} is numbered anew: read it under another source "
-                f"name, or its ids would collide"
-            )
-            raise self._refuse(newest, what)
-        lowest = plan_walk(newest, cursor=cursor, pages_max=self._pages_max)
-        pages = [newest] if lowest == newest.lowest else []
-        for _ in range(self._pages_max - 1):
-            if lowest <= cursor + 1:
-                break
-            page = self._fetch(product_id, limit=PAGE_TRADES_MAX, after=lowest)
-            if page.lowest >= lowest:
-                what = f"asked for what is before trade {lowest}, it begins at {page.lowest}"
-                raise self._refuse(page, what)
-            lowest = page.lowest
-            pages.append(page)
-        if lowest > cursor + 1:
-            what = (
-                f"{self._pages_max} pages of at most {PAGE_TRADES_MAX} trades reached back to "
-                f"{lowest}, not to {cursor} that was read before: its pages are shorter than asked"
-            )
-            raise self._refuse(pages[-1], what)
-        return pages
-
-    def _fetch(self, product_id: str, *, limit: int, after: int | None = None) -> TradesPage:
-        params = {"limit": limit} if after is None else {"limit": limit, "after": after}
-        answer = self._http.get(_path(product_id), params=params)
-        return cut_trades(answer.body, source=self.name, url=answer.url)
-
-    def _refuse(self, page: TradesPage, what: str) -> SourceMalformedError:
-        message = f"{self.name}: {page.url}: {what}"
-        return SourceMalformedError(message, source=self.name, url=page.url)
+    )
 
 
-def choose_new(pages: Iterable[TradesPage], *, cursor: int | None) -> list[bytes]:
-    """The trades above the cursor, oldest first, each once though two pages hold it.
-
-    Trades without an id come first: they cannot be told from new ones.
-    """
-    ids = {item: trade_id for page in pages for item, trade_id in page.ids.items()}
-    new = (item for item, i in ids.items() if cursor is None or i is None or i > cursor)
-    return sorted(new, key=lambda item: ids[item] or 0)
+def _unify_currency(code: str) -> str:
+    return CURRENCY_CODES.get(code, code)
 
 
-def _check_products(symbols: Sequence[str], *, source: str) -> tuple[str, ...]:
-    wrong = [symbol for symbol in symbols if unify_symbol(symbol) is None]
-    if wrong or not symbols:
-        message = (
-            f"sources.{source}.symbols: {', '.join(map(repr, wrong)) or 'nothing'} is no product "
-            f"of Coinbase; give them as it does, BASE-QUOTE in capitals: BTC-USD,ETH-USD"
-        )
-        raise ConfigurationError(message)
-    return tuple(dict.fromkeys(symbols))
-
-
-def _path(product_id: str) -> str:
-    return f"/products/{product_id}/trades"
+def _print_time(time_us: int) -> str:
+    return from_time_us(time_us).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -20,6 +20,7 @@ from crypto_platform.feeds import QUOTES
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.settings import SourceSettings
 from crypto_platform.sources.base import Poll
+from crypto_platform.sources.budget import LIVE_SHARE
 from crypto_platform.sources.http import Answer, HttpClient
 from crypto_platform.sources.pages import (
     NULL,
@@ -144,7 +145,12 @@ class CoinCap:
     feeds = (QUOTES.name,)
 
     def __init__(
-        self, *, name: str, settings: SourceSettings, stop: threading.Event | None = None
+        self,
+        *,
+        name: str,
+        settings: SourceSettings,
+        stop: threading.Event | None = None,
+        share: float = LIVE_SHARE,
     ) -> None:
         """Prepare; nothing is sent.
 
@@ -158,7 +164,7 @@ class CoinCap:
             )
             raise ConfigurationError(message)
         self.name = name
-        self._http = HttpClient(source=name, settings=settings, stop=stop)
+        self._http = HttpClient(source=name, settings=settings, stop=stop, share=share)
         self._paging = Paging(plan_requests(settings), source=name, budget=self._http.budget)
 
     def poll(self, feed: str, *, positions: Mapping[str, str], ts_ingest: int) -> Poll:

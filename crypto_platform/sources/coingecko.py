@@ -18,6 +18,7 @@ from crypto_platform.feeds import QUOTES
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.settings import SourceSettings
 from crypto_platform.sources.base import Poll
+from crypto_platform.sources.budget import LIVE_SHARE
 from crypto_platform.sources.http import Answer, HttpClient
 from crypto_platform.sources.pages import (
     NULL,
@@ -150,7 +151,12 @@ class CoinGecko:
     feeds = (QUOTES.name,)
 
     def __init__(
-        self, *, name: str, settings: SourceSettings, stop: threading.Event | None = None
+        self,
+        *,
+        name: str,
+        settings: SourceSettings,
+        stop: threading.Event | None = None,
+        share: float = LIVE_SHARE,
     ) -> None:
         """Prepare; nothing is sent.
 
@@ -159,7 +165,7 @@ class CoinGecko:
         """
         self.name = name
         self._quote_currency = settings.quote_currency
-        self._http = HttpClient(source=name, settings=settings, stop=stop)
+        self._http = HttpClient(source=name, settings=settings, stop=stop, share=share)
         self._paging = Paging(plan_requests(settings), source=name, budget=self._http.budget)
 
     def poll(self, feed: str, *, positions: Mapping[str, str], ts_ingest: int) -> Poll:

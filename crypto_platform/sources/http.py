@@ -32,7 +32,7 @@ from crypto_platform.errors import (
     SourceUnavailableError,
 )
 from crypto_platform.settings import ENV_PREFIX, SourceSettings
-from crypto_platform.sources.budget import Budget
+from crypto_platform.sources.budget import LIVE_SHARE, Budget
 
 CONNECT_S_MAX = 5.0
 RETRIES_MAX = 2
@@ -89,7 +89,12 @@ class HttpClient:
     """Asks one source. One thread a feed uses it."""
 
     def __init__(
-        self, *, source: str, settings: SourceSettings, stop: threading.Event | None = None
+        self,
+        *,
+        source: str,
+        settings: SourceSettings,
+        stop: threading.Event | None = None,
+        share: float = LIVE_SHARE,
     ) -> None:
         """Prepare; nothing is sent.
 
@@ -97,6 +102,7 @@ class HttpClient:
             source: Name in the settings.
             settings: Of this source.
             stop: When set, pauses end at once and nothing is repeated.
+            share: Of requests_per_minute_max, see budget.py.
 
         Raises:
             ConfigurationError: base_url or key cannot work.
@@ -109,7 +115,7 @@ class HttpClient:
             )
             raise ConfigurationError(message)
         self.key = reveal_key(source, settings)
-        self.budget = Budget(settings.requests_per_minute_max)
+        self.budget = Budget(settings.requests_per_minute_max, share=share)
         self._source = source
         self._settings = settings
         self._stop = stop or threading.Event()

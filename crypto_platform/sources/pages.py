@@ -82,6 +82,24 @@ def decode_page(
     raise build_malformed(what, source=source, url=url, body=body)
 
 
+def decode_frame(body: bytes, frame_type: type[W], *, source: str, url: str) -> W:
+    """Decode an answer that is one object, not a list of items.
+
+    Raises:
+        SourceMalformedError: It is not that; carries the first 200 bytes.
+    """
+    try:
+        return msgspec.json.decode(body, type=frame_type)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        what = f"not what its page promises: {error}"
+        raise build_malformed(what, source=source, url=url, body=body) from None
+
+
+def list_items(body: bytes, *, source: str, url: str) -> list[bytes]:
+    """The items of an answer that is a list, as they came; see `decode_page`."""
+    return decode_page(body, list[msgspec.Raw], list, source=source, url=url)[1]
+
+
 def build_malformed(what: str, *, source: str, url: str, body: bytes) -> SourceMalformedError:
     """The error of a page that is not what it promises, with its first 200 bytes."""
     excerpt = body[:EXCERPT_BYTES].decode("utf-8", "backslashreplace")
@@ -148,7 +166,7 @@ def read_amount(value: msgspec.Raw, name: str) -> str | None:
     Raises:
         RecordRejectedError: invariant. Not a finite decimal a store can keep unchanged.
     """
-    text = _read_text(value)
+    text = read_text(value)
     if text is None:
         return None
     try:
@@ -164,7 +182,7 @@ def read_rank(value: msgspec.Raw, name: str) -> int | None:
     Raises:
         RecordRejectedError: invariant. Anything else.
     """
-    text = _read_text(value)
+    text = read_text(value)
     if text is None:
         return None
     if not _WHOLE_NUMBER.fullmatch(text):
@@ -173,7 +191,12 @@ def read_rank(value: msgspec.Raw, name: str) -> int | None:
     return int(text)
 
 
-def _read_text(value: msgspec.Raw) -> str | None:
+def read_text(value: msgspec.Raw) -> str | None:
+    """A JSON number as it is written, or what a string holds; null is None.
+
+    Raises:
+        RecordRejectedError: undecodable. A broken string.
+    """
     token = bytes(value).strip()
     if token == b"null":
         return None

@@ -26,9 +26,8 @@ def venue() -> Iterator[ScriptedSource]:
 
 
 def build(venue: ScriptedSource, *symbols: str, **changes: object) -> Coinbase:
-    settings = venue.build_settings(
-        dialect="coinbase", base_url=venue.url, symbols=symbols or ("BTC-USD",), **changes
-    )
+    values = {"symbols": symbols or ("BTC-USD",), "feeds": ("trades",)} | changes
+    settings = venue.build_settings(dialect="coinbase", base_url=venue.url, **values)
     return Coinbase(name="mine", settings=settings)
 
 

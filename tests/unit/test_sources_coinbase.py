@@ -12,16 +12,17 @@ from crypto_platform.feeds.trades import Side, Trade
 from crypto_platform.settings import SourceSettings
 from crypto_platform.sources.base import Poll
 from crypto_platform.sources.budget import Budget
-from crypto_platform.sources.coinbase import (
-    Coinbase,
+from crypto_platform.sources.coinbase import Coinbase
+from crypto_platform.sources.http import Answer
+from crypto_platform.sources.readings import Subject
+from crypto_platform.sources.trade_pages import (
     TradesPage,
+    TradesRead,
     choose_new,
-    cut_trades,
-    find_pages_max,
-    parse_trades,
+    find_holes,
     plan_walk,
-    unify_symbol,
 )
+from crypto_platform.sources.venue_settings import find_pages_max
 from tests.recordings import read_coinbase_matches
 
 PAGE = b"""[
@@ -43,11 +44,18 @@ GOOD = {
 
 
 def cut(body: bytes) -> TradesPage:
-    return cut_trades(body, source="mine", url="/")
+    return build("BTC-USD").cut_trades(Answer(body=body, url="/"))
 
 
-def parse(*items: bytes) -> Poll:
-    return parse_trades(items, source="mine", product_id="BAND-GBP", ts_ingest=RECEIVED)
+def parse(*items: bytes, product_id: str = "BAND-GBP") -> Poll:
+    coinbase = build(product_id)
+    subject = Subject(
+        venue="mine",
+        venue_symbol=product_id,
+        symbol=coinbase.unify(product_id),
+        ts_ingest=RECEIVED,
+    )
+    return coinbase.read_trade_items(TradesRead(items=items, position=None), subject)
 
 
 def parse_one(**changes: object) -> Poll:
@@ -72,6 +80,7 @@ def build(*symbols: str, requests_per_minute_max: float = 600) -> Coinbase:
         base_url="https://venue.example",
         symbols=symbols,
         requests_per_minute_max=requests_per_minute_max,
+        feeds=("trades",),
     )
     return Coinbase(name="mine", settings=settings)
 
@@ -133,12 +142,7 @@ def test_recorded_matches_become_trades_with_the_recorded_digits() -> None:
     assert len(matches) == 107
     for match in matches:
         item = {name: match[name] for name in GOOD}
-        poll = parse_trades(
-            [json.dumps(item).encode()],
-            source="mine",
-            product_id=match["product_id"],
-            ts_ingest=RECEIVED,
-        )
+        poll = parse(json.dumps(item).encode(), product_id=match["product_id"])
         [trade] = list_trades(poll)
         assert (trade.price, trade.quantity) == (match["price"], match["size"])
         assert trade.event_id == f"mine:{match['product_id']}:{match['trade_id']}"
@@ -238,7 +242,7 @@ def test_a_walk_that_cannot_reach_the_cursor_begins_nearer_to_it(
 ) -> None:
     """Published from the newest on, the trades between would be jumped over for ever."""
     page = page_of(*range(newest_lowest, newest_lowest + 100))
-    assert plan_walk(page, cursor=1_000, pages_max=4) == begins
+    assert plan_walk(page, cursor=1_000, page_trades_max=1000, pages_max=4) == begins
 
 
 @pytest.mark.parametrize(
@@ -250,7 +254,7 @@ def test_a_poll_at_its_longest_fits_into_the_budget(
 ) -> None:
     """One that does not would be begun again and again, and never be published."""
     budget = Budget(requests_per_minute)
-    assert find_pages_max(["A-B"] * count, budget, source="mine") == pages
+    assert find_pages_max(count, 1, budget, source="mine") == pages
 
 
 @pytest.mark.parametrize(("count", "requests_per_minute"), [(26, 600), (11, 30)])
@@ -258,7 +262,7 @@ def test_more_products_than_a_poll_can_ask_for_are_refused_at_the_start(
     count: int, requests_per_minute: float
 ) -> None:
     """It would use up the budget minute after minute and publish nothing."""
-    with pytest.raises(ConfigurationError, match=rf"sources\.mine\.symbols names {count} products"):
+    with pytest.raises(ConfigurationError, match=rf"sources\.mine\.symbols names {count} symbols"):
         build(
             *(f"A{number}-USD" for number in range(count)),
             requests_per_minute_max=requests_per_minute,
@@ -270,7 +274,7 @@ def test_a_symbol_that_is_no_product_id_is_refused_at_the_start(symbol: str) -> 
     """btc-usd would be answered, and every trade be stored under two names."""
     with pytest.raises(ConfigurationError, match="BASE-QUOTE in capitals"):
         build("BTC-USD", symbol)
-    assert unify_symbol(symbol) is None
+    assert build("BTC-USD").unify(symbol) is None
 
 
 def test_a_source_without_symbols_is_refused_at_the_start() -> None:
@@ -290,3 +294,17 @@ def test_a_page_with_a_stray_id_is_not_read(stray: int) -> None:
     """It would move the cursor over trades that nobody has read, and no poll would come back."""
     with pytest.raises(SourceMalformedError, match="which rise by one"):
         page_of(*range(4901, 5001), stray)
+
+
+def test_a_hole_between_numbers_that_rise_by_one_is_found() -> None:
+    """A missing trade that nobody hears of is a wrong chart."""
+    pages = [page_of(9, 8, 5), page_of(5, 4, 3)]
+    assert find_holes(pages, cursor=3) == [(5, 8)]
+    assert find_holes(pages, cursor=1) == [(1, 3), (5, 8)]
+    assert find_holes(pages, cursor=None) == [(5, 8)]
+    assert find_holes(pages, cursor=8) == []
+
+
+def test_another_name_for_a_currency_elsewhere_is_unified() -> None:
+    """CGLD and CELO are one currency; two names would be two charts."""
+    assert build("CGLD-USD").unify("CGLD-USD") == "CELO/USD"

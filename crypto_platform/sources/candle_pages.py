@@ -1,0 +1,118 @@
+"""Which candles a poll asks for, and which of them it has not published yet.
+
+Here: what is closed, windows of candles, the cursor that remembers the last few so that a venue's
+correction becomes a revision and an unchanged candle is not sent again. Not here: what a candle
+says (the dialects), asking (venue.py).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from crypto_platform.feeds.candles import Candle, Interval
+
+CLOSED_FOR_US_MIN = 5_000_000
+"""How long a candle must be over by our clock, which may be ahead of the venue's, to be closed."""
+REREAD_CANDLES = 5
+"""So many closed candles are read again by each poll: venues correct, and publish late."""
+FIRST_CANDLES_MAX = 300
+"""Of a poll without a cursor; what is older is the history's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandlesPage:
+    """One page of candles, unread.
+
+    Attributes:
+        items: As they came, in any order.
+        begins_us: Where the page begins, if the venue keeps nothing from before that.
+        closed_us: Where the venue says that its closed candles end.
+    """
+
+    items: Sequence[bytes]
+    begins_us: int | None = None
+    closed_us: int | None = None
+
+
+class CandleCursor(msgspec.Struct, frozen=True, kw_only=True):
+    """How far candles of one interval were read.
+
+    Attributes:
+        read_us: Every candle that opened before this was asked for when it was closed.
+        hashes: Open time as text -> content hash, of the last REREAD_CANDLES intervals.
+    """
+
+    read_us: int
+    hashes: dict[str, int]
+
+
+def encode_cursor(cursor: CandleCursor) -> str:
+    """The cursor as a position."""
+    return msgspec.json.encode(cursor).decode()
+
+
+def decode_cursor(position: str) -> CandleCursor:
+    """The cursor of a position.
+
+    Raises:
+        msgspec.DecodeError: Another dialect wrote it.
+    """
+    return msgspec.json.decode(position, type=CandleCursor)
+
+
+def find_closed(now_us: int, interval: Interval) -> int:
+    """Where the closed candles end: the first open time of one that may still change."""
+    over_us = now_us - CLOSED_FOR_US_MIN
+    return over_us - over_us % interval.length_us
+
+
+def plan_windows(
+    begin_us: int,
+    end_us: int,
+    *,
+    interval: Interval,
+    page_candles_max: int,
+    pages_max: int | None = None,
+) -> list[tuple[int, int]]:
+    """Ranges of open times, [begin, end), one a request, oldest first; none where none is due."""
+    step_us = page_candles_max * interval.length_us
+    starts = range(begin_us, end_us, step_us)[:pages_max]
+    return [(start_us, min(start_us + step_us, end_us)) for start_us in starts]
+
+
+def plan_poll(
+    cursor: CandleCursor | None, *, closed_us: int, interval: Interval, page_candles_max: int
+) -> int:
+    """The first open time a poll asks for."""
+    if cursor is None:
+        return closed_us - min(FIRST_CANDLES_MAX, page_candles_max) * interval.length_us
+    return min(cursor.read_us, closed_us) - REREAD_CANDLES * interval.length_us
+
+
+def choose_between(candles: Iterable[Candle], *, begin_us: int, end_us: int) -> list[Candle]:
+    """Those that opened in [begin, end), oldest first."""
+    chosen = [candle for candle in candles if begin_us <= candle.ts_event < end_us]
+    return sorted(chosen, key=_open_time)
+
+
+def choose_changed(candles: Iterable[Candle], cursor: CandleCursor | None) -> list[Candle]:
+    """Those that were not published as they are now."""
+    hashes = {} if cursor is None else cursor.hashes
+    return [candle for candle in candles if hashes.get(str(candle.ts_event)) != candle.content_hash]
+
+
+def advance_cursor(
+    cursor: CandleCursor | None, candles: Iterable[Candle], *, read_us: int, interval: Interval
+) -> CandleCursor:
+    """The cursor behind these candles; it never goes back."""
+    known = {} if cursor is None else dict(cursor.hashes)
+    known |= {str(candle.ts_event): candle.content_hash for candle in candles}
+    reached_us = read_us if cursor is None else max(read_us, cursor.read_us)
+    begin_us = reached_us - REREAD_CANDLES * interval.length_us
+    kept = {opened: digest for opened, digest in known.items() if int(opened) >= begin_us}
+    return CandleCursor(read_us=reached_us, hashes=kept)
+
+
+def _open_time(candle: Candle) -> int:
+    return candle.ts_event

@@ -1,0 +1,232 @@
+"""One poll of a venue's feed: every symbol, what is new of it, and how far it is read then.
+
+Here: the loop over symbols, cursors, what was published before. Not here: what a dialect fills in
+(venue_dialect.py), pages of trades (trade_pages.py) and of candles (candle_pages.py).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+
+import msgspec
+
+from crypto_platform.feeds import Record
+from crypto_platform.feeds.candles import CANDLES, Candle, Interval
+from crypto_platform.feeds.instruments import INSTRUMENTS, Instrument, TradeNumbering
+from crypto_platform.feeds.order_books import ORDER_BOOKS
+from crypto_platform.feeds.rejected import Rejected
+from crypto_platform.feeds.trades import TRADES, Trade
+from crypto_platform.sources.base import Gap, Poll
+from crypto_platform.sources.candle_pages import (
+    CandleCursor,
+    CandlesPage,
+    advance_cursor,
+    choose_between,
+    choose_changed,
+    decode_cursor,
+    encode_cursor,
+    find_closed,
+    plan_poll,
+    plan_windows,
+)
+from crypto_platform.sources.pages import read_items
+from crypto_platform.sources.readings import Subject
+from crypto_platform.sources.trade_pages import TradesRead
+from crypto_platform.sources.venue_dialect import VenueDialect
+
+CANDLE_PAGES_MAX = 5
+"""Of one symbol and interval in one poll; further behind, the next poll goes on."""
+
+
+class VenuePolls(VenueDialect):
+    """A dialect that can be polled."""
+
+    def poll(self, feed: str, *, positions: Mapping[str, str], ts_ingest: int) -> Poll:
+        """Ask once for everything of a feed; see Source.poll."""
+        if feed == INSTRUMENTS.name:
+            return choose_revisions(
+                self.read_instruments(symbols=None, ts_ingest=ts_ingest), positions
+            )
+        polls: list[Poll] = []
+        for venue_symbol in self.symbols:
+            subject = self.build_subject(venue_symbol, ts_ingest)
+            if feed == TRADES.name:
+                polls.append(self._poll_trades(subject, positions.get(venue_symbol)))
+            elif feed == ORDER_BOOKS.name:
+                polls.append(self._poll_order_book(subject))
+            else:
+                polls += [
+                    self._poll_candles(subject, interval, positions)
+                    for interval in self.candle_intervals
+                ]
+        return unite(polls)
+
+    def read_trade_items(self, read: TradesRead, subject: Subject) -> Poll:
+        """The trades as records, in their order."""
+        parse = partial(self.parse_trade, subject=subject)
+        return read_items(
+            read.items, parse, source=self.name, feed=TRADES, ts_ingest=subject.ts_ingest
+        )
+
+    def read_trade_times(self, items: Iterable[bytes], subject: Subject) -> list[int]:
+        """Event times of those that are trades, in their order."""
+        read = TradesRead(items=list(items), position=None)
+        trades = self.read_trade_items(read, subject).records
+        return [trade.ts_event for trade in trades if isinstance(trade, Trade)]
+
+    def _poll_trades(self, subject: Subject, position: str | None) -> Poll:
+        read = self.read_trades(subject, position=position, pages_max=self.pages_max)
+        poll = self.read_trade_items(read, subject)
+        positions = {} if read.position is None else {subject.venue_symbol: read.position}
+        return Poll(
+            records=poll.records,
+            rejected=poll.rejected,
+            positions=positions,
+            gaps=describe_holes(
+                read.holes, poll.records, subject=subject, numbering=self.trade_numbering
+            ),
+        )
+
+    def _poll_order_book(self, subject: Subject) -> Poll:
+        page = self.fetch_order_book(subject)
+        return read_items(
+            [page.item],
+            lambda _: page.build(),
+            source=self.name,
+            feed=ORDER_BOOKS,
+            ts_ingest=subject.ts_ingest,
+        )
+
+    def _poll_candles(
+        self, subject: Subject, interval: Interval, positions: Mapping[str, str]
+    ) -> Poll:
+        name = f"{subject.venue_symbol}:{interval}"
+        cursor = self._read_candle_cursor(positions.get(name), name)
+        closed_us = find_closed(subject.ts_ingest, interval)
+        windows = plan_windows(
+            plan_poll(
+                cursor,
+                closed_us=closed_us,
+                interval=interval,
+                page_candles_max=self.page_candles_max,
+            ),
+            closed_us,
+            interval=interval,
+            page_candles_max=self.page_candles_max,
+            pages_max=CANDLE_PAGES_MAX,
+        )
+        polls: list[Poll] = []
+        for begin_us, end_us in windows:
+            poll, cursor = self._poll_window(subject, interval, cursor, begin_us, end_us)
+            polls.append(poll)
+        united = unite(polls)
+        return Poll(
+            records=united.records,
+            rejected=united.rejected,
+            positions={} if cursor is None else {name: encode_cursor(cursor)},
+            gaps=united.gaps,
+        )
+
+    def _poll_window(
+        self,
+        subject: Subject,
+        interval: Interval,
+        cursor: CandleCursor | None,
+        begin_us: int,
+        end_us: int,
+    ) -> tuple[Poll, CandleCursor]:
+        page = self.fetch_candles(subject, interval=interval, begin_us=begin_us, end_us=end_us)
+        read_us = end_us if page.closed_us is None else min(end_us, page.closed_us)
+        poll, candles = self.read_candle_page(
+            page, subject=subject, interval=interval, begin_us=begin_us, end_us=read_us
+        )
+        gaps: list[Gap] = []
+        if cursor is not None and page.begins_us is not None and page.begins_us > cursor.read_us:
+            gaps.append(
+                Gap(
+                    venue_symbol=subject.venue_symbol,
+                    interval=interval,
+                    after_us=cursor.read_us,
+                    before_us=page.begins_us,
+                )
+            )
+        changed = choose_changed(candles, cursor)
+        advanced = advance_cursor(cursor, candles, read_us=read_us, interval=interval)
+        return Poll(records=changed, rejected=poll.rejected, gaps=gaps), advanced
+
+    def read_candle_page(
+        self, page: CandlesPage, *, subject: Subject, interval: Interval, begin_us: int, end_us: int
+    ) -> tuple[Poll, list[Candle]]:
+        """Everything on the page, and its candles that opened in [begin, end), oldest first."""
+        parse = partial(self.parse_candle, subject=subject, interval=interval)
+        poll = read_items(
+            page.items, parse, source=self.name, feed=CANDLES, ts_ingest=subject.ts_ingest
+        )
+        candles = [record for record in poll.records if isinstance(record, Candle)]
+        return poll, choose_between(candles, begin_us=begin_us, end_us=end_us)
+
+    def _read_candle_cursor(self, position: str | None, name: str) -> CandleCursor | None:
+        if position is None:
+            return None
+        try:
+            return decode_cursor(position)
+        except msgspec.DecodeError:
+            raise self.refuse_position(position, venue_symbol=name) from None
+
+
+def unite(polls: Iterable[Poll]) -> Poll:
+    """One poll of those of all symbols, in their order."""
+    records: list[Record] = []
+    rejected: list[Rejected] = []
+    positions: dict[str, str] = {}
+    gaps: list[Gap] = []
+    for poll in polls:
+        records += poll.records
+        rejected += poll.rejected
+        positions |= poll.positions
+        gaps += poll.gaps
+    return Poll(records=records, rejected=rejected, positions=positions, gaps=gaps)
+
+
+def choose_revisions(listed: Poll, positions: Mapping[str, str]) -> Poll:
+    """What a list says differently from the last time: positions hold content hashes.
+
+    Args:
+        listed: Everything the source lists.
+        positions: Kind and the source's own id -> content hash of what was published last.
+    """
+    hashes = {
+        f"{record.kind}:{record.native_id}": str(record.content_hash)
+        for record in listed.records
+        if isinstance(record, Instrument)
+    }
+    changed = {name: text for name, text in hashes.items() if positions.get(name) != text}
+    records = [
+        record
+        for record in listed.records
+        if isinstance(record, Instrument) and f"{record.kind}:{record.native_id}" in changed
+    ]
+    return Poll(records=records, rejected=listed.rejected, positions=changed)
+
+
+def describe_holes(
+    holes: Sequence[tuple[int, int]],
+    records: Iterable[Record],
+    *,
+    subject: Subject,
+    numbering: TradeNumbering,
+) -> list[Gap]:
+    """Holes between trade ids as gaps, with the times of the trades around them where known."""
+    trades = (record for record in records if isinstance(record, Trade))
+    times = {trade.trade_id: trade.ts_event for trade in trades}
+    counted = numbering is TradeNumbering.GAPLESS
+    return [
+        Gap(
+            venue_symbol=subject.venue_symbol,
+            after_id=str(after),
+            before_id=str(before),
+            missing_records=before - after - 1 if counted else None,
+            after_us=times.get(str(after)),
+            before_us=times.get(str(before)),
+        )
+        for after, before in holes
+    ]
