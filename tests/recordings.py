@@ -24,6 +24,21 @@ def read_markets_in_eth() -> bytes:
     return page["response"]["body"]["string"].encode()
 
 
+def read_recording(name: str) -> bytes:
+    """An answer, as it came or as its recorder laid it out: digits and order are the venue's."""
+    path = RECORDINGS / name
+    if not path.exists():
+        pytest.skip(f"the recording {path.name} is not here")
+    return path.read_bytes()
+
+
+def read_answers(name: str) -> dict[str, bytes]:
+    """Answers of a cryptofeed recording (`address -> time: body`) by address."""
+    lines = read_recording(f"cryptofeed/{name}").decode().splitlines()
+    told = (line.partition(" -> ") for line in lines if line.startswith("http"))
+    return {address: rest.partition(": ")[2].encode() for address, _, rest in told}
+
+
 def read_coinbase_matches() -> list[dict[str, Any]]:
     """Trades of ten products from Coinbase's WebSocket, 2021-04-17: more fields than over REST."""
     path = RECORDINGS / "cryptofeed" / "COINBASE.ws.28.0"

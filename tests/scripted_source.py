@@ -96,11 +96,13 @@ class ScriptedSource:
 
     Attributes:
         on_ask: Called before each reply, in the server's thread.
+        routes: Path -> its reply, whatever else is scripted.
     """
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.on_ask: Callable[[], None] = lambda: None
+        self.routes: dict[str, Reply] = {}
         self.stopping = threading.Event()
         self._replies: list[Reply] = [Reply()]
         handler = type("Handler", (_Handler,), {"source": self})
@@ -137,6 +139,8 @@ class ScriptedSource:
     def take_reply(self, asked: Asked) -> Reply:
         self.asked.append(asked)
         self.on_ask()
+        if asked.path in self.routes:
+            return self.routes[asked.path]
         return self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
 
 

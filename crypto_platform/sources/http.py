@@ -45,8 +45,9 @@ ERROR_BODY_BYTES_MAX = 8 * 1024
 KEY_SECRET_CHARS_MIN = 8
 """A shorter key is no secret, and hiding it would black out ordinary words."""
 
-_COME_AGAIN = frozenset({408, 425, 429})
-_TOO_MANY_REQUESTS = 429
+_TOO_MANY_REQUESTS = frozenset({418, 429})
+"""418 is Binance's: it goes on being asked after its 429, and then for minutes to days."""
+_COME_AGAIN = frozenset({408, 425}) | _TOO_MANY_REQUESTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,7 +318,7 @@ def _is_this_machine(host: str) -> bool:
 
 def _may_repeat_now(error: SourceUnavailableError) -> bool:
     """Not where the source said when to come again, or that it is asked too often."""
-    return error.retry_after_s is None and error.context.get("status") != _TOO_MANY_REQUESTS
+    return error.retry_after_s is None and error.context.get("status") not in _TOO_MANY_REQUESTS
 
 
 def _read_some(response: requests.Response) -> bytes:

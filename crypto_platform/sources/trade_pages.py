@@ -108,6 +108,21 @@ def plan_walk(newest: TradesPage, *, cursor: int, page_trades_max: int, pages_ma
     return min(newest.lowest, reach)
 
 
+def check_newest(newest: TradesPage, *, cursor: int, source: str, subject: str) -> None:
+    """See that the newest page is not older than what was read before.
+
+    Raises:
+        SourceMalformedError: It is.
+    """
+    if newest.highest < cursor:
+        what = (
+            f"its newest trade is {newest.highest}, but {cursor} was read before: an old page. "
+            f"If it stays so, {subject} is numbered anew: read it under another source name, or "
+            f"its ids would collide"
+        )
+        raise _refuse(newest, what, source=source)
+
+
 def walk_back(
     newest: TradesPage,
     fetch_before: Callable[[int], TradesPage],
@@ -135,13 +150,7 @@ def walk_back(
         SourceMalformedError: An old page, a page that goes no further back, or pages that do not
             reach the cursor.
     """
-    if newest.highest < cursor:
-        what = (
-            f"its newest trade is {newest.highest}, but {cursor} was read before: an old page. "
-            f"If it stays so, {subject} is numbered anew: read it under another source name, or "
-            f"its ids would collide"
-        )
-        raise _refuse(newest, what, source=source)
+    check_newest(newest, cursor=cursor, source=source, subject=subject)
     lowest = plan_walk(newest, cursor=cursor, page_trades_max=page_trades_max, pages_max=pages_max)
     pages = [newest] if lowest == newest.lowest else []
     for _ in range(pages_max - 1):
