@@ -27,7 +27,7 @@ class CandlesPage:
     Attributes:
         items: As they came, in any order.
         begins_us: Where the page begins, if the venue keeps nothing from before that.
-        closed_us: Where the venue says that its closed candles end.
+        closed_us: Where the venue says that its closed candles end, if the page goes on to there.
     """
 
     items: Sequence[bytes]
@@ -73,11 +73,10 @@ def plan_windows(
     *,
     interval: Interval,
     page_candles_max: int,
-    pages_max: int | None = None,
 ) -> list[tuple[int, int]]:
     """Ranges of open times, [begin, end), one a request, oldest first; none where none is due."""
     step_us = page_candles_max * interval.length_us
-    starts = range(begin_us, end_us, step_us)[:pages_max]
+    starts = range(begin_us, end_us, step_us)
     return [(start_us, min(start_us + step_us, end_us)) for start_us in starts]
 
 

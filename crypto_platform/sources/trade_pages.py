@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from crypto_platform.errors import SourceMalformedError
+from crypto_platform.errors import SourceMalformedError, SourceUnavailableError
 from crypto_platform.sources.http import Answer
 from crypto_platform.sources.pages import build_malformed
 
@@ -188,10 +188,17 @@ class Step:
 def walk_forward(
     fetch_after: Callable[[str], Step], position: str, *, pages_max: int
 ) -> list[Step]:
-    """Pages from the cursor on, at least one; what lies beyond the last is the next poll's."""
+    """Pages from the cursor on, at least one; what lies beyond the last is the next poll's.
+
+    So is what a venue would not give after the first page: asked for in one poll again and again, a
+    backlog would use up the budget and never be published.
+    """
     steps = [fetch_after(position)]
     while not steps[-1].is_last and len(steps) < pages_max:
-        steps.append(fetch_after(steps[-1].position))
+        try:
+            steps.append(fetch_after(steps[-1].position))
+        except SourceUnavailableError:
+            break
     return steps
 
 

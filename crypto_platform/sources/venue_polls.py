@@ -26,7 +26,6 @@ from crypto_platform.sources.candle_pages import (
     encode_cursor,
     find_closed,
     plan_poll,
-    plan_windows,
 )
 from crypto_platform.sources.pages import read_items
 from crypto_platform.sources.readings import Subject
@@ -102,22 +101,23 @@ class VenuePolls(VenueDialect):
         name = f"{subject.venue_symbol}:{interval}"
         cursor = self._read_candle_cursor(positions.get(name), name)
         closed_us = find_closed(subject.ts_ingest, interval)
-        windows = plan_windows(
-            plan_poll(
-                cursor,
-                closed_us=closed_us,
-                interval=interval,
-                page_candles_max=self.page_candles_max,
-            ),
-            closed_us,
+        begin_us = plan_poll(
+            cursor,
+            closed_us=closed_us,
             interval=interval,
             page_candles_max=self.page_candles_max,
-            pages_max=CANDLE_PAGES_MAX,
         )
         polls: list[Poll] = []
-        for begin_us, end_us in windows:
-            poll, cursor = self._poll_window(subject, interval, cursor, begin_us, end_us)
+        while begin_us < closed_us and len(polls) < CANDLE_PAGES_MAX:
+            end_us = min(begin_us + self.page_candles_max * interval.length_us, closed_us)
+            page = self.fetch_candles(subject, interval=interval, begin_us=begin_us, end_us=end_us)
+            if page.closed_us is not None:
+                end_us = min(page.closed_us, closed_us)
+            poll, cursor = self._read_window(page, subject, interval, cursor, begin_us, end_us)
             polls.append(poll)
+            if end_us <= begin_us:
+                break
+            begin_us = end_us
         united = unite(polls)
         return Poll(
             records=united.records,
@@ -126,18 +126,17 @@ class VenuePolls(VenueDialect):
             gaps=united.gaps,
         )
 
-    def _poll_window(
+    def _read_window(
         self,
+        page: CandlesPage,
         subject: Subject,
         interval: Interval,
         cursor: CandleCursor | None,
         begin_us: int,
         end_us: int,
     ) -> tuple[Poll, CandleCursor]:
-        page = self.fetch_candles(subject, interval=interval, begin_us=begin_us, end_us=end_us)
-        read_us = end_us if page.closed_us is None else min(end_us, page.closed_us)
         poll, candles = self.read_candle_page(
-            page, subject=subject, interval=interval, begin_us=begin_us, end_us=read_us
+            page, subject=subject, interval=interval, begin_us=begin_us, end_us=end_us
         )
         gaps: list[Gap] = []
         if cursor is not None and page.begins_us is not None and page.begins_us > cursor.read_us:
@@ -150,7 +149,7 @@ class VenuePolls(VenueDialect):
                 )
             )
         changed = choose_changed(candles, cursor)
-        advanced = advance_cursor(cursor, candles, read_us=read_us, interval=interval)
+        advanced = advance_cursor(cursor, candles, read_us=end_us, interval=interval)
         return Poll(records=changed, rejected=poll.rejected, gaps=gaps), advanced
 
     def read_candle_page(
