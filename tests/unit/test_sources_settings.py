@@ -78,9 +78,8 @@ def test_a_source_that_is_switched_off_says_so(tmp_path: Path) -> None:
 def test_an_unknown_dialect_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     """Left out in silence, a mistyped source would never be missed."""
     settings = load(tmp_path, COINGECKO__DIALECT="coingeko", COINGECKO__ENABLED="false")
-    with pytest.raises(
-        ConfigurationError, match=r"'coingeko'.* known are coinbase, coincap, coingecko"
-    ):
+    known = "binance, coinbase, coincap, coingecko, kraken"
+    with pytest.raises(ConfigurationError, match=rf"'coingeko'.* known are {known}"):
         build_sources(settings)
     with pytest.raises(ConfigurationError, match="coingecko"):
         explain_sources(settings)
