@@ -70,7 +70,7 @@ def describe_preview(records: Sequence[Record]) -> Mapping[str, dg.TableMetadata
 def _readable(name: str, value: object) -> object:
     if name.startswith("ts_") and isinstance(value, int):
         return f"{from_time_us(value):%Y-%m-%d %H:%M:%S.%f}"[:-3] + "Z"
-    return value
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def _shorten(value: object) -> str:

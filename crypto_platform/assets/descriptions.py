@@ -20,6 +20,7 @@ from crypto_platform.stores.base import StoredColumn
 _TYPE_OF_KIND = {
     FieldKind.TEXT: "text",
     FieldKind.AMOUNT: "decimal as text",
+    FieldKind.AMOUNTS: "list of decimals as text",
     FieldKind.TIME_US: "UTC, integer microseconds",
     FieldKind.INTEGER: "integer",
     FieldKind.BYTES: "bytes as base64",

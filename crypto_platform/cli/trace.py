@@ -231,7 +231,7 @@ def build_document(found: Trace, webserver_url: str | None) -> dict[str, object]
     return {
         "feed": found.feed.name,
         "event_id": found.event_id,
-        "source": getattr(record, "source", None),
+        "source": None if record is None else name_poll(found.feed, record)[0],
         "ts_event": None if record is None else found.feed.event_time_of(record),
         "ts_ingest": None if record is None else record.ts_ingest,
         "ts_append": None if found.kept is None else found.kept.ts_append,

@@ -179,4 +179,6 @@ def _count_poll(
 
 def name_poll(feed: Feed[Record], record: Record) -> tuple[str | None, str, int]:
     """Source, feed and time of asking: what all records of one poll share."""
-    return getattr(record, "source", None), feed.name, record.ts_ingest
+    # of what a venue says, the venue is the source's name
+    source = getattr(record, "source", None) or getattr(record, "venue", None)
+    return source, feed.name, record.ts_ingest

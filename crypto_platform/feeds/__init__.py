@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 
+from crypto_platform.feeds.candles import CANDLES
 from crypto_platform.feeds.feed import Feed, Record
 from crypto_platform.feeds.incidents import INCIDENTS
+from crypto_platform.feeds.instruments import INSTRUMENTS
+from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.feeds.rejected import REJECTED
 from crypto_platform.feeds.trades import TRADES
@@ -11,6 +14,9 @@ from crypto_platform.feeds.trades import TRADES
 FEEDS: tuple[Feed[Record], ...] = (
     QUOTES,
     TRADES,
+    ORDER_BOOKS,
+    CANDLES,
+    INSTRUMENTS,
     REJECTED,
     INCIDENTS,
 )

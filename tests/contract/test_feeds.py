@@ -1,7 +1,7 @@
 """What every feed must be: a new entry in FEEDS is tested before it has a test file."""
 
 import json
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 import msgspec
 import pytest
@@ -9,36 +9,12 @@ import pytest
 from crypto_platform.errors import Reason, RecordRejectedError
 from crypto_platform.feeds import FEED_BY_NAME, FEED_BY_TOPIC, FEEDS
 from crypto_platform.feeds.codec import decode, encode
-from crypto_platform.feeds.feed import Feed, FieldKind, Record, hash_facts, seal
-from crypto_platform.feeds.trades import TRADES, Side
+from crypto_platform.feeds.feed import Feed, FieldKind, Record, hash_facts
+from tests.feed_samples import POSITIVE_SAMPLES, SAMPLES, build_record, leave_out_unknown
 
-SAMPLES: dict[FieldKind, Any] = {
-    FieldKind.TEXT: "Zürich ₿ \"quoted\" \\ \n 'x' ; -- %s",
-    FieldKind.AMOUNT: "-1234567890.123456789012345678901234",
-    FieldKind.TIME_US: 1_767_268_800_123_456,
-    FieldKind.INTEGER: 2**53,
-    FieldKind.BYTES: b"\x00\xff{raw}",
-}
 RECORD_BYTES_MAX = 100_000
 
 each_feed = pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
-
-
-def build_record(feed: Feed[Record], /, **changes: object) -> Record:
-    """A sealed record with every field filled, or all that may be unknown left unknown."""
-    facts = {
-        field.name: SAMPLES[field.kind]
-        for field in feed.fields
-        if field.name not in {"event_id", "content_hash"}
-    }
-    facts |= dict.fromkeys(feed.positive_names, SAMPLES[FieldKind.AMOUNT].removeprefix("-"))
-    if feed is TRADES:
-        facts["taker_side"] = Side.SELL
-    return seal(feed.record(**(facts | changes)), identity=("made", "by", "hand"))
-
-
-def leave_out_unknown(feed: Feed[Record]) -> Record:
-    return build_record(feed, **{field.name: None for field in feed.fields if field.nullable})
 
 
 def spoil(feed: Feed[Record], /, **changes: object) -> bytes:
@@ -169,6 +145,16 @@ def test_every_amount_is_a_finite_decimal_in_stored_form(
     """A NaN makes every sum behind it NaN; 60 digits are rounded by a Decimal128."""
     for name in names_of(feed, FieldKind.AMOUNT):
         assert refuse(feed, spoil(feed, **{name: amount})) is Reason.INVARIANT, name
+    for name in names_of(feed, FieldKind.AMOUNTS):
+        others = list(POSITIVE_SAMPLES[FieldKind.AMOUNTS][1:])
+        assert refuse(feed, spoil(feed, **{name: [amount, *others]})) is Reason.INVARIANT, name
+
+
+@each_feed
+def test_lists_that_belong_together_hold_equally_many(feed: Feed[Record]) -> None:
+    """A price without its quantity moves all below it one level up."""
+    for one, _ in feed.paired_names:
+        assert refuse(feed, spoil(feed, **{one: ["1"]})) is Reason.INVARIANT, one
 
 
 @each_feed

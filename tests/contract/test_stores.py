@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from crypto_platform.errors import IncidentKind, Reason
+from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.incidents import Incident, build_load_incident
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.feeds.rejected import build_rejected
@@ -27,6 +28,7 @@ from crypto_platform.stores.base import (
     sum_of,
 )
 from tests import store_child
+from tests.feed_samples import build_record, leave_out_unknown, renamed
 from tests.store_harness import StoreFactory
 from tests.store_steps import (
     HOUR,
@@ -540,6 +542,23 @@ def test_values_come_back_as_they_were_given(store: Store) -> None:
     [own] = claim(store, P0)
     store.commit([piece(own, [record])], run_id="run-a")
     assert store.read_facts(QUOTES, [record.event_id]) == [record]
+
+
+@pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
+def test_every_feed_comes_back_as_it_was_published(store: Store, feed: Feed[Record]) -> None:
+    """By both ways of writing, full and with all unknown; and its bytes say the same again."""
+    full, bare = build_record(feed), renamed(leave_out_unknown(feed), "bare")
+    [own] = claim(store, P0, feed=feed)
+    store.commit([piece(own, [full])], run_id="run-a")
+    store.commit([piece(own, [full, bare], first_offset=1)], run_id="run-a")
+    by_id = {record.event_id: record for record in store.read_facts(feed, ["bare", full.event_id])}
+    assert by_id == {full.event_id: full, "bare": bare}
+    found = {each.record.event_id: each for each in store.read_contents(feed, P0, 0, 3)}
+    assert {event_id: each.derived_hash for event_id, each in found.items()} == {
+        full.event_id: full.content_hash,
+        "bare": bare.content_hash,
+    }
+    assert [each.problem for each in found.values()] == [None, None]
 
 
 def test_values_come_back_the_same_after_a_repeat(store: Store) -> None:

@@ -11,10 +11,12 @@ from crypto_platform.feeds import FEEDS, Record
 from crypto_platform.feeds.codec import to_columns
 from crypto_platform.feeds.feed import Feed
 from crypto_platform.feeds.incidents import INCIDENTS
+from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.quotes import QUOTES, Quote, seal_quote
 from crypto_platform.feeds.rejected import REJECTED, build_rejected
 from crypto_platform.stores.mongo.documents import NO_ARRIVAL, ArrivalEncoder, Documents
 from crypto_platform.stores.mongo.schema import build_indexes, build_validator
+from tests.feed_samples import build_record
 
 
 def quote(**facts: object) -> Quote:
@@ -53,6 +55,19 @@ def test_an_amount_keeps_value_scale_and_sign(amount: str) -> None:
     document, back = through_bson(QUOTES, quote(price=amount))
     assert document["price"] == Decimal128(amount)
     assert back == quote(price=amount)
+
+
+@pytest.mark.parametrize("length", [0, 1, 9, 10, 11, 40, 101])
+def test_a_list_of_amounts_keeps_its_order_and_its_ends(length: int) -> None:
+    """An array's keys are its places as text: from the tenth on they take more bytes."""
+    prices = tuple(f"{place}.{place:03d}" for place in range(1, length + 1))
+    record = build_record(
+        ORDER_BOOKS, **dict.fromkeys(("bid_prices", "bid_quantities"), prices), ask_prices=()
+    )
+    document, back = through_bson(ORDER_BOOKS, record)
+    assert document["bid_prices"] == [Decimal128(price) for price in prices]
+    assert document["ask_prices"] == []
+    assert back == record
 
 
 def test_a_time_keeps_its_microseconds_beside_a_date() -> None:

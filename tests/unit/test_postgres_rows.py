@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.rejected import Rejected
 from crypto_platform.stores.base import Arrival, TopicPart, build_arrivals
@@ -14,6 +15,7 @@ from crypto_platform.stores.postgres.rows import (
     format_time,
     pick_lines,
 )
+from tests.feed_samples import build_record
 from tests.store_steps import QUOTES, REJECTED, TOPIC_ID
 
 P2 = TopicPart(TOPIC_ID, 2)
@@ -53,6 +55,14 @@ def test_amounts_are_written_as_they_are() -> None:
     """Each digit is the source's; a trailing zero says how exactly it knew."""
     row = line_of(price="1.10", market_cap="-0.0000000000000000000000000000000001")
     assert (row["price"], row["market_cap"]) == ("1.10", "-0.0000000000000000000000000000000001")
+
+
+def test_lists_of_amounts_are_array_literals() -> None:
+    """Each digit as it is; an empty side of an order book is not an unknown one."""
+    book = build_record(ORDER_BOOKS, bid_prices=("1.10", "1.0"), ask_prices=())
+    row = rows_of(book, feed=ORDER_BOOKS).decode()
+    values = dict(zip(columns_of(ORDER_BOOKS), row.split("\t"), strict=True))
+    assert (values["bid_prices"], values["ask_prices"]) == ("{1.10,1.0}", "{}")
 
 
 def test_unknown_is_null() -> None:

@@ -8,13 +8,19 @@ from sqlalchemy.dialects import postgresql
 
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.codec import to_columns
-from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.stores import STORES
 from crypto_platform.stores.mongo.documents import ArrivalEncoder, Documents
 from crypto_platform.stores.postgres.tables import build_metadata
-from tests.store_steps import NOON, TOPIC_ID, quote
+from tests.feed_samples import build_record
+from tests.store_steps import NOON, TOPIC_ID
 
-BSON_TYPES = {str: "string", bson.Int64: "long", bson.Decimal128: "decimal", bytes: "binData"}
+BSON_TYPES = {
+    str: "string",
+    bson.Int64: "long",
+    bson.Decimal128: "decimal",
+    list: "array of decimal",
+    bytes: "binData",
+}
 
 
 @pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
@@ -28,12 +34,13 @@ def test_the_lineage_shows_postgresqls_own_columns(feed: Feed[Record]) -> None:
     assert [column[:3] for column in STORES["postgres"].columns_of(feed)] == real
 
 
-def test_the_lineage_shows_mongodbs_own_keys() -> None:
+@pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
+def test_the_lineage_shows_mongodbs_own_keys(feed: Feed[Record]) -> None:
     """The same, for documents."""
     arrivals = ArrivalEncoder(TOPIC_ID, 0).encode([1], [NOON])
-    [body] = Documents(QUOTES).encode(to_columns([quote(1)]), arrivals)
+    [body] = Documents(feed).encode(to_columns([build_record(feed)]), arrivals)
     document: dict[str, Any] = bson.decode(body)
-    columns = STORES["mongo"].columns_of(QUOTES)
+    columns = STORES["mongo"].columns_of(feed)
     assert [column.name for column in columns] == list(document)
     kinds = {column.name: column.kind for column in columns}
     for name, value in document.items():

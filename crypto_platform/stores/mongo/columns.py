@@ -10,6 +10,7 @@ from crypto_platform.stores.base import StoredColumn
 _TYPE_OF_KIND = {
     FieldKind.TEXT: "string",
     FieldKind.AMOUNT: "decimal",
+    FieldKind.AMOUNTS: "array of decimal",
     FieldKind.INTEGER: "long",
     FieldKind.BYTES: "binData",
 }

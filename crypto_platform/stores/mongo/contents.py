@@ -13,7 +13,7 @@ Source: bsonspec.org 1.1; IEEE 754-2008 decimal128, binary integer significand.
 
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, cast
 
@@ -78,6 +78,7 @@ _TYPE_NAMES: Mapping[type, str] = {
 _KIND_NAMES: Mapping[FieldKind, str] = {
     FieldKind.TEXT: "string",
     FieldKind.AMOUNT: "decimal",
+    FieldKind.AMOUNTS: "array",
     FieldKind.TIME_US: "long",
     FieldKind.INTEGER: "long",
     FieldKind.BYTES: "binData",
@@ -198,6 +199,7 @@ _VALUES: Mapping[FieldKind, bytes] = {
     # no text of ours holds a NUL; one that does is looked at the slow way
     FieldKind.TEXT: b"\x02%b\0.{4}([^\0]*)\0",
     FieldKind.AMOUNT: b"\x13%b\0(.{16})",
+    FieldKind.AMOUNTS: b"\x04%b\0.{4}((?:\x13[0-9]++\0.{16})*+)\0",
     FieldKind.TIME_US: b"\x12%b\0(.{8})",
     FieldKind.INTEGER: b"\x12%b\0(.{8})",
     # its length would have to be read first: this never matches
@@ -230,9 +232,17 @@ def _parse_amount(value: bytes | None) -> str | None:
     return f"{sign}{digits[:-scale]}.{digits[-scale:]}"
 
 
+_find_amounts = re.compile(b"\x13[0-9]+\0(.{16})", re.DOTALL).findall
+
+
+def _parse_amounts(value: bytes | None) -> tuple[str | None, ...] | None:
+    return None if value is None else tuple(map(_parse_amount, _find_amounts(value)))
+
+
 _PARSERS: Mapping[FieldKind, Callable[[bytes | None], Any]] = {
     FieldKind.TEXT: _parse_text,
     FieldKind.AMOUNT: _parse_amount,
+    FieldKind.AMOUNTS: _parse_amounts,
     FieldKind.TIME_US: _parse_integer,
     FieldKind.INTEGER: _parse_integer,
     FieldKind.BYTES: _parse_text,
@@ -250,12 +260,23 @@ def _find_problem(field: Field, document: Mapping[str, Any]) -> str | None:
     wanted, found = _KIND_NAMES[field.kind], _name_type(value)
     if found != wanted:
         return f"{name} is a {found} ({value}), not a {wanted}"
-    if field.kind is not FieldKind.TIME_US:
-        return None
+    if field.kind is FieldKind.AMOUNTS:
+        return _find_problem_within(name, value)
+    return _find_date_problem(field, document, value) if field.kind is FieldKind.TIME_US else None
+
+
+def _find_date_problem(field: Field, document: Mapping[str, Any], value: int) -> str | None:
     date = document.get(field.name)
     if not isinstance(date, DatetimeMS):
         return f"{field.name} is a {_name_type(date)} ({date}), not a date"
     return None if int(date) == value // 1000 else _describe_date(field.name, int(date), value)
+
+
+def _find_problem_within(name: str, amounts: Sequence[object]) -> str | None:
+    for place, amount in enumerate(amounts):
+        if not isinstance(amount, Decimal128):
+            return f"{name}.{place} is a {_name_type(amount)} ({amount}), not a decimal"
+    return None
 
 
 def _name_type(value: object) -> str:
@@ -271,4 +292,6 @@ def _take(field: Field, document: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a
     value = document.get(stored_name(field))
     if isinstance(value, Decimal128):
         return decode_amount(value)
+    if field.kind is FieldKind.AMOUNTS:
+        return None if value is None else tuple(map(decode_amount, value))
     return int(value) if isinstance(value, Int64) else value

@@ -16,6 +16,8 @@ Source: bsonspec.org 1.1; IEEE 754-2008 decimal128, binary integer significand.
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from bson.decimal128 import Decimal128
@@ -114,6 +116,8 @@ def stored_name(field: Field) -> str:
 
 
 def _build_encoder(field: Field) -> EncodeColumn:
+    if field.kind is FieldKind.AMOUNTS:
+        return _encode_amount_lists(field.name)
     encode = _ENCODERS[field.kind]("_id" if field.name == "event_id" else field.name)
     if field.kind in {FieldKind.AMOUNT, FieldKind.BYTES} or field.name in _UNIQUE:
         return lambda column: [encode(value) for value in column]
@@ -143,8 +147,10 @@ def _encode_text(name: str) -> Encode:
 
 
 def _encode_amount(name: str) -> Encode:
-    head, null = _head(b"\x13", name), _head(b"\x0a", name)
+    return _amount_behind(_head(b"\x13", name), null=_head(b"\x0a", name))
 
+
+def _amount_behind(head: bytes, *, null: bytes = b"") -> Encode:
     def encode(amount: str | None) -> bytes:
         """Of an amount in stored form: at most 34 digits, 100 decimals, no negative zero."""
         if amount is None:
@@ -156,6 +162,33 @@ def _encode_amount(name: str) -> Encode:
         return head + (_EXPONENT[len(decimals)] | digits).to_bytes(16, "little")
 
     return encode
+
+
+def _encode_amount_lists(name: str) -> EncodeColumn:
+    """Arrays; each distinct amount is encoded once, as levels of an order book stay for a while."""
+    head, null = _head(b"\x04", name), _head(b"\x0a", name)
+    encode_amount = _amount_behind(b"")
+
+    def encode(column: Sequence[Sequence[str] | None]) -> list[bytes]:
+        distinct = set(chain.from_iterable([amounts for amounts in column if amounts]))
+        encoded = {amount: encode_amount(amount) for amount in distinct}.__getitem__
+        return [
+            null
+            if amounts is None
+            else head + _array_form(len(amounts)) % tuple(map(encoded, amounts))
+            for amounts in column
+        ]
+
+    return encode
+
+
+@lru_cache(maxsize=1024)
+def _array_form(length: int) -> bytes:
+    """An array of so many Decimal128, with %b in place of each one's 16 bytes."""
+    keys = [b"\x13%d\0" % place for place in range(length)]
+    size_bytes = 4 + sum(len(key) + 16 for key in keys) + 1
+    head = _pack_int32(size_bytes).replace(b"%", b"%%")
+    return b"%b%b\0" % (head, b"".join(key + b"%b" for key in keys))
 
 
 def _encode_integer(name: str) -> Encode:
@@ -205,6 +238,10 @@ def _decode_nullable_amount(value: Decimal128 | None) -> str | None:
     return None if value is None else decode_amount(value)
 
 
+def _decode_nullable_amounts(values: Sequence[Decimal128] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(map(decode_amount, values))
+
+
 def _decode_nullable_integer(value: int | None) -> int | None:
     # Int64 of the driver is an int that remembers its width; records hold plain ones
     return None if value is None else int(value)
@@ -213,6 +250,7 @@ def _decode_nullable_integer(value: int | None) -> int | None:
 _DECODERS: Mapping[FieldKind, Callable[[Any], Any]] = {
     FieldKind.TEXT: _decode_same,
     FieldKind.AMOUNT: _decode_nullable_amount,
+    FieldKind.AMOUNTS: _decode_nullable_amounts,
     FieldKind.TIME_US: _decode_nullable_integer,
     FieldKind.INTEGER: _decode_nullable_integer,
     FieldKind.BYTES: _decode_same,

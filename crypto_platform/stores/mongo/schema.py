@@ -44,6 +44,7 @@ _BOOKKEEPING: Mapping[str, Sequence[Keys]] = {
 _BSON_TYPES: Mapping[FieldKind, str] = {
     FieldKind.TEXT: "string",
     FieldKind.AMOUNT: "decimal",
+    FieldKind.AMOUNTS: "array",
     FieldKind.TIME_US: "long",
     FieldKind.INTEGER: "long",
     FieldKind.BYTES: "binData",
@@ -169,6 +170,12 @@ def build_validator(feed: Feed[Record]) -> dict[str, Any]:
         for field in fields
         if field.nullable
         for name, kind in _list_types(field)
+    ]
+    # $type looks at an array and at what it holds: of other types, nothing may be there
+    wrong += [
+        {stored_name(field): {"$type": sorted(_BSON_TYPE_NAMES - {"decimal", "array"})}}
+        for field in fields
+        if field.kind is FieldKind.AMOUNTS
     ]
     return required | ({"$nor": wrong} if wrong else {})
 

@@ -11,6 +11,7 @@ from crypto_platform.stores.base import StoredColumn
 _TYPE_OF_KIND = {
     FieldKind.TEXT: "text",
     FieldKind.AMOUNT: "numeric",
+    FieldKind.AMOUNTS: "numeric[]",
     FieldKind.TIME_US: "timestamp with time zone",
     FieldKind.INTEGER: "bigint",
     FieldKind.BYTES: "bytea",

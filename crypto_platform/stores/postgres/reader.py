@@ -5,7 +5,7 @@ statement of its own that goes on behind the last row: memory stays bounded, no 
 open while the caller works, and other calls may come in between. Not here: writing.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, LiteralString
 
@@ -380,19 +380,25 @@ def _read_structs(
     parameters: Sequence[object] | Mapping[str, object],
 ) -> list[Record]:
     names = [field.name for field in feed.fields]
-    times = [i for i, field in enumerate(feed.fields) if field.kind is FieldKind.TIME_US]
+    convert = [_VALUE_OF_KIND.get(field.kind) for field in feed.fields]
     with session.autocommit() as connection, connection.cursor() as cursor:
         # numeric's text is the stored form, with the scale it was given
         cursor.adapters.register_loader("numeric", TextLoader)
         rows = cursor.execute(statement, parameters).fetchall()
-    return [feed.record(**dict(zip(names, _with_time_us(row, times), strict=True))) for row in rows]
+    return [
+        feed.record(**dict(zip(names, map(_convert, convert, row), strict=True))) for row in rows
+    ]
 
 
-def _with_time_us(row: tuple[Any, ...], times: Sequence[int]) -> list[Any]:
-    values = list(row)
-    for i in times:
-        values[i] = None if values[i] is None else to_time_us(values[i])
-    return values
+def _convert(convert: Callable[[Any], Any] | None, value: Any) -> Any:  # noqa: ANN401 - any kind
+    return value if value is None or convert is None else convert(value)
+
+
+_VALUE_OF_KIND: Mapping[FieldKind, Callable[[Any], Any]] = {
+    FieldKind.AMOUNTS: tuple,
+    FieldKind.TIME_US: to_time_us,
+}
+"""What the driver gives -> what the record holds, where they differ."""
 
 
 @cache
@@ -427,6 +433,7 @@ _JSON_OF_KIND: Mapping[FieldKind, LiteralString] = {
     FieldKind.TEXT: "to_json({})",
     # numeric's text is the stored form, with the scale it was given
     FieldKind.AMOUNT: "'\"' || {} || '\"'",
+    FieldKind.AMOUNTS: "to_json({}::text[])",
     FieldKind.TIME_US: "(extract(epoch FROM {}) * 1000000)::bigint",
     FieldKind.INTEGER: "{}",
     # encode breaks lines after 76 characters

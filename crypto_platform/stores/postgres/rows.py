@@ -87,6 +87,11 @@ def _amounts(values: Values) -> Iterable[str]:
     return values
 
 
+def _amount_lists(values: Values) -> Iterable[str]:
+    """Array literals; no amount holds anything that one would have to quote."""
+    return [f"{{{','.join(amounts)}}}" for amounts in values]
+
+
 def _integers(values: Values) -> Iterable[str]:
     return map(str, values)
 
@@ -115,6 +120,7 @@ def _bytes(values: Values) -> Iterable[str]:
 _FORMATTERS: Mapping[FieldKind, Callable[[Values], Iterable[str]]] = {
     FieldKind.TEXT: _texts,
     FieldKind.AMOUNT: _amounts,
+    FieldKind.AMOUNTS: _amount_lists,
     FieldKind.TIME_US: _times,
     FieldKind.INTEGER: _integers,
     FieldKind.BYTES: _bytes,

@@ -22,6 +22,7 @@ _TEXT_C = sa.Text(collation="C")
 _TYPE_OF_KIND: dict[FieldKind, sa.types.TypeEngine[Any]] = {
     FieldKind.TEXT: sa.Text(),
     FieldKind.AMOUNT: sa.Numeric(),
+    FieldKind.AMOUNTS: pg.ARRAY(sa.Numeric()),
     FieldKind.TIME_US: _TIME,
     FieldKind.INTEGER: sa.BigInteger(),
     FieldKind.BYTES: sa.LargeBinary(),
