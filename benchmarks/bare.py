@@ -1,19 +1,18 @@
 """The fastest bare exactly-once loops we know, as the yardstick of the loads.
 
-Each brings the topic's trades into the platform's own table or collection, with all its columns and
-indexes, and moves the offsets in the same transaction. They do nothing else: no check of a value,
-no fence, no quarantine, no conflict, no bookkeeping. A thread reads and encodes one batch ahead of
-the store, rows and BSON are bytes built by hand for this one record. Also here: the ways that
-people write first, row by row and in plain batches.
+Each brings the topic's records into the platform's own table or collection, with all its columns
+and indexes, and moves the offsets in the same transaction. They do nothing else: no check of a
+value, no fence, no quarantine, no conflict, no bookkeeping. A thread reads and encodes one batch
+ahead of the store; rows and BSON are built by hand for each feed (bare_records.py,
+bare_documents.py). Also here: the
+ways that people write first, row by row and in plain batches.
 """
 
 import gc
-import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
-from itertools import chain
 from queue import Queue
 from typing import Any
 
@@ -27,30 +26,65 @@ from pymongo import MongoClient
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from benchmarks import bare_documents, bare_records
+from benchmarks.bare_records import US, format_time
+from crypto_platform.feeds import FEED_BY_NAME
+from crypto_platform.feeds.feed import FieldKind
+
 BATCH_RECORDS = 10_000
-US = 1_000_000
-
-
-class Trade(msgspec.Struct, tag_field="v", tag=1, gc=False):
-    """The value's own fields, unchecked."""
-
-    event_id: str
-    content_hash: int
-    ts_ingest: int
-    venue: str
-    venue_symbol: str
-    trade_id: str
-    price: str
-    quantity: str
-    ts_event: int
-    symbol: str | None = None
-    taker_side: str | None = None
-    ts_event_text: str | None = None
-
 
 Batch = tuple[Sequence[Any], dict[int, int]]
 """What is sent for a batch, and the next offset of each partition."""
-Encode = Callable[[Sequence[Message], Sequence[Trade]], Sequence[Any]]
+Encode = Callable[[Sequence[Message], Sequence[Any]], Sequence[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Yardstick:
+    """One feed as the bare loops know it.
+
+    Attributes:
+        record: The struct that a value is decoded into; its fields are the COPY's columns.
+        rows, documents: Made for a topic id.
+    """
+
+    table: str
+    collection: str
+    record: type[msgspec.Struct]
+    rows: Callable[[str], bare_records.Rows]
+    documents: Callable[[str], bare_documents.Documents]
+
+
+YARDSTICKS: Mapping[str, Yardstick] = {
+    "trades": Yardstick(
+        table="trade",
+        collection="trades",
+        record=bare_records.Trade,
+        rows=bare_records.trade_rows,
+        documents=bare_documents.trade_documents,
+    ),
+    "order_books": Yardstick(
+        table="order_book",
+        collection="order_books",
+        record=bare_records.OrderBook,
+        rows=bare_records.order_book_rows,
+        documents=bare_documents.order_book_documents,
+    ),
+    "candles": Yardstick(
+        table="candle_revision",
+        collection="candles",
+        record=bare_records.Candle,
+        rows=bare_records.candle_rows,
+        documents=bare_documents.candle_documents,
+    ),
+    "instruments": Yardstick(
+        table="instrument_revision",
+        collection="instruments",
+        record=bare_records.Instrument,
+        rows=bare_records.instrument_rows,
+        documents=bare_documents.instrument_documents,
+    ),
+}
+"""By feed."""
 
 
 class Topic:
@@ -90,17 +124,19 @@ def _nexts(messages: Sequence[Message]) -> dict[int, int]:
     return {message.partition() or 0: (message.offset() or 0) + 1 for message in messages}
 
 
-def read_ahead(topic: Topic, encode: Encode, *, depth: int = 1) -> Iterator[Batch]:
+def read_ahead(
+    topic: Topic, record: type[msgspec.Struct], encode: Encode, *, depth: int = 1
+) -> Iterator[Batch]:
     """Encoded batches, `depth` of them made by another thread while the store works."""
     ready: Queue[Batch | None] = Queue(depth)
     gc.freeze()
     gc.disable()
-    decode = msgspec.json.Decoder(Trade).decode
+    decode = msgspec.json.Decoder(record).decode
 
     def run() -> None:
         for messages in topic.read(BATCH_RECORDS):
-            trades = [decode(message.value() or b"") for message in messages]
-            ready.put((encode(messages, trades), _nexts(messages)))
+            records = [decode(message.value() or b"") for message in messages]
+            ready.put((encode(messages, records), _nexts(messages)))
         ready.put(None)
 
     threading.Thread(target=run, daemon=True).start()
@@ -108,18 +144,7 @@ def read_ahead(topic: Topic, encode: Encode, *, depth: int = 1) -> Iterator[Batc
         yield batch
 
 
-@lru_cache(maxsize=4096)
-def _second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _time(us: int) -> str:
-    return f"{_second(us // US)}.{us % US:06d}+00"
-
-
-COPY = """COPY market.trade (event_id, content_hash, ts_ingest, venue, venue_symbol, symbol,
-  trade_id, price, quantity, taker_side, ts_event, ts_event_text, arrival_topic_id, arrival_part,
-  arrival_offset, ts_append) FROM STDIN"""
+ARRIVAL = ("arrival_topic_id", "arrival_part", "arrival_offset", "ts_append")
 CREATE_OFFSETS = (
     "CREATE TABLE IF NOT EXISTS platform.bare_offset (part int PRIMARY KEY, next bigint)"
 )
@@ -127,152 +152,90 @@ MOVE_OFFSETS = """INSERT INTO platform.bare_offset SELECT * FROM unnest(%s::int[
   ON CONFLICT (part) DO UPDATE SET next = excluded.next"""
 
 
-def load_postgres(topic: Topic, url: str) -> None:
-    """COPY text straight into the table, the offsets in the same transaction."""
-    time_of = lru_cache(maxsize=4096)(_time)
+def _into(yardstick: Yardstick) -> str:
+    names = ", ".join(f'"{name}"' for name in (*yardstick.record.__struct_fields__, *ARRIVAL))
+    return f"market.{yardstick.table} ({names})"
 
-    def encode(messages: Sequence[Message], trades: Sequence[Trade]) -> Sequence[bytes]:
-        rows = [
-            f"{t.event_id}\t{t.content_hash}\t{time_of(t.ts_ingest)}\t{t.venue}\t{t.venue_symbol}\t"
-            f"{t.symbol or NULL}\t{t.trade_id}\t{t.price}\t{t.quantity}\t{t.taker_side or NULL}\t"
-            f"{_time(t.ts_event)}\t{t.ts_event_text or NULL}\t{topic.topic_id}\t{m.partition()}\t"
-            f"{m.offset()}\t{time_of(m.timestamp()[1] * 1000)}\n"
-            for m, t in zip(messages, trades, strict=True)
-        ]
-        return ["".join(rows).encode()]
+
+def load_postgres(topic: Topic, yardstick: Yardstick, url: str) -> None:
+    """COPY text straight into the table, the offsets in the same transaction."""
+    rows_of = yardstick.rows(topic.topic_id)
+    copy_in = f"COPY {_into(yardstick)} FROM STDIN".encode()
+
+    def encode(messages: Sequence[Message], records: Sequence[Any]) -> Sequence[bytes]:
+        return ["".join(rows_of(messages, records)).encode()]
 
     with psycopg.connect(url, autocommit=True, options="-c timezone=UTC") as connection:
-        for rows, nexts in read_ahead(topic, encode):
+        for rows, nexts in read_ahead(topic, yardstick.record, encode):
             with connection.transaction():
                 connection.execute(MOVE_OFFSETS, [list(nexts), list(nexts.values())])
-                with connection.cursor() as cursor, cursor.copy(COPY) as copy:
+                with connection.cursor() as cursor, cursor.copy(copy_in) as copy:
                     for chunk in rows:
                         copy.write(chunk)
 
 
-NULL = r"\N"
-INSERT = """INSERT INTO market.trade VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-  %s, %s) ON CONFLICT DO NOTHING"""
-
-
-def load_postgres_in_batches(topic: Topic, url: str, *, batch_records: int) -> None:
+def load_postgres_in_batches(
+    topic: Topic, yardstick: Yardstick, url: str, *, batch_records: int
+) -> None:
     """INSERT .. ON CONFLICT, so many rows a commit; 1 is row by row."""
-    decode = msgspec.json.Decoder(Trade).decode
+    decode = msgspec.json.Decoder(yardstick.record).decode
+    names = (*yardstick.record.__struct_fields__, *ARRIVAL)
+    places = ", ".join("%s::numeric[]" if _is_list(yardstick, name) else "%s" for name in names)
+    insert = f"INSERT INTO {_into(yardstick)} VALUES ({places}) ON CONFLICT DO NOTHING".encode()
     with psycopg.connect(url, autocommit=True, options="-c timezone=UTC") as connection:
         for messages in topic.read(batch_records):
             nexts = _nexts(messages)
             with connection.transaction(), connection.cursor() as cursor:
                 cursor.execute(MOVE_OFFSETS, [list(nexts), list(nexts.values())])
                 cursor.executemany(
-                    INSERT, [_row(topic, m, decode(m.value() or b"")) for m in messages]
+                    insert, [_row(topic, m, decode(m.value() or b"")) for m in messages]
                 )
 
 
-def _row(topic: Topic, message: Message, trade: Trade) -> Sequence[object]:
+def _row(topic: Topic, message: Message, record: msgspec.Struct) -> Sequence[object]:
+    fields = zip(record.__struct_fields__, msgspec.structs.astuple(record), strict=True)
     return (
-        trade.event_id,
-        trade.content_hash,
-        _time(trade.ts_ingest),
-        trade.venue,
-        trade.venue_symbol,
-        trade.symbol,
-        trade.trade_id,
-        trade.price,
-        trade.quantity,
-        trade.taker_side,
-        _time(trade.ts_event),
-        trade.ts_event_text,
+        *(_cell(name, value) for name, value in fields),
         topic.topic_id,
         message.partition(),
         message.offset(),
-        _time(message.timestamp()[1] * 1000),
+        format_time(message.timestamp()[1] * 1000),
     )
 
 
-_int32 = struct.Struct("<i").pack
-_int64 = struct.Struct("<q").pack
+def _cell(name: str, value: Any) -> object:  # noqa: ANN401 - a field's
+    if _is_moment(name) and value is not None:
+        return format_time(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
-def _head(kind: bytes, name: str) -> bytes:
-    return kind + name.encode() + b"\0"
+def _is_moment(name: str) -> bool:
+    return name.startswith("ts_") and not name.endswith("_text")
 
 
-def _text(name: str) -> Callable[[str | None], bytes]:
-    head, null = _head(b"\x02", name), _head(b"\x0a", name)
-
-    def encode(text: str | None) -> bytes:
-        if text is None:
-            return null
-        raw = text.encode()
-        return b"%b%b%b\0" % (head, _int32(len(raw) + 1), raw)
-
-    return encode
+def _kinds(yardstick: Yardstick) -> dict[str, FieldKind]:
+    [feed] = [f for f in FEED_BY_NAME.values() if f.collection == yardstick.collection]
+    return {field.name: field.kind for field in feed.fields}
 
 
-def _amount(name: str) -> Callable[[str], bytes]:
-    head = _head(b"\x13", name)
-
-    def encode(text: str) -> bytes:
-        whole, _, decimals = text.partition(".")
-        number = ((6176 - len(decimals)) << 113) | int(whole + decimals)
-        return head + number.to_bytes(16, "little")
-
-    return encode
+def _is_list(yardstick: Yardstick, name: str) -> bool:
+    return _kinds(yardstick).get(name) is FieldKind.AMOUNTS
 
 
-def _moment(name: str) -> Callable[[int], bytes]:
-    head, date = _head(b"\x12", f"{name}_us"), _head(b"\x09", name)
-    return lambda us: b"%b%b%b%b" % (head, _int64(us), date, _int64(us // 1000))
-
-
-def load_mongo(topic: Topic, url: str, database: str) -> None:
+def load_mongo(topic: Topic, yardstick: Yardstick, url: str, database: str) -> None:
     """Insert commands with BSON built by hand, the offsets first in the same transaction."""
-    event_id, hash_head = _text("_id"), _head(b"\x12", "content_hash")
-    often = [_text(name) for name in ("venue", "venue_symbol", "symbol")]
-    kinds = lru_cache(maxsize=4096)(
-        lambda *texts: b"".join(encode(text) for encode, text in zip(often, texts, strict=True))
-    )
-    trade_id, price, quantity = _text("trade_id"), _amount("price"), _amount("quantity")
-    side = lru_cache(maxsize=16)(_text("taker_side"))
-    ingest = lru_cache(maxsize=4096)(_moment("ts_ingest"))
-    event, event_text = _moment("ts_event"), _text("ts_event_text")
-    arrival = lru_cache(maxsize=64)(
-        lambda part: (
-            _text("arrival_topic_id")(topic.topic_id)
-            + _head(b"\x12", "arrival_part")
-            + _int64(part)
-            + _head(b"\x12", "arrival_offset")
-        )
-    )
-    append = lru_cache(maxsize=4096)(_moment("ts_append"))
+    documents_of = yardstick.documents(topic.topic_id)
 
-    def encode(messages: Sequence[Message], trades: Sequence[Trade]) -> Sequence[RawBSONDocument]:
-        bodies = [
-            b"".join(
-                (
-                    event_id(t.event_id),
-                    hash_head,
-                    _int64(t.content_hash),
-                    ingest(t.ts_ingest),
-                    kinds(t.venue, t.venue_symbol, t.symbol),
-                    trade_id(t.trade_id),
-                    price(t.price),
-                    quantity(t.quantity),
-                    side(t.taker_side),
-                    event(t.ts_event),
-                    event_text(t.ts_event_text),
-                    arrival(m.partition()),
-                    _int64(m.offset()),
-                    append(m.timestamp()[1] * 1000),
-                    b"\0",
-                )
-            )
-            for m, t in zip(messages, trades, strict=True)
-        ]
-        return [RawBSONDocument(_int32(len(body) + 4) + body) for body in bodies]
+    def encode(messages: Sequence[Message], records: Sequence[Any]) -> Sequence[RawBSONDocument]:
+        return [RawBSONDocument(document) for document in documents_of(messages, records)]
 
-    for client, documents, nexts in _in_transactions(read_ahead(topic, encode), url, database):
-        client.command({"insert": "trades", "documents": documents}, nexts)
+    batches = read_ahead(topic, yardstick.record, encode)
+    for transaction, documents, nexts in _in_transactions(batches, url, database):
+        transaction.insert(yardstick.collection, documents, nexts)
+
+
+INSERT_BYTES_MAX = 14 * 1024 * 1024
+"""Of one command, which fails over 16 MB."""
 
 
 class _Transaction:
@@ -281,16 +244,29 @@ class _Transaction:
     def __init__(self, database: Any, session: Any) -> None:  # noqa: ANN401 - the driver's
         self._database, self._session = database, session
 
-    def command(self, command: dict[str, Any], nexts: dict[int, int]) -> None:
-        """Move the offsets, then run the command."""
+    def insert(self, collection: str, documents: Sequence[Any], nexts: dict[int, int]) -> None:
+        """Move the offsets, then insert."""
         updates = [
             {"q": {"_id": part}, "u": {"$set": {"next": Int64(at)}}, "upsert": True}
             for part, at in nexts.items()
         ]
-        for each in ({"update": "bare_offset", "updates": updates}, command):
-            answer = self._database.command(each, session=self._session)
-            if answer.get("writeErrors"):
-                raise RuntimeError(answer["writeErrors"][0])
+        self._command({"update": "bare_offset", "updates": updates})
+        for chunk in _split(documents):
+            self._command({"insert": collection, "documents": chunk})
+
+    def _command(self, command: dict[str, Any]) -> None:
+        answer = self._database.command(command, session=self._session)
+        if answer.get("writeErrors"):
+            raise RuntimeError(answer["writeErrors"][0])
+
+
+def _split(documents: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """In commands of a bounded size; the documents of a feed are about as long as each other."""
+    raw = isinstance(documents[0], RawBSONDocument)
+    size = len(documents[0].raw) * 5 // 4 if raw else 8_000
+    count = max(INSERT_BYTES_MAX // size, 1)
+    for first in range(0, len(documents), count):
+        yield documents[first : first + count]
 
 
 def _in_transactions(
@@ -305,45 +281,47 @@ def _in_transactions(
                 yield _Transaction(client[name], session), documents, nexts
 
 
-def load_mongo_in_batches(topic: Topic, url: str, database: str, *, batch_records: int) -> None:
+def load_mongo_in_batches(
+    topic: Topic, yardstick: Yardstick, url: str, database: str, *, batch_records: int
+) -> None:
     """Documents as dicts, so many a transaction; 1 is one by one."""
-    decode = msgspec.json.Decoder(Trade).decode
+    decode = msgspec.json.Decoder(yardstick.record).decode
+    kinds = _kinds(yardstick)
 
     def batches() -> Iterator[Batch]:
         for messages in topic.read(batch_records):
             yield (
-                [_document(topic, m, decode(m.value() or b"")) for m in messages],
+                [_document(topic, kinds, m, decode(m.value() or b"")) for m in messages],
                 _nexts(messages),
             )
 
     for transaction, documents, nexts in _in_transactions(batches(), url, database):
-        transaction.command({"insert": "trades", "documents": documents}, nexts)
+        transaction.insert(yardstick.collection, documents, nexts)
 
 
-def _document(topic: Topic, message: Message, trade: Trade) -> dict[str, object]:
-    times = {
-        "ts_ingest": trade.ts_ingest,
-        "ts_event": trade.ts_event,
-        "ts_append": message.timestamp()[1] * 1000,
-    }
-    return {
-        "_id": trade.event_id,
-        "content_hash": Int64(trade.content_hash),
-        "venue": trade.venue,
-        "venue_symbol": trade.venue_symbol,
-        "symbol": trade.symbol,
-        "trade_id": trade.trade_id,
-        "price": Decimal128(trade.price),
-        "quantity": Decimal128(trade.quantity),
-        "taker_side": trade.taker_side,
-        "ts_event_text": trade.ts_event_text,
+def _document(
+    topic: Topic, kinds: dict[str, FieldKind], message: Message, record: msgspec.Struct
+) -> dict[str, object]:
+    document: dict[str, object] = {}
+    for name, value in zip(record.__struct_fields__, msgspec.structs.astuple(record), strict=True):
+        document |= _members("_id" if name == "event_id" else name, kinds[name], value)
+    return document | {
         "arrival_topic_id": topic.topic_id,
         "arrival_part": Int64(message.partition() or 0),
         "arrival_offset": Int64(message.offset() or 0),
-        **dict(
-            chain.from_iterable(
-                ((f"{name}_us", Int64(us)), (name, datetime.fromtimestamp(us / US, UTC)))
-                for name, us in times.items()
-            )
-        ),
+        **_members("ts_append", FieldKind.TIME_US, message.timestamp()[1] * 1000),
     }
+
+
+def _members(name: str, kind: FieldKind, value: Any) -> dict[str, object]:  # noqa: ANN401 - a field's
+    if kind is FieldKind.TIME_US:
+        known = value is not None
+        return {
+            f"{name}_us": Int64(value) if known else None,
+            name: datetime.fromtimestamp(value / US, UTC) if known else None,
+        }
+    if value is None or kind is FieldKind.TEXT:
+        return {name: value}
+    if kind is FieldKind.AMOUNTS:
+        return {name: [Decimal128(amount) for amount in value]}
+    return {name: Decimal128(value) if kind is FieldKind.AMOUNT else Int64(value)}

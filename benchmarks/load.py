@@ -1,6 +1,6 @@
 """How fast the loads are, beside the fastest bare exactly-once loops: `python -m benchmarks.load`.
 
-One topic of trades is brought into one store again and again, each time into an empty table or
+One topic of a feed is brought into one store again and again, each time into an empty table or
 collection and by a process of its own: by the platform's load, by the bare loop (bare.py), and a
 part of it by the plain ways. Platform and bare loop take turns, so that the machine's moods meet
 both; the ratio is made round by round, and its median counts.
@@ -28,10 +28,11 @@ from confluent_kafka import Producer
 from pymongo import MongoClient
 
 from benchmarks import bare
+from benchmarks.made import MADE
 from crypto_platform.delivery.load import load as load_feeds
-from crypto_platform.feeds import FEEDS
+from crypto_platform.feeds import FEED_BY_NAME, FEEDS
 from crypto_platform.feeds.codec import encode
-from crypto_platform.feeds.trades import TRADES, Side, Trade, seal_trade
+from crypto_platform.feeds.trades import TRADES
 from crypto_platform.kafka.connection import client_config
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.kafka.watermarks import Part, Watermarks
@@ -39,34 +40,15 @@ from crypto_platform.settings import Settings, load_settings, process_environmen
 from crypto_platform.stack.embedded import embedded_servers, find_admin_urls
 from crypto_platform.stores import STORES, open_store
 
-SYMBOLS = 20
-START_US = 1_764_000_000_000_000
 WAYS = ("platform", "bare")
-PLATFORM_WAYS = {"platform": [TRADES], "all": FEEDS}
-"""Each with the feeds that it loads."""
+PLATFORM_WAYS = ("platform", "all")
+"""A load of the one feed, and of all."""
+MESSAGES = 1_000_000
+MESSAGES_OF = {"order_books": 200_000}
+"""Where one takes more room than others."""
 SLOW_WAYS = {"row_by_row": 3_000, "batch": 100_000}
 """Each with how many messages it gets: row by row, a million would take minutes."""
 SLOW_BATCH = {"row_by_row": 1, "batch": 1_000}
-
-
-def build_value(number: int, *, rng: random.Random) -> tuple[str, bytes]:
-    """Key and value of a trade; each number another trade, 50 of them a millisecond and symbol."""
-    symbol = number % SYMBOLS
-    at_us = START_US + number * 1_000
-    trade = seal_trade(
-        Trade(
-            venue="simulated",
-            venue_symbol=f"C{symbol:02d}-USD",
-            symbol=f"C{symbol:02d}/USD",
-            trade_id=str(100_000_000 + number // SYMBOLS),
-            price=f"{rng.uniform(1, 99_999):.2f}",
-            quantity=f"{rng.uniform(0.0001, 10):.8f}",
-            taker_side=Side.BUY if rng.random() < 0.5 else Side.SELL,
-            ts_event=at_us,
-            ts_ingest=at_us - at_us % 1_000_000 + 1_000_000,
-        )
-    )
-    return TRADES.key_of(trade), encode(trade)
 
 
 BAD_VALUES = (
@@ -80,24 +62,27 @@ def publish(
     settings: Settings,
     messages: int,
     *,
+    feed: str = TRADES.name,
     first: int = 0,
     transaction: int = 10_000,
     bad_ratio: float = 0.0,
     repeat_ratio: float = 0.0,
 ) -> None:
-    """Put so many trades into the topic, in transactions as ingestion does.
+    """Put so many records into the topic, in transactions as ingestion does.
 
     Args:
         settings: Name the broker and the topic's prefix.
         messages: How many.
-        first: Number of the first trade.
+        feed: Whose.
+        first: Number of the first record.
         transaction: Messages in one.
         bad_ratio: Of the messages, which no load can take; every tenth of them decodes, and only
-            its price is none.
-        repeat_ratio: Of the messages, which are an earlier trade again.
+            its price is none: of trades only.
+        repeat_ratio: Of the messages, which are an earlier record again.
     """
     rng = random.Random(first)  # noqa: S311 - prices
-    topic = topic_name(settings, TRADES.topic)
+    made, make = MADE[feed]
+    topic = topic_name(settings, made.topic)
     earlier: list[tuple[str, bytes]] = []
     producer = Producer(
         client_config(settings)
@@ -112,7 +97,8 @@ def publish(
     for start in range(first, first + messages, transaction):
         producer.begin_transaction()
         for number in range(start, min(start + transaction, first + messages)):
-            key, value = build_value(number, rng=rng)
+            record = make(number, rng)
+            key, value = made.key_of(record), encode(record)
             if rng.random() < bad_ratio:
                 has_form = number % 10 == 0
                 value = (
@@ -146,10 +132,10 @@ class Run:
 
 
 class Bench:
-    """One store, its topic, and the ways to bring one into the other."""
+    """One store, a feed's topic, and the ways to bring one into the other."""
 
-    def __init__(self, folder: Path, store: str) -> None:
-        self.folder, self.store = folder, store
+    def __init__(self, folder: Path, store: str, *, feed: str = TRADES.name) -> None:
+        self.folder, self.store, self.feed = folder, store, FEED_BY_NAME[feed]
         self.settings = load_settings(folder)
 
     def run(self, way: str, *, prefix: str = "", empty: bool = True) -> Run:
@@ -159,7 +145,8 @@ class Bench:
         self.settle()
         cpu_s = self._store_cpu_s()
         command = [sys.executable, "-m", "benchmarks.load", "--way", way]
-        command += ["--store", self.store, "--data-dir", str(self.folder)]
+        command += ["--store", self.store, "--feed", self.feed.name]
+        command += ["--data-dir", str(self.folder)]
         environment = process_environment() | {"CRYPTO_PLATFORM_KAFKA__TOPIC_PREFIX": prefix}
         done = subprocess.run(
             command, check=True, stdout=subprocess.PIPE, text=True, env=environment
@@ -177,7 +164,7 @@ class Bench:
         if self.store == "postgres":
             url = admin.postgres.rpartition("/")[0] + "/crypto_platform"
             with psycopg.connect(url, autocommit=True) as connection:
-                for table in ("trade", "quote"):
+                for table in {self.feed.table, "quote"}:
                     connection.execute(f"TRUNCATE market.{table}".encode())
                 for table in ("kafka_offset", "load_batch", "touched", "quarantine"):
                     connection.execute(f"TRUNCATE platform.{table}".encode())
@@ -188,14 +175,14 @@ class Bench:
         client: MongoClient[dict[str, object]] = MongoClient(admin.mongo)
         with client:
             database = client[self.settings.mongo.database]
-            indexes = list(database["trades"].list_indexes())
-            options = database["trades"].options()
+            own = database[self.feed.collection]
+            indexes, options = list(own.list_indexes()), own.options()
             # emptying takes a delete a document; a new collection of the same kind does not
-            database["trades"].drop()
-            database.create_collection("trades", **options)
+            own.drop()
+            database.create_collection(own.name, **options)
             for index in indexes:
                 if index["name"] != "_id_":
-                    database["trades"].create_index(list(index["key"].items()))
+                    own.create_index(list(index["key"].items()))
             for name in ("kafka_offset", "load_batch", "quarantine", "bare_offset"):
                 database[name].delete_many({})
             if "bare_offset" not in database.list_collection_names():
@@ -218,11 +205,12 @@ class Bench:
         if self.store == "postgres":
             url = admin.postgres.rpartition("/")[0] + "/crypto_platform"
             with psycopg.connect(url) as connection:
-                found = connection.execute("SELECT count(*) FROM market.trade").fetchone()
+                statement = f"SELECT count(*) FROM market.{self.feed.table}".encode()
+                found = connection.execute(statement).fetchone()
                 return int(found[0]) if found else 0
         client: MongoClient[dict[str, object]] = MongoClient(admin.mongo)
         with client:
-            return client[self.settings.mongo.database]["trades"].count_documents({})
+            return client[self.settings.mongo.database][self.feed.collection].count_documents({})
 
     def _store_cpu_s(self) -> float:
         """Of the server's processes, ended ones included."""
@@ -237,10 +225,11 @@ class Bench:
         return total
 
 
-def drain(way: str, store: str, settings: Settings, *, messages_max: int) -> None:
+def drain(way: str, store: str, feed: str, settings: Settings, *, messages_max: int) -> None:
     """The child: drain once and print figures as one line of JSON."""
     watermarks = Watermarks(settings)
-    name = topic_name(settings, TRADES.topic)
+    own = FEED_BY_NAME[feed]
+    name = topic_name(settings, own.topic)
     topic_id, partitions = watermarks.read_topic_ids([name])[name]
     parts = [Part(name, part) for part in range(partitions)]
     bounds = watermarks.read_bounds(parts)
@@ -251,17 +240,17 @@ def drain(way: str, store: str, settings: Settings, *, messages_max: int) -> Non
         report = load_feeds(
             settings,
             opened,
-            PLATFORM_WAYS[way],
+            FEEDS if way == "all" else [own],
             run_id="bench",
             clock=lambda: time.time_ns() // 1000,
             stop=threading.Event(),
         )
         progress = report.progress
-        stored = progress.stored_records["trades"]
+        stored = progress.stored_records[feed]
         records = stored + progress.repeated_records + progress.quarantined_records
     else:
         topic = bare.Topic(client_config(settings), name, topic_id, ends)
-        records = stored = _drain_bare(way, store, settings, topic, messages_max)
+        records = stored = _drain_bare(way, store, feed, settings, topic, messages_max)
     seconds = time.monotonic() - began
     usage = resource.getrusage(resource.RUSAGE_SELF)
     figures = {
@@ -275,19 +264,18 @@ def drain(way: str, store: str, settings: Settings, *, messages_max: int) -> Non
 
 
 def _drain_bare(
-    way: str, store: str, settings: Settings, topic: bare.Topic, messages_max: int
+    way: str, store: str, feed: str, settings: Settings, topic: bare.Topic, messages_max: int
 ) -> int:
-    counted = _Counted(topic, messages_max)
-    url = getattr(settings, store).loader_url.get_secret_value()
+    counted, yardstick = _Counted(topic, messages_max), bare.YARDSTICKS[feed]
+    url, database = getattr(settings, store).loader_url.get_secret_value(), settings.mongo.database
     if way == "bare" and store == "postgres":
-        bare.load_postgres(counted, url)
+        bare.load_postgres(counted, yardstick, url)
     elif way == "bare":
-        bare.load_mongo(counted, url, settings.mongo.database)
+        bare.load_mongo(counted, yardstick, url, database)
     elif store == "postgres":
-        bare.load_postgres_in_batches(counted, url, batch_records=SLOW_BATCH[way])
+        bare.load_postgres_in_batches(counted, yardstick, url, batch_records=SLOW_BATCH[way])
     else:
-        database = settings.mongo.database
-        bare.load_mongo_in_batches(counted, url, database, batch_records=SLOW_BATCH[way])
+        bare.load_mongo_in_batches(counted, yardstick, url, database, batch_records=SLOW_BATCH[way])
     return counted.records
 
 
@@ -307,7 +295,9 @@ class _Counted(bare.Topic):
                 return
 
 
-def summarize(runs: dict[str, list[Run]], store: str, messages: int) -> dict[str, object]:
+def summarize(
+    runs: dict[str, list[Run]], store: str, feed: str, messages: int
+) -> dict[str, object]:
     """The figures, ratios round by round."""
     platform, yardstick = runs["platform"], runs["bare"]
     rates = {way: statistics.median(run.rate for run in found) for way, found in runs.items()}
@@ -315,7 +305,7 @@ def summarize(runs: dict[str, list[Run]], store: str, messages: int) -> dict[str
     per_million = 1_000_000 / messages
     return {
         "store": store,
-        "feed": TRADES.name,
+        "feed": feed,
         "messages": messages,
         "rounds": len(platform),
         "platform_rate": round(rates["platform"]),
@@ -340,8 +330,8 @@ def _median_cpu(runs: Sequence[Run], per_million: float) -> dict[str, float]:
 
 @click.command()
 @click.option("--store", type=click.Choice(list(STORES)), required=True)
-@click.option("--feed", type=click.Choice([TRADES.name]), default=TRADES.name)
-@click.option("--messages", default=1_000_000, show_default=True)
+@click.option("--feed", type=click.Choice(list(bare.YARDSTICKS)), default=TRADES.name)
+@click.option("--messages", type=int, help="A million, of order books 200,000.")
 @click.option("--rounds", default=3, show_default=True, help="Of platform and bare loop each.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.option("--way", hidden=True)
@@ -350,24 +340,24 @@ def load(
     *,
     store: str,
     feed: str,
-    messages: int,
+    messages: int | None,
     rounds: int,
     as_json: bool,
     way: str | None,
     data_dir: Path | None,
 ) -> None:
     """Rate of the platform's load, as a ratio to the fastest bare exactly-once loop."""
-    del feed  # the yardstick's only one
     if way is not None and data_dir is not None:
-        drain(way, store, load_settings(data_dir), messages_max=SLOW_WAYS.get(way, 2**62))
+        drain(way, store, feed, load_settings(data_dir), messages_max=SLOW_WAYS.get(way, 2**62))
         return
+    messages = messages or MESSAGES_OF.get(feed, MESSAGES)
     with tempfile.TemporaryDirectory(prefix="crypto_platform_bench_") as name:
         Path(name).chmod(0o755)
         folder = Path(name) / "data"
         with embedded_servers(folder, migrate=True) as settings:
-            click.echo(f"publishing {messages:,} trades", err=True)
-            publish(settings, messages)
-            bench = Bench(folder, store)
+            click.echo(f"publishing {messages:,} {feed}", err=True)
+            publish(settings, messages, feed=feed)
+            bench = Bench(folder, store, feed=feed)
             runs: dict[str, list[Run]] = {}
             for number in range(rounds):
                 ways = WAYS if number % 2 == 0 else WAYS[::-1]
@@ -375,7 +365,7 @@ def load(
                     run = bench.run(each)
                     runs.setdefault(each, []).append(run)
                     click.echo(f"{each}: {run.rate:,.0f}/s, {run.peak_mib:.0f} MiB", err=True)
-    result = summarize(runs, store, messages)
+    result = summarize(runs, store, feed, messages)
     if as_json:
         click.echo(json.dumps(result, indent=2))
         return

@@ -32,7 +32,8 @@ def build_record(feed: Feed[Record], /, **changes: object) -> Record:
         for choice in (hint, *get_args(hint)):
             if isinstance(choice, type) and issubclass(choice, StrEnum):
                 facts[name] = list(choice)[-1]
-    return seal(feed.record(**(facts | changes)), identity=("made", "by", "hand"))
+    facts |= changes
+    return seal(feed.record(**facts), identity=("made", "by", "hand"))
 
 
 def leave_out_unknown(feed: Feed[Record]) -> Record:
