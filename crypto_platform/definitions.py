@@ -12,11 +12,13 @@ from crypto_platform.assets.loads import build_load_assets
 from crypto_platform.assets.topics import build_topic_assets
 from crypto_platform.jobs import build_audit_job, build_ingest_job, build_load_job
 from crypto_platform.jobs.purge import build_purge_job
+from crypto_platform.jobs.retention import build_retention_job
 from crypto_platform.resources import build_resources
 from crypto_platform.schedules import (
     build_audit_schedule,
     build_ingest_schedule,
     build_purge_schedule,
+    build_retention_schedule,
 )
 from crypto_platform.sensors.health import build_health_sensor
 from crypto_platform.sensors.loads import build_load_sensor
@@ -48,11 +50,13 @@ def build_definitions(
             *(build_load_job(assets, store, settings) for store, assets in loads.items()),
             build_audit_job(audits),
             build_purge_job(settings),
+            build_retention_job(settings),
         ],
         schedules=[
             build_ingest_schedule(settings),
             build_audit_schedule(),
             build_purge_schedule(),
+            build_retention_schedule(),
         ],
         sensors=[
             build_health_sensor(settings, monitor),

@@ -1,4 +1,4 @@
-"""Schedules: the minute, and each hour's audit and purge."""
+"""Schedules: the minute, each hour's audit and purge, each night's retention."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,12 +17,14 @@ from crypto_platform.delivery.planning import EndedRun, plan_ingest
 from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, hour_of, name_hour, to_time_us
 from crypto_platform.errors import PlatformError
 from crypto_platform.jobs.purge import PURGE_JOB
+from crypto_platform.jobs.retention import RETENTION_JOB
 from crypto_platform.kafka.watermarks import Watermarks
 from crypto_platform.settings import Settings
 from crypto_platform.sources import list_feeds
 
 RUNS_LOOKED_AT = 12
 PURGE_MINUTE = 17
+RETENTION_TIME = "41 2 * * *"
 AUDIT_MINUTE = 4
 """Of the hour; by then the loads have long come past the border."""
 
@@ -107,6 +109,18 @@ def build_purge_schedule() -> dg.ScheduleDefinition:
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Delete Dagster's runs, events and logs that are too old.",
+    )
+
+
+def build_retention_schedule() -> dg.ScheduleDefinition:
+    """What is older than its feed keeps goes, every night."""
+    return dg.ScheduleDefinition(
+        name="retention_daily",
+        job_name=RETENTION_JOB,
+        cron_schedule=RETENTION_TIME,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Remove records that are older than their feed keeps, in both stores.",
     )
 
 

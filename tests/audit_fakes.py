@@ -19,6 +19,7 @@ from crypto_platform.stores.base import (
     BatchKind,
     LoadBatch,
     QuarantineEntry,
+    Removed,
     StoredContent,
     StoredOffset,
     StoredRecord,
@@ -135,6 +136,7 @@ class FakeStore:
     rows: list[Row] = field(default_factory=list)
     quarantine: list[QuarantineEntry] = field(default_factory=list)
     batches: list[LoadBatch] = field(default_factory=list)
+    removed: list[Removed] = field(default_factory=list)
     looked_up_ids: int = 0
     rows_read: int = 0
 
@@ -248,6 +250,29 @@ class FakeStore:
         self.rows.remove(row)
         return row
 
+    def forget(self, before_us: int) -> None:
+        """Remove rows with older events, as retention does, and write down what went."""
+        for batch in [batch for batch in self.batches if batch.kind is BatchKind.LIVE]:
+            old = [
+                row
+                for row in self.rows
+                if batch.first_offset <= row.offset < batch.next_offset
+                and (self.feed.event_time_of(row.record) or before_us) < before_us
+            ]
+            self.rows = [row for row in self.rows if row not in old]
+            if old:
+                self.removed.append(
+                    Removed(
+                        topic=self.topic,
+                        partition=self.partition,
+                        run_id="retention",
+                        hour=batch.hour,
+                        first_offset=batch.first_offset,
+                        events_before=before_us,
+                        removed=sum_of([row.content_hash for row in old]),
+                    )
+                )
+
     def change(self, event_id: str, **changes: object) -> None:
         """Change a row, as nobody should."""
         self.rows.append(replace(self.drop(event_id), **changes))
@@ -323,6 +348,11 @@ class FakeStore:
         for batch in sorted(self.batches, key=lambda batch: batch.first_offset):
             if batch.partition == partition:
                 yield batch
+
+    def read_removed(self, partition: TopicPart) -> Sequence[Removed]:
+        """By first offset."""
+        own = [each for each in self.removed if each.partition == partition]
+        return sorted(own, key=lambda each: each.first_offset)
 
     def read_contents(
         self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("audit", "Prove that every record is in each store once, or in quarantine once."),
     "prove": ("prove", "Kill random parts of the stack, then audit that nothing is lost."),
     "quarantine": ("quarantine", "List, show, release and discard what a store refused."),
+    "retention": ("retention", "Remove what is older than its feed keeps; --dry-run: show it."),
     "incident": ("incident", "List what stopped for a person, and acknowledge it."),
     "pause": ("pause", "Stop asking a source, or loading a store, until resume."),
     "resume": ("pause", "Go on asking a source, or loading a store."),

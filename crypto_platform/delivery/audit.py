@@ -14,7 +14,7 @@ cannot say which hour they would belong to.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -143,28 +143,33 @@ def audit(
         findings=findings,
         hours=[line for result in results for line in result.lines],
         lost=[lost for result in results for lost in result.lost],
-        notes=[note for result in results for note in result.notes],
+        notes=[
+            *(note for result in results for note in result.notes),
+            *_describe_removed(feeds, stores, results),
+        ],
     )
 
 
 def _audit_place(
     context: AuditContext, place: Place, note: Callable[[int, int | None], None]
 ) -> PartitionResult:
-    """Audit one partition, anew where retention removed its beginning meanwhile."""
+    """Audit one partition, anew where retention removed something of it meanwhile."""
     listed = context.listing.tell() if context.listing else 0
     for _ in range(ATTEMPTS_MAX - 1):
         try:
-            return PartitionAudit(context, place, note).audit()
+            result = PartitionAudit(context, place, note).audit()
+            if not result.findings or not result.is_outdated:
+                return result
         except IncidentError as error:
             if error.kind is not IncidentKind.RETENTION_GAP:
                 raise
             context.finish_asking()
-            if context.listing:
-                context.listing.go_back(listed)
             bounds = context.log.read_bounds([place.part])[place.part]
             place = Place(
                 feed=place.feed, topic=place.topic, partition=place.partition, bounds=bounds
             )
+        if context.listing:
+            context.listing.go_back(listed)
     return PartitionAudit(context, place, note).audit()
 
 
@@ -205,6 +210,27 @@ def _find_strays(
 
 def _list_known(store: Store, topic: str) -> set[TopicPart]:
     return {row.partition for row in store.read_offsets() if row.topic == topic}
+
+
+def _describe_removed(
+    feeds: Sequence[Feed[Record]], stores: Mapping[str, Store], results: Sequence[PartitionResult]
+) -> Iterator[str]:
+    """What retention has removed, a line a store and feed."""
+    for name in stores:
+        for feed in feeds:
+            own = [
+                each
+                for result in results
+                if result.feed == feed.name
+                for each in result.removed[name]
+            ]
+            if own:
+                count = sum(each.removed.count for each in own)
+                before = format_time(max(each.events_before for each in own))
+                yield (
+                    f"{name}: retention has removed {count:,} records of {feed.name}, all with "
+                    f"events before {before}"
+                )
 
 
 def _add_up(

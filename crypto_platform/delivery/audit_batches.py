@@ -14,6 +14,8 @@ What the kinds of range mean for it:
   A restore over it brings them back.
 - *truncated* was live until Kafka's log was cut. Its offsets are used again, by live ranges that
   cover them anew; its rows have stayed. So there the rows are the sum of both, whatever Kafka has.
+
+What retention has removed of a range (Store.read_removed) is taken off what the range has stored.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,6 +30,7 @@ from crypto_platform.stores.base import (
     EMPTY_SUM,
     BatchKind,
     LoadBatch,
+    Removed,
     Store,
     Sum,
     TopicPart,
@@ -80,6 +83,7 @@ class Account:
             empty where there is none.
         fresh: What they stored.
         is_repaired: Something else than the fresh live ranges has stored rows in there.
+        removed: What retention has taken away of all ranges; the sums here are without it.
         first_hour: Of the last range that begins before the part compared with Kafka.
         holes, overlaps, lost: Half-open offset ranges.
     """
@@ -92,6 +96,7 @@ class Account:
     fresh: Sum = EMPTY_SUM
     is_repaired: bool = False
     first_hour: int = 0
+    removed: Sequence[Removed] = ()
     holes: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     overlaps: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     lost: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
@@ -124,7 +129,7 @@ def build_account(
         if batch.kind is not BatchKind.LIVE
         and (batch.kind is BatchKind.LOST or batch.stored != EMPTY_SUM)
     ]
-    account = Account()
+    account = Account(removed=store.read_removed(partition))
     _note_truncated(account, others)
     lost = [batch for batch in others if batch.kind is BatchKind.LOST]
     repairs = [b for b in others if b.kind in {BatchKind.REPLAY, BatchKind.RESTORE}]
@@ -148,15 +153,23 @@ def build_account(
     for each in (*account.old, *account.used_again):
         own = (b for b in repairs if each.first_offset <= b.first_offset < each.next_offset)
         each.repairs = [batch.stored for batch in own if batch not in alone]
+        each.certain -= _sum_removed(account, each.first_offset, each.next_offset)
     if fresh:
         account.fresh_first, account.fresh_next = fresh[0].first_offset, fresh[-1].next_offset
         account.fresh = sum((batch.stored for batch in fresh), EMPTY_SUM)
+        account.fresh -= _sum_removed(account, account.fresh_first, account.fresh_next)
         account.is_repaired = any(
             batch.next_offset > account.fresh_first
             for batch in others
             if batch.kind is not BatchKind.LOST
         )
     return account
+
+
+def _sum_removed(account: Account, first_offset: int, next_offset: int) -> Sum:
+    """What was removed of the ranges that begin in there."""
+    own = (each for each in account.removed if first_offset <= each.first_offset < next_offset)
+    return sum((each.removed for each in own), EMPTY_SUM)
 
 
 def _walk_cover(
@@ -324,8 +337,8 @@ class AccountChecker:
     def _report(self, each: SummedRange, found: Sum) -> None:
         detail = (
             f"offsets {each.first_offset} to {each.next_offset - 1}: the loads stored "
-            f"{each.certain.count} records ({format_hash(each.certain)}), {found.count} are "
-            f"there ({format_hash(found)})"
+            f"{each.certain.count} records ({format_hash(each.certain)}), less what retention "
+            f"removed; {found.count} are there ({format_hash(found)})"
         )
         self.findings.add(
             Fault.SUM_DIFFERS,

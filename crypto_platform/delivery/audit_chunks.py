@@ -10,7 +10,7 @@ decodes by all rules and says which values are no record. What remains is a valu
 been refused and was stored: the deep audit, which sifts everything, finds it.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -148,6 +148,11 @@ class Chunk:
             values=values,
             refused={**self.refused, **refused},
         )
+
+    def find_event_time(self, offset: int) -> int | None:
+        """When the record at an offset happened, where it says so."""
+        seen = _look_at(self.feed, self.values[bisect_left(self.offsets, offset)])
+        return None if isinstance(seen, Refused) else self.feed.event_time_of(seen)
 
     def take(self, run: Sequence[RawRecord]) -> None:
         """Add values of its range."""

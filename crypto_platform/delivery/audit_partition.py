@@ -5,7 +5,7 @@ audit_batches.py).
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from itertools import islice
@@ -32,7 +32,7 @@ from crypto_platform.delivery.audit_report import (
 )
 from crypto_platform.delivery.audit_scene import Log, Place, Scene
 from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, hour_of
-from crypto_platform.stores.base import EMPTY_SUM, Store, Sum, TopicPart
+from crypto_platform.stores.base import EMPTY_SUM, Removed, Store, Sum, TopicPart
 
 OFFSET_END = 2**63 - 1
 BEYOND_TRIES_MAX = 3
@@ -160,7 +160,12 @@ class AuditContext:
 
 @dataclass(frozen=True, kw_only=True)
 class PartitionResult:
-    """One partition's part of the report."""
+    """One partition's part of the report.
+
+    Attributes:
+        removed: What retention had removed when the audit of the partition began, by store.
+        is_outdated: It has removed more since, and so what was found may be wrong.
+    """
 
     feed: str
     total: Tally
@@ -168,6 +173,8 @@ class PartitionResult:
     findings: list[Finding]
     lost: list[LostRange]
     notes: list[str]
+    removed: Mapping[str, Sequence[Removed]]
+    is_outdated: bool
 
 
 @dataclass(kw_only=True)
@@ -260,6 +267,11 @@ class PartitionAudit:
             findings=[found for side in self._sides for found in side.findings.findings()],
             lost=self._lost,
             notes=self._notes,
+            removed={side.name: side.account.removed for side in self._sides},
+            is_outdated=any(
+                side.store.read_removed(self._place.partition) != side.account.removed
+                for side in self._sides
+            ),
         )
 
     def _open_side(self, name: str, store: Store) -> _Side:
@@ -286,6 +298,7 @@ class PartitionAudit:
                 findings=findings,
                 is_stored=lambda partition, offset: context.is_stored(name, partition, offset),
                 truncated=account.truncated,
+                removed=account.removed,
                 deep=context.deep,
             ),
             batches=AccountChecker(

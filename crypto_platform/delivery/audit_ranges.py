@@ -25,6 +25,9 @@ there. Where that could be wrong:
   equal sums too; so does one whose *columns* were, and a stored value that *should have been
   refused*. These only the deep audit finds: it always takes the slow way, decodes Kafka's values by
   all rules and hashes the columns as they are read back.
+- What *retention has removed* while Kafka still has it makes the sums differ: the slow way passes
+  over records older than what was removed, and the store's account (audit_batches.py) says that no
+  more is gone than was removed.
 - Where Kafka's log was *cut and its offsets used again*, rows of the log before stand at offsets of
   other records. There it is always the slow way; that those rows are the right ones is proved by
   load_batch (audit_batches.py).
@@ -45,6 +48,7 @@ from crypto_platform.feeds import Feed, Record
 from crypto_platform.stores.base import (
     EntryState,
     QuarantineEntry,
+    Removed,
     Store,
     StoredContent,
     StoredRecord,
@@ -103,6 +107,7 @@ class RangeChecker:
 
     Attributes:
         truncated: Half-open offset ranges whose rows may be of a log that was cut.
+        removed: What retention has taken away of this partition.
         is_stored: Whether the store has come past an arrival (asked about few rows only); None
             where the audit names that row apart.
         deep: Always the slow way, and hash the columns as read back.
@@ -115,6 +120,7 @@ class RangeChecker:
     findings: Findings
     is_stored: Callable[[TopicPart, int], bool | None]
     truncated: Sequence[tuple[int, int]] = ()
+    removed: Sequence[Removed] = ()
     deep: bool = False
     strays: int = 0
     _doubled: AbstractSet[str] = frozenset()
@@ -229,6 +235,8 @@ class RangeChecker:
         rows = self._look_up(sorted({record.event_id for record in decodable.values()}))
         for offset, record in decodable.items():
             [row, *_] = rows.get(record.event_id) or [None]
+            if row is None and self._is_removed(chunk, offset):
+                continue
             self._check_entry(chunk, record, entries[offset], row)
         later = (Reason.UNDECODABLE, Reason.UNKNOWN_SCHEMA)
         open_entries = (entries[offset] for offset in decodable)
@@ -265,6 +273,8 @@ class RangeChecker:
         for offset, event_id, content_hash in chunk.records:
             if offset in held or event_id in changed or event_id in missing:
                 continue
+            if event_id not in known and self._is_removed(chunk, offset):
+                continue
             if event_id not in known:
                 missing.add(event_id)
                 detail = "in Kafka, neither stored nor in quarantine"
@@ -279,6 +289,18 @@ class RangeChecker:
         if not is_explained and not self._may_be_truncated(chunk):
             self._check_read(chunk, stored, rows)
         return elsewhere
+
+    def _is_removed(self, chunk: Chunk, offset: int) -> bool:
+        """Whether retention may have removed a record: what it took, the account knows.
+
+        A later repeat of a removed record is no less gone, so the range that stored it may be any
+        before this offset.
+        """
+        cuts = [each.events_before for each in self.removed if each.first_offset <= offset]
+        if not cuts:
+            return False
+        event_us = chunk.find_event_time(offset)
+        return event_us is not None and event_us < max(cuts)
 
     def _check_read(self, chunk: Chunk, stored: Sum, rows: Mapping[str, int | None]) -> None:
         """What was read row by row is what the store has summed; a replay may have come between."""

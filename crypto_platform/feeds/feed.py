@@ -11,6 +11,7 @@ contract suite holds the stores to it.
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, StrEnum, auto
 from functools import cached_property
 from types import NoneType, UnionType
@@ -18,7 +19,7 @@ from typing import Annotated, Generic, TypeVar, get_args, get_origin, get_type_h
 
 import msgspec
 
-from crypto_platform.domain.hours import TimeUs
+from crypto_platform.domain.hours import TimeUs, from_time_us
 from crypto_platform.domain.money import Amount
 
 TEXT_LENGTH_MAX = 4096
@@ -112,6 +113,11 @@ class Step(StrEnum):
     DAY = "day"
     MONTH = "month"
 
+    def begin_of(self, time_us: int) -> datetime:
+        """The beginning of the partition that holds this time; they begin at midnight UTC."""
+        midnight = from_time_us(time_us).replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight if self is Step.DAY else midnight.replace(day=1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Feed(Generic[R_co]):
@@ -133,7 +139,8 @@ class Feed(Generic[R_co]):
         state_of: What a poll publishes only where it differs from the last of its key; the event_id
             where None.
         pace_s_min: Shortest time between two polls where the settings say nothing of this feed.
-        retention_days: Age of event time at which both stores forget a record; None keeps it.
+        retention_days: Age of event time at which both stores forget a record, by whole partitions;
+            None keeps it.
         indexes: Beside the primary key event_id.
         owned_by_platform: Written by the platform about itself (rejected, incidents).
         description: One sentence for the UI.

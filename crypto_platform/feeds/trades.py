@@ -69,6 +69,7 @@ TRADES = Feed(
     partition_step=Step.MONTH,
     collection="trades",
     positive_names=("price", "quantity"),
+    retention_days=90,
     indexes=(Index(fields=("venue", "venue_symbol", "-ts_event")),),
     description="Public matches on a venue, each once.",
 )

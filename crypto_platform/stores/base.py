@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple, Protocol, cast
 
+from crypto_platform.domain.hours import TimeUs
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.codec import Columns, to_columns
@@ -442,6 +443,24 @@ class LoadBatch:
     quarantined_records: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Removed:
+    """What retention has removed of the records that one range of load_batch had stored.
+
+    Attributes:
+        hour, first_offset: Of that range.
+        events_before: Records with older events went, microseconds.
+    """
+
+    topic: str
+    partition: TopicPart
+    run_id: str
+    hour: int
+    first_offset: int
+    events_before: int
+    removed: Sum
+
+
 class Store(Protocol):
     """One store as the loads, the audit and the readers see it. Not safe for several threads."""
 
@@ -522,7 +541,28 @@ class Store(Protocol):
         """
         ...
 
+    def remove_before(self, feed: Feed[Record], before_us: TimeUs, *, run_id: str) -> int:
+        """Remove a feed's records whose event is older; returns how many.
+
+        In several transactions, each with `Removed` of what it takes away; killed or failed in
+        between, what has gone stays gone, and the next call goes on.
+
+        Args:
+            feed: One that is partitioned by event time.
+            before_us: The beginning of one of its partitions, more than a day ago.
+            run_id: Written beside it.
+        """
+        ...
+
+    def count_before(self, feed: Feed[Record], before_us: TimeUs) -> int:
+        """How many records `remove_before` would remove."""
+        ...
+
     # What the audit reads. Ranges are half open.
+    def read_removed(self, partition: TopicPart) -> Sequence[Removed]:
+        """What retention has removed of a partition, by first_offset."""
+        ...
+
     def read_records(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[StoredRecord]:
         """The stored records among these ids, in any order; at most 10,000 ids a call."""
         ...

@@ -60,6 +60,14 @@ def test_indexes_name_fields_that_exist(feed: Feed[Record]) -> None:
 
 
 @each_feed
+def test_a_feed_that_forgets_can_be_cut_by_time(feed: Feed[Record]) -> None:
+    """PostgreSQL drops whole partitions, MongoDB finds what is old by an index."""
+    if feed.retention_days is not None:
+        assert feed.partition_step is not None
+        assert any(index.fields[-1] == "-ts_event" for index in feed.indexes)
+
+
+@each_feed
 def test_a_record_comes_back_as_it_was(feed: Feed[Record]) -> None:
     """Full or with all that may be unknown left unknown."""
     for record in (build_record(feed), leave_out_unknown(feed)):

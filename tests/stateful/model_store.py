@@ -15,6 +15,7 @@ from crypto_platform.stores.base import (
     LoadBatch,
     Outcome,
     QuarantineEntry,
+    Removed,
     Slice,
     StoredOffset,
     StoredRecord,
@@ -197,6 +198,10 @@ class ModelStore:
     ) -> Iterator[QuarantineEntry]:
         entries = [e for (part, _), e in self.tables.quarantine.items() if part == partition]
         return iter(sorted(entries, key=lambda entry: entry.offset))
+
+    def read_removed(self, partition: TopicPart) -> Sequence[Removed]:
+        del partition
+        return ()
 
     def read_load_batches(self, partition: TopicPart | None = None) -> Iterator[LoadBatch]:
         own = [batch for batch in self.tables.batches if batch.partition == partition]

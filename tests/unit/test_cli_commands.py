@@ -15,7 +15,7 @@ from crypto_platform.cli import COMMANDS, main
 HEAVY = ("pydantic", "confluent_kafka", "psycopg", "pymongo", "dagster", "rich", "requests")
 EXAMPLE = (
     *("status", "quotes", "load", "replay", "trace", "sources", "config", "connect", "doctor"),
-    *("quarantine", "incident", "prove"),
+    *("quarantine", "incident", "prove", "retention"),
 )
 
 

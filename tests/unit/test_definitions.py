@@ -83,6 +83,7 @@ def test_the_minute_and_the_sensors_run_without_being_switched_on(settings: Sett
         "every_minute",
         "audit_hourly",
         "purge_hourly",
+        "retention_daily",
         "health",
         "poll_coinbase",
         "poll_coingecko",
@@ -120,6 +121,7 @@ def test_no_run_is_believed_for_ever(settings: Settings) -> None:
         "load_mongo": "1860",
         "audit_hour": "3600",
         "purge_history": "3600",
+        "remove_old_records": "14400",
     }
 
 

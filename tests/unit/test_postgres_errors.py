@@ -46,7 +46,7 @@ def test_only_a_check_with_a_name_blames_the_record() -> None:
     assert is_data_error(psycopg.errors.CheckViolation("a check", info=name))
     missing = psycopg.errors.CheckViolation("no partition of relation found for row")
     assert not is_data_error(missing)
-    assert isinstance(translate(missing, table="market.trade"), StoreRefusedError)
+    assert isinstance(translate(missing, table="market.trade"), StoreUnavailableError)
 
 
 @pytest.mark.parametrize("state", ["42P01", "40P01", "53100", "57014"])

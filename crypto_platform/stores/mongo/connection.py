@@ -142,6 +142,12 @@ class Connection:
         """
         return self._write(session, {"update": collection, "updates": updates})
 
+    def delete(
+        self, session: ClientSession, collection: str, deletes: Sequence[Mapping[str, Any]]
+    ) -> int:
+        """Run delete statements; returns how many documents went. See `update` for errors."""
+        return int(self._write(session, {"delete": collection, "deletes": deletes})["n"])
+
     def _write(self, session: ClientSession, command: Document) -> Document:
         """A write command answers ok although it failed, and says so in `writeErrors` only."""
         answer = self.database.command(command, session=session)

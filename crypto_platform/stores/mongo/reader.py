@@ -15,7 +15,7 @@ from crypto_platform.stores.mongo.connection import Connection, Document
 from crypto_platform.stores.mongo.pieces import documents_of
 
 _HALF = 2**32
-_PROOF = {
+PROOF = {
     "content_hash": 1,
     "arrival_topic_id": 1,
     "arrival_part": 1,
@@ -31,7 +31,7 @@ def read_records(
     connection: Connection, feed: Feed[Record], event_ids: Sequence[str]
 ) -> list[StoredRecord]:
     """The stored records among these ids; an incident without arrival has topic_id "" and -1."""
-    found = connection.collection(feed.collection).find({"_id": {"$in": list(event_ids)}}, _PROOF)
+    found = connection.collection(feed.collection).find({"_id": {"$in": list(event_ids)}}, PROOF)
     return [parse_stored(document) for document in found]
 
 
@@ -80,7 +80,7 @@ def read_range(
 ) -> Iterator[StoredRecord]:
     """The records whose first arrival lies in the range, in order of offset."""
     query = of_range(partition, first_offset, next_offset)
-    found = connection.collection(feed.collection).find(query, _PROOF).sort("arrival_offset", 1)
+    found = connection.collection(feed.collection).find(query, PROOF).sort("arrival_offset", 1)
     return (parse_stored(document) for document in found)
 
 
@@ -98,7 +98,7 @@ def read_strays(
         own: dict[str, Any] = {"arrival_topic_id": topic_id}
         for part in collection.distinct("arrival_part", own):
             if (topic_id, part) not in known:
-                found = collection.find(own | {"arrival_part": part}, _PROOF)
+                found = collection.find(own | {"arrival_part": part}, PROOF)
                 yield from map(parse_stored, found)
 
 

@@ -23,6 +23,7 @@ from crypto_platform.stores.mongo.errors import translating
 KAFKA_OFFSET = "kafka_offset"
 LOAD_BATCH = "load_batch"
 QUARANTINE = "quarantine"
+REMOVED = "removed"
 
 Keys = Mapping[str, int]
 """An index: field -> direction, in order."""
@@ -39,6 +40,14 @@ _BOOKKEEPING: Mapping[str, Sequence[Keys]] = {
     QUARANTINE: (
         {"topic_id": ASCENDING, "part": ASCENDING, "record_offset": ASCENDING},
         {"state": ASCENDING},
+    ),
+    REMOVED: (
+        {
+            "topic_id": ASCENDING,
+            "part": ASCENDING,
+            "first_offset": ASCENDING,
+            "run_id": ASCENDING,
+        },
     ),
 }
 _BSON_TYPES: Mapping[FieldKind, str] = {

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from crypto_platform.domain.hours import TimeUs
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.stores.base import (
@@ -19,6 +20,7 @@ from crypto_platform.stores.base import (
     OpenMatters,
     Outcome,
     QuarantineEntry,
+    Removed,
     Slice,
     StoredContent,
     StoredOffset,
@@ -33,6 +35,8 @@ from crypto_platform.stores.mongo import (
     contents,
     matters,
     reader,
+    retention,
+    schema,
 )
 from crypto_platform.stores.mongo.connection import Connection
 from crypto_platform.stores.mongo.errors import translating
@@ -139,6 +143,21 @@ class MongoStore:
         """See Store. The fact's arrival stays empty until Kafka's copy of it is loaded."""
         with translating("acknowledge an incident"):
             return answers.acknowledge(self._connection, answer, now_us=self._clock_us())
+
+    def remove_before(self, feed: Feed[Record], before_us: TimeUs, *, run_id: str) -> int:
+        """See Store."""
+        with translating("remove old records", table=feed.collection):
+            return retention.remove_before(self._connection, feed, before_us, run_id=run_id)
+
+    def count_before(self, feed: Feed[Record], before_us: TimeUs) -> int:
+        """See Store."""
+        with translating("count old records", table=feed.collection):
+            return retention.count_before(self._connection, feed, before_us)
+
+    def read_removed(self, partition: TopicPart) -> Sequence[Removed]:
+        """See Store."""
+        with translating("read what was removed", table=schema.REMOVED):
+            return retention.read_removed(self._connection, partition)
 
     def read_records(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[StoredRecord]:
         """See Store."""

@@ -26,10 +26,14 @@ def is_data_error(error: psycopg.Error) -> bool:
     """Whether the values of some record are to blame, so that the others can be stored."""
     if error.sqlstate is None:
         return isinstance(error, psycopg.DataError)
-    if error.sqlstate == _CHECK_VIOLATION and error.diag.constraint_name is None:
-        # no partition for it: taken away since it was made, and every record would be to blame
-        return False
+    if _lacks_partition(error):
+        return False  # see _lacks_partition: every record would be to blame
     return error.sqlstate[:2] in _DATA_CLASSES or error.sqlstate == _TOO_LARGE_FOR_INDEX
+
+
+def _lacks_partition(error: psycopg.Error) -> bool:
+    """Whether retention has removed a partition since it was made; it is made again."""
+    return error.sqlstate == _CHECK_VIOLATION and error.diag.constraint_name is None
 
 
 def is_repeat(error: psycopg.Error) -> bool:
@@ -52,7 +56,8 @@ def translate(error: psycopg.Error, *, table: str | None = None) -> PlatformErro
     """
     state = error.sqlstate
     unreached = state is None and isinstance(error, psycopg.OperationalError)
-    if unreached or (state is not None and state[:2] in _PASSING_CLASSES):
+    passing = state is not None and state[:2] in _PASSING_CLASSES
+    if unreached or passing or _lacks_partition(error):
         message = f"PostgreSQL: {describe(error)}; nothing was written"
         return StoreUnavailableError(message, sqlstate=state)
     named = error.diag.table_name and f"{error.diag.schema_name}.{error.diag.table_name}"

@@ -10,7 +10,6 @@ from datetime import datetime
 
 import psycopg
 
-from crypto_platform.domain.hours import from_time_us
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import Step
 from crypto_platform.stores.base import Slice
@@ -40,7 +39,7 @@ class Partitions:
             step = feed.partition_step
             if step is None:
                 continue
-            for begin in sorted({begin_of(step, hour) for hour in hours}):
+            for begin in sorted({step.begin_of(hour) for hour in hours}):
                 if (feed.table, begin) not in self._made:
                     self._make(feed, step, begin)
 
@@ -55,12 +54,6 @@ class Partitions:
             except psycopg.Error as error:
                 raise translate(error, table=table_name(feed)) from error
         self._made.add((feed.table, begin))
-
-
-def begin_of(step: Step, time_us: int) -> datetime:
-    """The beginning of the partition that holds this time; they begin at midnight UTC."""
-    midnight = from_time_us(time_us).replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight if step is Step.DAY else midnight.replace(day=1)
 
 
 def _list_hours(slices: Iterable[Slice]) -> Sequence[tuple[Feed[Record], set[int]]]:

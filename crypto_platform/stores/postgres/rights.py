@@ -41,7 +41,8 @@ GRANT INSERT, UPDATE ON platform.kafka_offset, platform.load_batch, platform.qua
   platform.touched TO {role};
 GRANT DELETE ON platform.touched TO {role};
 GRANT USAGE ON SEQUENCE platform.touched_version TO {role};
-GRANT EXECUTE ON FUNCTION platform.make_partition(text, text, text, timestamptz) TO {role};
+GRANT EXECUTE ON FUNCTION platform.make_partition(text, text, text, timestamptz),
+  platform.remove_partition(text, text, timestamptz, text) TO {role};
 ALTER DEFAULT PRIVILEGES IN SCHEMA market, platform GRANT SELECT, INSERT ON TABLES TO {role};
 """
 

@@ -5,6 +5,7 @@ Here: which module answers which call. Not here: how (claims.py, writer.py, read
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from crypto_platform.domain.hours import TimeUs
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.stores.base import (
@@ -16,6 +17,7 @@ from crypto_platform.stores.base import (
     OpenMatters,
     Outcome,
     QuarantineEntry,
+    Removed,
     Slice,
     StoredContent,
     StoredOffset,
@@ -23,7 +25,7 @@ from crypto_platform.stores.base import (
     Sum,
     TopicPart,
 )
-from crypto_platform.stores.postgres import answers, claims, matters, reader
+from crypto_platform.stores.postgres import answers, claims, matters, reader, retention
 from crypto_platform.stores.postgres.bookkeeping import SINK
 from crypto_platform.stores.postgres.encoded import encode_slice
 from crypto_platform.stores.postgres.session import Session
@@ -81,6 +83,15 @@ class PostgresStore:
 
     def acknowledge(self, answer: Acknowledgement) -> bool:
         return answers.acknowledge(self._session, answer)
+
+    def remove_before(self, feed: Feed[Record], before_us: TimeUs, *, run_id: str) -> int:
+        return retention.remove_before(self._session, feed, before_us, run_id=run_id)
+
+    def count_before(self, feed: Feed[Record], before_us: TimeUs) -> int:
+        return retention.count_before(self._session, feed, before_us)
+
+    def read_removed(self, partition: TopicPart) -> Sequence[Removed]:
+        return retention.read_removed(self._session, partition)
 
     def read_records(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[StoredRecord]:
         return reader.read_records(self._session, feed, event_ids)

@@ -41,6 +41,7 @@ def build_metadata(feeds: Iterable[Feed[Record]] = FEEDS) -> sa.MetaData:
     _kafka_offset(metadata)
     _load_batch(metadata)
     _quarantine(metadata)
+    _removed(metadata)
     _touched(metadata)
     return metadata
 
@@ -185,6 +186,25 @@ def _quarantine(metadata: sa.MetaData) -> None:
         ),
         schema="platform",
         comment="Kafka values this store refused, with the bytes as they came.",
+    )
+
+
+def _removed(metadata: sa.MetaData) -> None:
+    sa.Table(
+        "removed",
+        metadata,
+        sa.Column("sink", _TEXT_C, primary_key=True),
+        *_partition_columns(primary_key=True),
+        sa.Column("first_offset", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("run_id", _TEXT_C, primary_key=True),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("hour", _TIME, nullable=False),
+        sa.Column("events_before", _TIME, nullable=False),
+        sa.Column("removed_records", sa.BigInteger(), nullable=False),
+        sa.Column("removed_high", sa.Numeric(), nullable=False),
+        sa.Column("removed_low", sa.Numeric(), nullable=False),
+        schema="platform",
+        comment="What retention removed of each range of load_batch, with its hash sum.",
     )
 
 

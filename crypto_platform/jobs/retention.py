@@ -1,0 +1,63 @@
+"""Remove, once a day, what is older than its feed keeps; in both stores alike.
+
+Here: the job. Not here: what is too old and what is written down of it (delivery/retention.py).
+"""
+
+import time
+from contextlib import ExitStack
+
+import dagster as dg
+
+from crypto_platform.delivery.retention import plan_cuts, remove_old
+from crypto_platform.feeds import FEEDS
+from crypto_platform.settings import Settings
+from crypto_platform.stores import STORES, open_store
+
+RETENTION_JOB = "remove_old_records"
+RETENTION_OP = "remove_records_before_the_cut"
+RUNTIME_S_MAX = 4 * 3600
+"""A run that died with its machine would hold a run's place for good; the next one goes on."""
+RETRIES = dg.RetryPolicy(max_retries=5, delay=60)
+"""A long query of an analyst's keeps a partition from going; what has gone stays gone."""
+
+
+def build_retention_job(settings: Settings) -> dg.JobDefinition:
+    """Scheduled every night."""
+
+    @dg.op(
+        name=RETENTION_OP,
+        retry_policy=RETRIES,
+        description="Remove what is older than its feed keeps, and write down what it was.",
+    )
+    def remove_records_before_the_cut(context: dg.OpExecutionContext) -> None:
+        with ExitStack() as closing:
+            stores = {name: open_store(name, settings) for name in STORES}
+            for store in stores.values():
+                closing.callback(store.close)
+            cuts = plan_cuts(FEEDS, now_us=time.time_ns() // 1000)
+            removals = remove_old(stores, cuts, run_id=context.run_id)
+        context.add_output_metadata(
+            {
+                f"{each.store}/{each.cut.feed.name}": "no answer"
+                if each.records is None
+                else each.records
+                for each in removals
+            }
+        )
+        problems = [each.problem for each in removals if each.problem is not None]
+        if problems:
+            raise dg.Failure(
+                "; ".join(sorted({str(problem) for problem in problems})),
+                allow_retries=any(problem.retryable for problem in problems),
+            )
+
+    @dg.job(
+        name=RETENTION_JOB,
+        executor_def=dg.in_process_executor,
+        run_tags={"dagster/max_runtime": str(RUNTIME_S_MAX)},
+        description="Remove records that are older than their feed keeps, in both stores alike.",
+    )
+    def remove_old_records() -> None:
+        remove_records_before_the_cut()
+
+    return remove_old_records

@@ -1,0 +1,196 @@
+"""Retention on real servers: the same goes from both stores, and the audit proves what is left."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+import psycopg
+import pytest
+from pymongo import MongoClient
+
+from crypto_platform.delivery.audit_report import AuditReport
+from crypto_platform.delivery.load import load
+from crypto_platform.delivery.retention import Removal, count_old, plan_cuts, remove_old
+from crypto_platform.domain.hours import from_time_us
+from crypto_platform.feeds import FEEDS
+from crypto_platform.feeds.order_books import ORDER_BOOKS, OrderBook, TimedBy, seal_order_book
+from crypto_platform.stores import STORES
+from crypto_platform.stores.base import TopicPart
+from tests.platform_harness import Platform, clock
+
+DAY_US = 24 * 3_600_000_000
+
+
+def book(number: int, *, days_ago: float) -> OrderBook:
+    """A snapshot of one symbol at noon (or so) of a day."""
+    noon = clock() // DAY_US * DAY_US + DAY_US // 2
+    at_us = noon - int(days_ago * DAY_US) + number
+    return seal_order_book(
+        OrderBook(
+            venue="simulated",
+            venue_symbol="BTC-USD",
+            depth=2,
+            sequence=str(number),
+            bid_prices=("1.10", "1.00"),
+            bid_quantities=("1", "2.50"),
+            ask_prices=("1.20",),
+            ask_quantities=("3",),
+            ts_event=at_us,
+            ts_ingest=at_us,
+            timed_by=TimedBy.VENUE,
+        )
+    )
+
+
+def forget(platform: Platform) -> Sequence[Removal]:
+    """A run of the job, for order books."""
+    stores = {name: platform.store(name) for name in STORES}
+    cuts = plan_cuts([ORDER_BOOKS], now_us=clock())
+    return remove_old(stores, cuts, run_id=f"run-{time.monotonic_ns()}")
+
+
+def counts(removals: Sequence[Removal]) -> dict[str, int | None]:
+    return {each.store: each.records for each in removals}
+
+
+def in_both(count: int) -> dict[str, int]:
+    return dict.fromkeys(STORES, count)
+
+
+def ids_in(platform: Platform, store: str) -> set[str]:
+    """Ids of all order books that are stored, wherever they arrived."""
+    found = platform.store(store, role="analyst").read_strays(ORDER_BOOKS, set())
+    return {row.event_id for row in found}
+
+
+def faults(report: AuditReport) -> list[tuple[str, str, int]]:
+    return sorted((f.store, f.kind.value, f.records) for f in report.findings)
+
+
+def delete_by_hand(platform: Platform, event_id: str) -> None:
+    """As nobody should."""
+    with platform.postgres_admin() as connection:
+        connection.execute("DELETE FROM market.order_book WHERE event_id = %s", [event_id])
+    mongo: MongoClient[dict[str, object]] = MongoClient(platform.servers.mongo_admin_url)
+    with mongo:
+        mongo[platform.name]["order_books"].delete_one({"_id": event_id})
+
+
+OLD = [book(number, days_ago=days) for number, days in enumerate((9, 9, 5, 4))]
+YOUNG = [book(number, days_ago=days) for number, days in enumerate((2, 1, 0.6), start=10)]
+
+
+@pytest.fixture
+def forgotten(platform: Platform) -> Platform:
+    """Old and young books, loaded in two hours of one batch each, and the old ones removed."""
+    platform.publish(ORDER_BOOKS, [*OLD[:2], *YOUNG[:2]])
+    platform.load_both()
+    platform.publish(ORDER_BOOKS, [*OLD[2:], *YOUNG[2:]])
+    platform.load_both()
+    assert counts(forget(platform)) == in_both(4)
+    return platform
+
+
+def test_both_stores_forget_the_same_and_the_audit_is_whole(forgotten: Platform) -> None:
+    """Fast and deep, while Kafka still has what went and when it has not."""
+    left = {record.event_id for record in YOUNG}
+    assert {name: ids_in(forgotten, name) for name in STORES} == dict.fromkeys(STORES, left)
+    for deep in (False, True):
+        assert faults(forgotten.audit(deep=deep)) == []
+    assert forgotten.delete_records(ORDER_BOOKS, below=5)
+    for deep in (False, True):
+        assert faults(forgotten.audit(deep=deep)) == []
+
+
+def test_whole_partitions_went_and_the_loader_made_them_anew(forgotten: Platform) -> None:
+    """A record that comes later than the cut is stored, and goes with the next run."""
+    assert [book for book in _partitions(forgotten) if book <= _name(OLD[-1])] == []
+    late = book(50, days_ago=9)
+    forgotten.publish(ORDER_BOOKS, [late])
+    forgotten.load_both()
+    assert all(late.event_id in ids_in(forgotten, name) for name in STORES)
+    assert faults(forgotten.audit()) == []
+    assert counts(forget(forgotten)) == in_both(1)
+    assert faults(forgotten.audit()) == []
+    assert counts(forget(forgotten)) == in_both(0)
+
+
+def _partitions(platform: Platform) -> list[str]:
+    with platform.postgres_admin() as connection:
+        rows = connection.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits "
+            "WHERE inhparent = 'market.order_book'::regclass"
+        ).fetchall()
+    return sorted(str(name).removeprefix("market.") for (name,) in rows)
+
+
+def _name(record: OrderBook) -> str:
+    return f"order_book_{from_time_us(record.ts_event):%Y_%m_%d}"
+
+
+def test_a_load_that_knew_a_removed_partition_goes_on(platform: Platform) -> None:
+    """A lingering run made it minutes ago, and would ask for it no more."""
+    store = platform.store("postgres")
+
+    def drain(record: OrderBook) -> int:
+        platform.publish(ORDER_BOOKS, [record])
+        stop = threading.Event()
+        report = load(platform.settings, store, FEEDS, run_id="run", clock=clock, stop=stop)
+        return report.progress.stored_records["order_books"]
+
+    assert drain(OLD[0]) == 1
+    assert counts(forget(platform))["postgres"] == 1
+    assert drain(OLD[1]) == 1
+    assert ids_in(platform, "postgres") == {OLD[1].event_id}
+
+
+def test_a_young_row_deleted_by_hand_is_still_found(forgotten: Platform) -> None:
+    """What retention took must not hide what somebody else did."""
+    delete_by_hand(forgotten, YOUNG[0].event_id)
+    missing = [("mongo", "missing", 1), ("postgres", "missing", 1)]
+    for deep in (False, True):
+        assert faults(forgotten.audit(deep=deep)) == missing
+    assert forgotten.delete_records(ORDER_BOOKS, below=5)
+    differs = [("mongo", "sum_differs", 1), ("postgres", "sum_differs", 1)]
+    for deep in (False, True):
+        assert faults(forgotten.audit(deep=deep)) == differs
+
+
+def test_what_went_is_written_down_by_range(forgotten: Platform) -> None:
+    """By this alone the audit knows what may be gone."""
+    for name in STORES:
+        store = forgotten.store(name, role="analyst")
+        removed = [
+            each
+            for row in store.read_offsets()
+            if row.topic == forgotten.topic(ORDER_BOOKS)
+            for each in store.read_removed(TopicPart(*row.partition))
+        ]
+        assert sum(each.removed.count for each in removed) == 4
+        hashes = [record.content_hash & (2**64 - 1) for record in OLD]
+        assert sum(each.removed.high for each in removed) == sum(h >> 32 for h in hashes)
+        assert sum(each.removed.low for each in removed) == sum(h & (2**32 - 1) for h in hashes)
+
+
+def test_a_dry_run_says_what_would_go_and_removes_nothing(platform: Platform) -> None:
+    """Whoever shortens a retention wants to see it first."""
+    platform.publish(ORDER_BOOKS, [*OLD, *YOUNG])
+    platform.load_both()
+    stores = {name: platform.store(name) for name in STORES}
+    cuts = plan_cuts(FEEDS, now_us=clock())
+    for _ in range(2):
+        found = [each for each in count_old(stores, cuts) if each.cut.feed is ORDER_BOOKS]
+        assert counts(found) == in_both(4)
+
+
+def test_the_loader_cannot_remove_the_last_day(platform: Platform) -> None:
+    """It may call the function, so the function itself has to say no."""
+    url = platform.settings.postgres.loader_url
+    assert url is not None
+    with (
+        psycopg.connect(url.get_secret_value()) as connection,
+        pytest.raises(psycopg.errors.RaiseException, match="the last day is never removed"),
+    ):
+        connection.execute(
+            "SELECT platform.remove_partition('market', 'order_book', now(), 'mine')"
+        )

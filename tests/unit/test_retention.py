@@ -1,0 +1,49 @@
+"""What is too old, and that one store's silence keeps no other from forgetting."""
+
+from datetime import UTC, datetime
+from typing import cast
+
+from crypto_platform.delivery.retention import Cut, plan_cuts, remove_old
+from crypto_platform.domain.hours import to_time_us
+from crypto_platform.errors import StoreUnavailableError
+from crypto_platform.feeds import FEEDS, Feed, Record
+from crypto_platform.feeds.order_books import ORDER_BOOKS
+from crypto_platform.stores.base import Store
+
+NOW = to_time_us(datetime(2026, 11, 25, 12, 30, tzinfo=UTC))
+
+
+def test_a_cut_is_where_a_partition_begins() -> None:
+    """Half a partition cannot be dropped, and both stores have to forget the same."""
+    cuts = {cut.feed.name: cut.before_us for cut in plan_cuts(FEEDS, now_us=NOW)}
+    assert cuts == {
+        "order_books": to_time_us(datetime(2026, 11, 22, tzinfo=UTC)),
+        "trades": to_time_us(datetime(2026, 8, 1, tzinfo=UTC)),
+    }
+
+
+class Forgetful:
+    """A store that removes what it is told to."""
+
+    def remove_before(self, feed: Feed[Record], before_us: int, *, run_id: str) -> int:
+        del feed, before_us, run_id
+        return 7
+
+
+class Silent:
+    """A store that is down."""
+
+    def remove_before(self, feed: Feed[Record], before_us: int, *, run_id: str) -> int:
+        del feed, before_us, run_id
+        message = "down"
+        raise StoreUnavailableError(message)
+
+
+def test_a_store_that_is_down_holds_no_other_one_up() -> None:
+    """A disk fills whether or not the mirror answers."""
+    stores = cast("dict[str, Store]", {"silent": Silent(), "forgetful": Forgetful()})
+    removals = remove_old(stores, [Cut(feed=ORDER_BOOKS, before_us=NOW)], run_id="run")
+    assert [(each.store, each.records, str(each.problem)) for each in removals] == [
+        ("silent", None, "down"),
+        ("forgetful", 7, "None"),
+    ]
