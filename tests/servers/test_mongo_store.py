@@ -17,8 +17,10 @@ from crypto_platform.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
+from crypto_platform.feeds import Record
 from crypto_platform.feeds.incidents import INCIDENTS, build_load_incident
-from crypto_platform.feeds.quotes import QUOTES, Quote
+from crypto_platform.feeds.order_books import ORDER_BOOKS
+from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.stores.base import (
     Arrival,
     BatchKind,
@@ -32,6 +34,7 @@ from crypto_platform.stores.base import (
 from crypto_platform.stores.mongo import MongoStore, migrate
 from crypto_platform.stores.mongo.reader import build_latest
 from crypto_platform.stores.mongo.writer import INVALID_DOCUMENTS_MAX, LOOK_UP_COMMITS
+from tests.feed_samples import build_record
 from tests.mongo_harness import MongoDatabase, free_port, start_mongod
 from tests.mongo_writer import PARTITION, TOPIC, quote
 
@@ -46,7 +49,7 @@ def claim_one(store: MongoStore, partition: TopicPart = PARTITION, run_id: str =
 
 def slice_of(
     claim: Claim,
-    *facts: Quote,
+    *facts: Record,
     first_offset: int = 0,
     next_offset: int | None = None,
     hour: int = 0,
@@ -113,6 +116,23 @@ def test_a_float_among_the_amounts_is_refused_by_the_server(mongo: MongoDatabase
     store.commit([slice_of(claim_one(store), quote(1))], run_id="run")
     with mongo.client() as database, pytest.raises(OperationFailure, match="validation"):
         database["quotes"].update_one({"_id": "quote:1"}, {"$set": {"price": 1.5}})
+
+
+@pytest.mark.parametrize(
+    "prices",
+    [[Decimal128("1.10"), 1.5], [None], "1.10", Decimal128("1.10"), None, [[Decimal128("1")], 7]],
+    ids=str,
+)
+def test_a_list_of_amounts_holds_nothing_else(mongo: MongoDatabase, prices: object) -> None:
+    """MongoDB calls an array a decimal as soon as any of its values is one."""
+    store = mongo.open()
+    book = build_record(ORDER_BOOKS)
+    [own] = store.claim([(ORDER_BOOKS, ORDER_BOOKS.topic, PARTITION)], run_id="run")
+    store.commit([slice_of(own, book)], run_id="run")
+    with mongo.client() as database, pytest.raises(OperationFailure, match="validation"):
+        database["order_books"].update_one({}, {"$set": {"bid_prices": prices}})
+    with mongo.client() as database:
+        database["order_books"].update_one({}, {"$set": {"bid_prices": []}})
 
 
 def test_what_is_stored_is_what_people_expect_to_find(mongo: MongoDatabase) -> None:

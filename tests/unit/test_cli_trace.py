@@ -10,7 +10,7 @@ from crypto_platform.cli.trace import (
     format_trace,
     measure_waits,
 )
-from crypto_platform.delivery.trace import Stored, Trace
+from crypto_platform.delivery.trace import Stored, Trace, name_poll
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.quotes import Quote, seal_quote
@@ -24,6 +24,7 @@ from crypto_platform.stores.base import (
     StoredRecord,
     TopicPart,
 )
+from tests.feed_samples import build_record
 
 UI = "http://127.0.0.1:3000/"
 T0 = 1_769_868_000_000_000  # 2026-01-31 14:00
@@ -207,3 +208,10 @@ def test_the_newest_of_a_currency_is_found_by_id_and_by_symbol() -> None:
         assert choose_newest([QUOTE, newer], name) == newer
     with pytest.raises(UnknownCurrencyError, match="the nearest are bitcoin"):
         choose_newest([QUOTE], "bitcoim")
+
+
+def test_a_venue_is_the_source_of_what_it_says() -> None:
+    """A trade that nobody seems to have polled sends a person to the wrong log."""
+    trades = FEED_BY_NAME["trades"]
+    trade = build_record(trades, venue="coinbase", ts_ingest=T0)
+    assert name_poll(trades, trade) == ("coinbase", "trades", T0)
