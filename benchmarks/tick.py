@@ -65,7 +65,7 @@ def _measure(settings: Settings, ticks: int) -> dict[str, object]:
             times_ms: list[float] = []
             for _ in range(ticks):
                 context = dg.build_sensor_context(
-                    instance=instance, cursor=cursor, repository_def=repository
+                    instance=instance, cursor=cursor, resources=definitions.resources
                 )
                 begun = time.perf_counter()
                 result = sensor.evaluate_tick(context)
