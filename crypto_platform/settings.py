@@ -70,7 +70,8 @@ class SourceSettings(_Section):
     """One instance of a dialect: where it is, how often it is asked, for what."""
 
     dialect: str = Field(
-        description="Which file of sources/ speaks with it: coinbase, coincap, coingecko."
+        description="Which file of sources/ speaks with it: binance, coinbase, coincap, coingecko, "
+        "kraken."
     )
     base_url: str = Field(pattern=r"^https?://", description="Address up to the API's version.")
     simulated: bool = Field(default=False, description="Served by the simulated market.")
@@ -243,6 +244,7 @@ DEFAULT_SOURCES: Mapping[str, Mapping[str, Any]] = {
         "base_url": "http://127.0.0.1:8099/exchange",
         "simulated": True,
         "pace_s": 2.0,
+        "paces_s": {"order_books": 5.0, "candles": 15.0, "instruments": 3600.0},
         "requests_per_minute_max": 600.0,
         "symbols": _PRODUCTS,
     },
@@ -262,9 +264,30 @@ DEFAULT_SOURCES: Mapping[str, Mapping[str, Any]] = {
         "dialect": "coinbase",
         "base_url": "https://api.exchange.coinbase.com",
         "pace_s": 5.0,
+        # a book comes whole, some of them with megabytes
+        "paces_s": {"order_books": 15.0, "candles": 15.0, "instruments": 3600.0},
         # it allows 10 a second from one address
         "requests_per_minute_max": 600.0,
         "symbols": _PRODUCTS,
+    },
+    "kraken": {
+        "dialect": "kraken",
+        "base_url": "https://api.kraken.com/0/public",
+        "pace_s": 15.0,
+        "paces_s": {"candles": 60.0, "instruments": 3600.0},
+        # it wants no more than one a second
+        "requests_per_minute_max": 60.0,
+        "symbols": ("XXBTZUSD", "XETHZUSD", "SOLUSD"),
+    },
+    "binance": {
+        "dialect": "binance",
+        # serves market data only, and no trades older than the newest thousand: hence their pace
+        "base_url": "https://data-api.binance.vision/api/v3",
+        "pace_s": 5.0,
+        "paces_s": {"trades": 2.0, "candles": 15.0, "instruments": 3600.0},
+        # it allows a weight of 6,000 a minute, and what is asked here weighs up to 25
+        "requests_per_minute_max": 240.0,
+        "symbols": ("BTCUSDT", "ETHUSDT", "SOLUSDT"),
     },
 }
 

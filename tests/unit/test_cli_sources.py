@@ -32,6 +32,8 @@ def test_without_live_no_public_api_is_asked(tmp_path: Path) -> None:
         "simulated_exchange",
         "coingecko",
         "coinbase",
+        "kraken",
+        "binance",
     ]
 
 

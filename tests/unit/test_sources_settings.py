@@ -41,8 +41,10 @@ def test_a_source_without_its_key_is_left_out_and_says_which_setting_holds_it(
     """A run that fails every minute for a missing key would hide real failures."""
     settings = load(tmp_path)
     assert sorted(build_sources(settings)) == [
+        "binance",
         "coinbase",
         "coingecko",
+        "kraken",
         "simulated",
         "simulated_exchange",
     ]
@@ -131,3 +133,21 @@ def test_a_check_of_a_source_that_fails_is_one_line() -> None:
 def test_a_source_that_gives_nothing_usable_is_not_good() -> None:
     """It answered, and yet there is nothing to publish."""
     assert not check_source(FakeSource(Poll(records=[]))).is_good
+
+
+@pytest.mark.parametrize("name", ["simulated_exchange", "coinbase", "kraken", "binance"])
+def test_the_default_paces_of_a_venue_fit_into_its_budget(tmp_path: Path, name: str) -> None:
+    """One asked for more than it allows backs off all day, and is blocked in the end."""
+    settings = load(tmp_path)
+    source = settings.sources[name]
+    requests = {
+        "trades": len(source.symbols),
+        "order_books": len(source.symbols),
+        "candles": len(source.symbols) * len(source.intervals),
+        "instruments": 2,
+    }
+    a_minute = sum(
+        count * 60 / source.paces_s.get(feed, source.pace_s) for feed, count in requests.items()
+    )
+    # and once a run the list that unifies its symbols
+    assert a_minute + 1 <= build_sources(settings)[name].http.budget.requests_max
