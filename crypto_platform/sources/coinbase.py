@@ -165,9 +165,14 @@ class Coinbase(Venue):
         """The thousand numbers behind the position, whichever of them there are."""
         product_id = subject.venue_symbol
         cursor = self.read_cursor(position, venue_symbol=product_id) or 0
-        page = self._fetch_before(product_id, cursor + self.page_trades_max + 1)
-        read = _read_pages([page], cursor=cursor)
-        if read.items:
+        page = self._fetch_trades(
+            product_id,
+            limit=self.page_trades_max,
+            after=cursor + self.page_trades_max + 1,
+            may_be_empty=True,
+        )
+        if choose_new([page], cursor=cursor):
+            read = _read_pages([page], cursor=cursor)
             return TradesRead(
                 items=read.items, position=read.position, holes=read.holes, reaches_end=False
             )

@@ -264,7 +264,8 @@ class Kraken(Venue):
         time_ns, trade_id = self._read_position(position, pair)
         # one less, for trades of the same nanosecond may lie on both sides of a page's border; what
         # was read before is known by its id
-        return self._fetch_trades(pair, since=max(time_ns - 1, 0), after_id=trade_id)
+        step = self._fetch_trades(pair, since=max(time_ns - 1, 0), after_id=trade_id)
+        return step if step.page.ids else Step(page=step.page, position=position, is_last=True)
 
     def _fetch_trades(self, pair: str, *, since: int | None, after_id: int | None = None) -> Step:
         asked: dict[str, str | int] = {"pair": pair}
@@ -275,10 +276,9 @@ class Kraken(Venue):
         items = list_items(trades, source=self.name, url=answer.url)
         page = TradesPage(ids={item: _read_id(item) for item in items}, url=answer.url)
         highest = max([*page.known_ids, *([] if after_id is None else [after_id])], default="")
-        last = self._read_last(result, answer) if items else since
         return Step(
             page=page,
-            position=f"{last or 0}:{highest}",
+            position=f"{self._read_last(result, answer)}:{highest}",
             is_last=len(items) < self.page_trades_max,
         )
 

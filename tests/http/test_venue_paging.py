@@ -174,6 +174,18 @@ def test_kraken_too_far_behind_goes_on_in_the_next_poll(venue: Exchange) -> None
     assert list_ids(third)[0] == 2999
 
 
+def test_kraken_without_a_new_trade_stays_where_it_is(venue: Exchange) -> None:
+    """A position that creeps is written each time, and a range without trades would never end."""
+    kraken_trades(venue, [at(1), at(2)])
+    source = build(venue, "kraken")
+    first = poll(source, "trades")
+    quiet = poll(source, "trades", first)
+    assert (quiet.records, quiet.positions) == ([], first.positions)
+    kraken_trades(venue, [])
+    assert poll(source, "trades", first).positions == first.positions
+    assert read_all(source, "trades", NOON, NOON + MINUTE).records == []
+
+
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
@@ -372,6 +384,15 @@ def test_coinbase_history_searches_its_numbers_for_a_time(venue: Exchange) -> No
         build(venue, "coinbase"), "trades", day_us + 1_500_000_000, day_us + 8_000_000_000
     )
     assert list_ids(found) == [*range(1500, 4000), *range(7000, 8000)]
+
+
+def test_coinbase_history_from_before_its_first_trade_begins_with_it(venue: Exchange) -> None:
+    """Numbers need not begin at 1, and those before the first one are no trades."""
+    coinbase_trades(venue, range(50_000, 50_200))
+    source = build(venue, "coinbase")
+    found = read_all(source, "trades", NOON - 86_400_000_000, NOON + 86_400_000_000)
+    assert list_ids(found) == list(range(50_000, 50_200))
+    assert venue.count("/products/BTC-USD/trades") < 30
 
 
 def test_a_hole_in_numbers_that_rise_by_one_is_reported(venue: Exchange) -> None:
