@@ -41,13 +41,16 @@ def read_answers(name: str) -> dict[str, bytes]:
 
 def read_coinbase_matches() -> list[dict[str, Any]]:
     """Trades of ten products from Coinbase's WebSocket, 2021-04-17: more fields than over REST."""
-    path = RECORDINGS / "cryptofeed" / "COINBASE.ws.28.0"
-    if not path.exists():
-        pytest.skip(f"the recording {path.name} is not here")
-    with path.open(encoding="utf-8") as lines:
-        told = (line.partition(": ")[2] for line in lines)
-        return [
-            json.loads(text)
-            for text in told
-            if text.startswith(('{"type":"match"', '{"type":"last_match"'))
-        ]
+    return _read_coinbase_messages("match", "last_match")
+
+
+def read_coinbase_snapshots() -> list[dict[str, Any]]:
+    """Whole books of ten products from the same stream: levels are [price, size]."""
+    return _read_coinbase_messages("snapshot")
+
+
+def _read_coinbase_messages(*types: str) -> list[dict[str, Any]]:
+    lines = read_recording("cryptofeed/COINBASE.ws.28.0").decode().splitlines()
+    told = (line.partition(": ")[2] for line in lines)
+    begins = tuple(f'{{"type":"{name}"' for name in types)
+    return [json.loads(text) for text in told if text.startswith(begins)]

@@ -6,6 +6,7 @@ Binance's symbols beside them are hand-made where no recording of the same day h
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ import pytest
 from crypto_platform.feeds.candles import Candle
 from crypto_platform.feeds.instruments import Instrument, ListedKind, TradeNumbering
 from crypto_platform.feeds.order_books import OrderBook, TimedBy
+from crypto_platform.feeds.trades import Side
 from crypto_platform.sources import DIALECTS
 from crypto_platform.sources.base import Poll
 from crypto_platform.sources.candle_pages import CandleCursor, encode_cursor
 from crypto_platform.sources.venue import Venue
-from tests.recordings import read_answers, read_recording
+from tests.recordings import read_answers, read_coinbase_snapshots, read_recording
 from tests.scripted_source import Reply, ScriptedSource, run_scripted_source
 
 RECEIVED = 1_650_000_000_000_000
@@ -131,6 +133,27 @@ def test_coinbase_products_become_instruments(
         assert instrument.trade_numbering is TradeNumbering.GAPLESS
 
 
+def test_coinbase_book_of_all_levels_is_cut_to_the_best(server: ScriptedSource) -> None:
+    """Levels and order as its WebSocket sent them in 2021, the frame around them hand-made."""
+    snapshots = read_coinbase_snapshots()
+    assert len(snapshots) == 10
+    for snapshot in snapshots:
+        frame = {"sequence": 7, "time": "2021-04-17T16:43:37.140491Z"}
+        for side in ("bids", "asks"):
+            frame[side] = [[*level, 1] for level in snapshot[side]]
+        product_id = snapshot["product_id"]
+        server.routes = {f"/products/{product_id}/book": Reply(body=json.dumps(frame).encode())}
+        book = one_book(poll(build(server, "coinbase", product_id, depth=5), "order_books"))
+        levels = list(zip(book.bid_prices, book.bid_quantities, strict=True))
+        highest = sorted(snapshot["bids"], key=lambda level: Decimal(level[0]), reverse=True)
+        assert levels == [tuple(level) for level in highest[:5]]
+        levels = list(zip(book.ask_prices, book.ask_quantities, strict=True))
+        lowest = sorted(snapshot["asks"], key=lambda level: Decimal(level[0]))
+        assert levels == [tuple(level) for level in lowest[:5]]
+        assert (book.sequence, book.timed_by) == ("7", TimedBy.VENUE)
+        assert book.ts_event == 1_618_677_817_140_491
+
+
 def test_kraken_trades_of_the_older_shape_are_refused_with_their_bytes(
     server: ScriptedSource,
 ) -> None:
@@ -158,9 +181,9 @@ def test_kraken_trade_times_go_from_text_to_integer(server: ScriptedSource) -> N
     body = f'{{"error": [], "result": {{"XXBTZUSD": [{",".join(items)}], "last": "1"}}}}'.encode()
     answer(server, AssetPairs=read_recording(KRAKEN_PAIRS), Trades=body)
     found = poll(build(server, "kraken", "XXBTZUSD"), "trades")
-    told = [(t.price, t.quantity, t.ts_event, t.symbol) for t in found.records]
-    assert told[0] == ("1023.82219", "0.00435995", 1_385_579_841_777_400, "BTC/USD")
-    assert told[13] == ("999.56699", "0.02300000", 1_385_579_841_881_800, "BTC/USD")
+    told = [(t.price, t.quantity, t.ts_event, t.taker_side) for t in found.records]
+    assert told[0] == ("1023.82219", "0.00435995", 1_385_579_841_777_400, Side.SELL)
+    assert told[13] == ("999.56699", "0.02300000", 1_385_579_841_881_800, Side.SELL)
     assert [f"{t.price} {t.quantity}" for t in found.records] == [f"{t[0]} {t[1]}" for t in trades]
 
 
