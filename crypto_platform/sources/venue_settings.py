@@ -8,7 +8,6 @@ import re
 from collections.abc import Collection, Sequence
 
 from crypto_platform.errors import ConfigurationError
-from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.sources.budget import Budget
 
@@ -26,7 +25,6 @@ def choose_feeds(given: Sequence[str], asked: Sequence[str], *, source: str) -> 
     Raises:
         ConfigurationError: The settings ask for one that the dialect does not give.
     """
-    given = [feed for feed in given if feed in FEED_BY_NAME]
     unknown = [feed for feed in asked if feed not in given]
     if unknown:
         message = (

@@ -17,11 +17,8 @@ from crypto_platform.errors import (
     SourceUnavailableError,
 )
 from crypto_platform.feeds import FEED_BY_NAME, FEEDS
-from crypto_platform.feeds.candles import CANDLES
 from crypto_platform.feeds.codec import decode, encode
 from crypto_platform.feeds.feed import hash_facts
-from crypto_platform.feeds.instruments import INSTRUMENTS
-from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.rejected import Rejected
 from crypto_platform.settings import SourceSettings
 from crypto_platform.sources import DIALECTS, Source
@@ -297,8 +294,6 @@ SAMPLES = {f"{dialect}-{each.feed}": (dialect, each) for dialect, each in VENUE_
     f"{dialect}-{each.feed}": (dialect, each) for dialect, each in QUOTE_SAMPLES
 }
 
-CATALOGUE = FEED_BY_NAME | {feed.name: feed for feed in (ORDER_BOOKS, CANDLES, INSTRUMENTS)}
-
 REFUSED_PAGES = {
     "empty": lambda sample: sample.empty,
     "error object": lambda sample: sample.error,
@@ -389,7 +384,7 @@ def test_records_are_sealed_and_pass_the_decoder_of_the_loads(
         assert record.event_id.startswith("mine:")
         assert record.content_hash == hash_facts(record)
         assert record.ts_ingest == RECEIVED
-        feed = CATALOGUE[sample.feed]
+        feed = FEED_BY_NAME[sample.feed]
         assert decode(feed, encode(record), record_bytes_max=100_000) == record
 
 
