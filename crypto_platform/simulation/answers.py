@@ -18,12 +18,16 @@ from starlette.types import Receive, Scope, Send
 
 from crypto_platform.simulation.faults import Fault, FaultKind, FaultQueue
 
-PAGES_REMEMBERED_MAX = 64
+PAGES_REMEMBERED_MAX = 512
 
 Item = dict[str, object]
 """A JSON object, field by field."""
-Data = list[Item] | Item
+Row = list[object]
+"""A JSON list of different things, such as a candle."""
+Data = list[Item] | list[Row] | Item
 """What was asked for: a page, or one thing."""
+Place = tuple[Item, str] | tuple[Row, int]
+"""Where a value stands: in which object or row, under which name or number."""
 
 _ERROR_TEXTS = {
     FaultKind.TOO_MANY_REQUESTS: (429, "too many requests"),
@@ -40,16 +44,11 @@ class Question(Protocol):
     """One request, understood, and the words in which its API answers."""
 
     @property
-    def price_name(self) -> str:
-        """The API's name for a price."""
-        ...
-
-    @property
     def wants_key(self) -> bool:
         """Whether the API asks for a key."""
         ...
 
-    def look_up(self, now_ms: int) -> Data:
+    def look_up(self, now_ms: int, /) -> Data:
         """What is so at a time, ms since 1970 UTC; the caller may change it."""
         ...
 
@@ -61,8 +60,8 @@ class Question(Protocol):
         """The API's answer for an error."""
         ...
 
-    def find_priced(self, data: Data, currency_id: str) -> Item | None:
-        """The item with a currency's price, the first if there are several."""
+    def find_price(self, data: Data, currency_id: str) -> Place | None:
+        """Where a currency's price stands, the first if there are several."""
         ...
 
 
@@ -185,11 +184,15 @@ def _fits(fault: Fault, question: Question, data: Data) -> bool:
     if fault.kind is FaultKind.WRONG_KEY:
         return question.wants_key
     if fault.kind is FaultKind.NAN:
-        return question.find_priced(data, fault.currency_id) is not None
+        return question.find_price(data, fault.currency_id) is not None
     return True
 
 
 def _spoil_price(question: Question, data: Data, currency_id: str) -> None:
-    item = question.find_priced(data, currency_id)
-    if item is not None:
-        item[question.price_name] = "NaN"
+    match question.find_price(data, currency_id):
+        case (dict() as item, str() as name):
+            item[name] = "NaN"
+        case (list() as row, int() as number):
+            row[number] = "NaN"
+        case _:
+            pass

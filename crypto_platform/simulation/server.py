@@ -32,6 +32,7 @@ from crypto_platform.simulation.answers import (
     Answers,
     Data,
     Item,
+    Place,
     answer_json,
     parse_whole_number,
 )
@@ -77,7 +78,6 @@ class _Question:
     market: Market
     select: Callable[[tuple[Quote, ...]], list[Quote]]
     is_list: bool
-    price_name: str = "priceUsd"
     wants_key: bool = True
 
     def look_up(self, now_ms: int) -> Data:
@@ -91,9 +91,10 @@ class _Question:
     def refuse(self, status: int, text: str, now_ms: int) -> Response:
         return _refuse(status, text, now_ms)
 
-    def find_priced(self, data: Data, currency_id: str) -> Item | None:
+    def find_price(self, data: Data, currency_id: str) -> Place | None:
         items = data if isinstance(data, list) else [data]
-        return next((item for item in items if item["id"] == currency_id), None)
+        found = (item for item in items if isinstance(item, dict) and item["id"] == currency_id)
+        return next(((item, "priceUsd") for item in found), None)
 
 
 class SimulatedVenue:

@@ -3,6 +3,7 @@
 import http.client
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 
@@ -10,6 +11,10 @@ from tests.venue_harness import NOON_MS, Venue, calm, run_venue
 
 TRADES = "/exchange/products/BTC-USD/trades"
 PAGE = f"{TRADES}?limit=5"
+BOOK = "/exchange/products/BTC-USD/book"
+CANDLES = "/exchange/products/BTC-USD/candles"
+PAGES = (PAGE, f"{BOOK}?level=2", f"{CANDLES}?granularity=60", "/exchange/products")
+every_page = pytest.mark.parametrize("page", PAGES, ids=["trades", "book", "candles", "products"])
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +40,16 @@ def test_a_page_has_coinbases_fields_newest_first_and_its_edges_as_headers(venue
         {
             "trade_id": 86_400,
             "side": "buy",
-            "size": "0.02378593",
-            "price": "98501.73",
-            "time": "2026-01-01T11:59:59.843491Z",
+            "size": "0.01308688",
+            "price": "99074.09",
+            "time": "2026-01-01T11:59:59.913094Z",
         },
         {
             "trade_id": 86_399,
-            "side": "sell",
-            "size": "0.00592571",
-            "price": "98515.95",
-            "time": "2026-01-01T11:59:59.250163Z",
+            "side": "buy",
+            "size": "0.00803456",
+            "price": "99075.71",
+            "time": "2026-01-01T11:59:59.418327Z",
         },
     ]
     assert (answer.headers["cb-before"], answer.headers["cb-after"]) == ("86400", "86399")
@@ -82,31 +87,150 @@ def test_a_page_out_of_bounds_is_refused_in_coinbases_words(venue: Venue, query:
     assert list(answer.document) == ["message"]
 
 
-def test_a_product_that_is_not_listed_is_not_found(venue: Venue) -> None:
-    """As Coinbase says it."""
-    answer = venue.ask("/exchange/products/NO-USD/trades")
-    assert (answer.status, answer.document) == (404, {"message": "NotFound"})
-
-
 def test_products_are_those_that_trade(venue: Venue) -> None:
     """Who reads the list must be able to ask for each."""
     products = venue.ask("/exchange/products").document
-    assert [product["id"] for product in products] == [
-        "BTC-USD",
-        "ETH-USD",
-        "SOL-USD",
-        "XRP-USD",
-        "DOGE-USD",
-    ]
-    assert (products[0]["quote_increment"], products[0]["base_increment"]) == ("0.01", "0.00000001")
+    ids = [product["id"] for product in products]
+    assert len(ids) == len(set(ids)) >= 20
+    assert ids[:5] == ["BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD", "DOGE-USD"]
+    assert products[0] == {
+        "id": "BTC-USD",
+        "base_currency": "BTC",
+        "quote_currency": "USD",
+        "quote_increment": "0.01",
+        "base_increment": "0.00000001",
+        "display_name": "BTC/USD",
+        "min_market_funds": "1",
+        "margin_enabled": False,
+        "post_only": False,
+        "limit_only": False,
+        "cancel_only": False,
+        "status": "online",
+        "status_message": "",
+        "trading_disabled": False,
+        "fx_stablecoin": False,
+        "max_slippage_percentage": "0.02000000",
+        "auction_mode": False,
+        "high_bid_limit_percentage": "",
+    }
     for product in products:
-        assert venue.ask(f"/exchange/products/{product['id']}/trades?limit=1").document
+        path = f"/exchange/products/{product['id']}"
+        assert venue.ask(path).document == product
+        [trade] = venue.ask(f"{path}/trades?limit=1").document
+        for figure, step in (("price", "quote_increment"), ("size", "base_increment")):
+            assert Decimal(trade[figure]) % Decimal(product[step]) == 0
 
 
-def test_429_says_when_to_come_back_and_ends_after_its_count(venue: Venue) -> None:
+def test_every_product_is_made_of_listed_currencies(venue: Venue) -> None:
+    """A currency's smallest unit is read from this list."""
+    currencies = {item["id"]: item for item in venue.ask("/exchange/currencies").document}
+    for product in venue.ask("/exchange/products").document:
+        assert {product["base_currency"], product["quote_currency"]} <= set(currencies)
+    bitcoin = venue.ask("/exchange/currencies/BTC").document
+    assert bitcoin == currencies["BTC"]
+    assert (bitcoin["name"], bitcoin["details"]["type"]) == ("Bitcoin", "crypto")
+    assert bitcoin["max_precision"] == "0.00000001"
+    assert currencies["USD"]["details"]["type"] == "fiat"
+    assert venue.ask("/exchange/currencies/NONE").document == {"message": "NotFound"}
+
+
+def test_the_venue_tells_its_time(venue: Venue) -> None:
+    """For who wants to know how far clocks are apart."""
+    venue.now_ms = NOON_MS + 201
+    assert venue.ask("/exchange/time").document == {
+        "iso": "2026-01-01T12:00:00.201Z",
+        "epoch": 1_767_268_800.201,
+    }
+
+
+def test_a_book_has_coinbases_fields(venue: Venue) -> None:
+    """Price, size, number of orders; the best first on both sides."""
+    book = venue.ask(f"{BOOK}?level=2").document
+    assert list(book) == ["bids", "asks", "sequence", "auction_mode", "auction", "time"]
+    assert (book["sequence"], book["time"]) == (172_802, "2026-01-01T12:00:00.000000Z")
+    assert len(book["bids"]) >= 50
+    assert len(book["asks"]) >= 50
+    [price, size, orders] = book["bids"][0]
+    assert Decimal(price) < Decimal(book["asks"][0][0])
+    assert (len(price.partition(".")[2]), len(size.partition(".")[2])) == (2, 8)
+    assert orders >= 1
+    for query in ("", "?level=1"):
+        top = venue.ask(f"{BOOK}{query}").document
+        assert (top["bids"], top["asks"]) == (book["bids"][:1], book["asks"][:1])
+        assert top["sequence"] == book["sequence"]
+
+
+@pytest.mark.parametrize("level", ["0", "3", "x"])
+def test_another_level_is_refused(venue: Venue, level: str) -> None:
+    """Answering another one would look like a shallow market."""
+    answer = venue.ask(f"{BOOK}?level={level}")
+    assert (answer.status, list(answer.document)) == (400, ["message"])
+
+
+def test_candles_are_rows_of_numbers_newest_first(venue: Venue) -> None:
+    """time, low, high, open, close, volume: in this odd order, as numbers."""
+    venue.now_ms = NOON_MS + 30_000
+    rows = venue.ask(f"{CANDLES}?granularity=60").document
+    assert [row[0] for row in rows] == [NOON_MS // 1000 - 60 * i for i in range(300)]
+    trades = venue.ask(f"{TRADES}?limit=60").document
+    prices = [float(trade["price"]) for trade in trades]
+    assert rows[0] == [
+        NOON_MS // 1000,
+        min(prices),
+        max(prices),
+        prices[-1],
+        prices[0],
+        float(sum(Decimal(trade["size"]) for trade in trades)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2026-01-01T11:00:00Z", "2026-01-01T11:02:59.999Z"),
+        ("2026-01-01T10:59:01", "2026-01-01T11:02:00"),
+        ("1767265200", "1767265320"),
+    ],
+)
+def test_candles_of_a_stretch_open_in_it(venue: Venue, start: str, end: str) -> None:
+    """Both ends belong to it; ISO 8601 and seconds are both understood."""
+    rows = venue.ask(f"{CANDLES}?granularity=60&start={start}&end={end}").document
+    assert [row[0] for row in rows] == [1_767_265_320, 1_767_265_260, 1_767_265_200]
+
+
+def test_one_end_of_a_stretch_alone_is_ignored(venue: Venue) -> None:
+    """As Coinbase says."""
+    alone = venue.ask(f"{CANDLES}?granularity=300&start=1767265200").document
+    assert alone == venue.ask(f"{CANDLES}?granularity=300").document
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "granularity=61",
+        "granularity=x",
+        "granularity=60&start=1767200000&end=1767268800",
+        "granularity=60&start=yesterday&end=1767268800",
+    ],
+)
+def test_candles_out_of_bounds_are_refused_in_coinbases_words(venue: Venue, query: str) -> None:
+    """More than 300 are refused, not cut: a client would take the rest for empty."""
+    answer = venue.ask(f"{CANDLES}?{query}")
+    assert (answer.status, list(answer.document)) == (400, ["message"])
+
+
+@pytest.mark.parametrize("path", ["book", "candles", "trades"])
+def test_nothing_is_known_of_a_product_that_is_not_listed(venue: Venue, path: str) -> None:
+    """As Coinbase says it."""
+    answer = venue.ask(f"/exchange/products/NO-USD/{path}")
+    assert (answer.status, answer.document) == (404, {"message": "NotFound"})
+
+
+@every_page
+def test_429_says_when_to_come_back_and_ends_after_its_count(venue: Venue, page: str) -> None:
     """Without Retry-After the client's obedience would go untested."""
     venue.order(kind="429", count=2, retry_after_s=5)
-    answers = [venue.ask(PAGE) for _ in range(3)]
+    answers = [venue.ask(page) for _ in range(3)]
     assert [answer.status for answer in answers] == [429, 429, 200]
     assert [answer.headers.get("retry-after") for answer in answers] == ["5", "5", None]
     assert answers[0].document == {"message": "too many requests"}
@@ -121,28 +245,32 @@ def test_an_error_on_demand_is_json_in_coinbases_words(venue: Venue, status: int
     assert list(answer.document) == ["message"]
 
 
-def test_html_comes_with_status_200(venue: Venue) -> None:
+@every_page
+def test_html_comes_with_status_200(venue: Venue, page: str) -> None:
     """A maintenance page in front of the API: only the body tells."""
     venue.order(kind="html")
-    answer = venue.ask(PAGE)
+    answer = venue.ask(page)
     assert answer.status == 200
     assert answer.body.startswith(b"<!DOCTYPE html>")
 
 
-def test_a_truncated_page_promises_more_than_it_sends(venue: Venue) -> None:
+@every_page
+def test_a_truncated_page_promises_more_than_it_sends(venue: Venue, page: str) -> None:
     """The client must notice by the length."""
-    whole = venue.ask(PAGE).body
+    whole = venue.ask(page).body
     venue.order(kind="truncated")
     with pytest.raises(http.client.IncompleteRead) as cut:
-        venue.ask(PAGE)
+        venue.ask(page)
     assert cut.value.partial == whole[: len(whole) // 2]
 
 
-def test_a_slow_page_comes_whole_after_its_delay(venue: Venue) -> None:
+@every_page
+def test_a_slow_page_comes_whole_after_its_delay(venue: Venue, page: str) -> None:
     """A delay that also loses the page would be another fault."""
+    whole = venue.ask(page).document
     venue.order(kind="slow", delay_s=0.3)
     started = time.monotonic()
-    assert len(venue.ask(PAGE).document) == 5
+    assert venue.ask(page).document == whole
     assert time.monotonic() - started >= 0.3
 
 
@@ -153,6 +281,16 @@ def test_a_repeated_page_is_the_last_one_byte_for_byte(venue: Venue) -> None:
     venue.now_ms += 10_000
     assert venue.ask(PAGE).body == page
     assert list_ids(venue.ask(PAGE).document)[0] == 86_420
+
+
+@pytest.mark.parametrize("page", PAGES[1:3], ids=["book", "candles"])
+def test_a_repeated_book_or_candle_is_the_last_one_too(venue: Venue, page: str) -> None:
+    """Its sequence does not rise; its newest minute stays half done."""
+    given = venue.ask(page).body
+    venue.order(kind="repeated")
+    venue.now_ms += 10_000
+    assert venue.ask(page).body == given
+    assert venue.ask(page).body != given
 
 
 def test_an_empty_page_on_demand_is_well_formed(venue: Venue) -> None:
@@ -169,6 +307,18 @@ def test_nan_spoils_one_trade_of_its_currency_and_waits_for_its_product(venue: V
     assert [trade["price"] for trade in other].count("NaN") == 0
     assert [trade["price"] for trade in spoilt].count("NaN") == 1
     assert [trade["price"] for trade in venue.ask(PAGE).document].count("NaN") == 0
+
+
+def test_nan_spoils_one_figure_of_a_book_and_of_a_page_of_candles(venue: Venue) -> None:
+    """The best bid; the newest candle's close. All else stays as it is."""
+    book, rows = venue.ask(f"{BOOK}?level=2").document, venue.ask(CANDLES).document
+    venue.order(kind="nan", currency_id="bitcoin", count=2)
+    spoilt = venue.ask(f"{BOOK}?level=2").document
+    assert spoilt["bids"][0] == ["NaN", *book["bids"][0][1:]]
+    assert spoilt["bids"][1:] == book["bids"][1:]
+    spoilt_rows = venue.ask(CANDLES).document
+    assert spoilt_rows[0] == [*rows[0][:4], "NaN", rows[0][5]]
+    assert spoilt_rows[1:] == rows[1:]
 
 
 def test_a_fault_ordered_for_one_api_waits_for_it(venue: Venue) -> None:
