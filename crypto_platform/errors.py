@@ -41,6 +41,8 @@ class IncidentKind(StrEnum):
     LOG_TRUNCATED = "log_truncated"
     CURSOR_LOST = "cursor_lost"
     SOURCE_DRIFT = "source_drift"
+    TRADE_GAP = "trade_gap"
+    CANDLE_GAP = "candle_gap"
 
 
 class PlatformError(Exception):

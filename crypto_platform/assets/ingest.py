@@ -20,6 +20,7 @@ from crypto_platform.assets.interrupts import stopping_on_interrupt
 from crypto_platform.assets.names import INGEST_OP, TAG_POLLED, ingest_key, topic_key
 from crypto_platform.assets.switches import PauseWatch
 from crypto_platform.delivery.ingest import FeedReport, ingest
+from crypto_platform.delivery.pacing import find_pace_s
 from crypto_platform.domain.hours import MICROSECONDS_PER_MINUTE, from_time_us
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds import FEED_BY_NAME
@@ -88,14 +89,15 @@ def build_ingest_assets(settings: Settings) -> dg.AssetsDefinition:
 def _build_spec(settings: Settings, source: str, feed: str) -> dg.AssetSpec:
     at = settings.sources[source]
     entry = FEED_BY_NAME[feed]
-    pace = timedelta(seconds=at.pace_s)
+    pace_s = find_pace_s(settings, source=source, feed=feed)
+    pace = timedelta(seconds=pace_s)
     return dg.AssetSpec(
         ingest_key(source, feed),
         skippable=True,
         group_name="ingest",
         owners=OWNERS,
         tags=tag(entry, "ingest", source=source),
-        description=f"{entry.description} Asked of {source} every {at.pace_s:g} s and published to "
+        description=f"{entry.description} Asked of {source} every {pace_s:g} s and published to "
         f"{entry.topic}, one poll as one transaction. Sensor {source_sensor(source)} switched off "
         f"pauses it, as `crypto-platform pause {source}` does.",
         kinds={"api", "kafka"},
@@ -106,7 +108,7 @@ def _build_spec(settings: Settings, source: str, feed: str) -> dg.AssetSpec:
             "source": source,
             "dialect": at.dialect,
             "base_url": at.base_url,
-            "pace_s": at.pace_s,
+            "pace_s": pace_s,
             "simulated": at.simulated,
             "published_to": topic_key(entry),
             **describe_record(entry),
@@ -122,6 +124,7 @@ def _describe(report: FeedReport) -> dg.MaterializeResult:
         "unchanged_records": report.unchanged_records,
         "rejected_records": report.rejected_records,
         "failed_polls": report.failures,
+        "gaps": report.gaps,
         "end": report.end.value,
     }
     for name, time_us in (("first_poll", report.first_poll_us), ("last_poll", report.last_poll_us)):

@@ -8,7 +8,7 @@ down: in the store whose load was stopped first, then in platform.incidents. Not
     retention_gap                  what retention removed is given up: kind `lost` in load_batch
     log_truncated                  back to where the broker says the log was cut
     offset_beyond_end              back to where the log ends
-    cursor_lost                    stops nothing in a store: published only
+    cursor_lost, trade_gap, candle_gap  stop nothing in a store: published only
 
 Going back turns the ranges whose offsets are used again into kind `truncated`. What was stored
 stays; ids absorb what comes again. Where it goes back to a known end the stored leader epoch is

@@ -1,8 +1,9 @@
 """Poll sources and publish each poll once.
 
-Here: when a feed is due, what of a poll is new, back-off, and the ways a run ends. Every feed has a
-thread of its own, so one that is slow or fails never holds up another. Not here: HTTP (sources/),
-transactions (kafka/producer.py), Dagster (assets/ingest.py). Protocol: docs/exactly-once.md 1.
+Here: a feed's thread, and the ways a run ends. Every feed has a thread and a pace of its own, so
+one that is slow or fails never holds up another. Not here: when a feed is due (pacing.py), what of
+a poll is new (changes.py), HTTP (sources/), transactions (kafka/producer.py), Dagster
+(assets/ingest.py). Protocol: docs/exactly-once.md 1.
 
 A run with `follow_s` goes on until a newer run takes its feeds over (it notices when it publishes),
 at the latest at twice that age. A run without polls each feed once.
@@ -17,6 +18,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from crypto_platform.crash_points import arm
+from crypto_platform.delivery.changes import Changes, Published
+from crypto_platform.delivery.gaps import build_gap_incident
+from crypto_platform.delivery.pacing import back_off_s, due_at, find_pace_s
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.errors import (
     IncidentKind,
@@ -25,7 +29,7 @@ from crypto_platform.errors import (
     SourceError,
     SourceUnavailableError,
 )
-from crypto_platform.feeds import FEED_BY_NAME, Record
+from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.incidents import INCIDENTS, Incident, build_incident
 from crypto_platform.feeds.rejected import REJECTED
@@ -45,7 +49,6 @@ from crypto_platform.sources.base import Poll, Source
 
 logger = logging.getLogger(__name__)
 
-BACK_OFF_S_MAX = 600.0
 KAFKA_PAUSE_S = 1.0
 ERRORS_KEPT_MAX = 5
 SAMPLE_RECORDS = 5
@@ -72,6 +75,7 @@ class FeedReport:
         polls: Polls published.
         records, rejected_records: Published, first arrivals and the repeats a new run may send.
         unchanged_records: Left out: the same as this run published before.
+        gaps: Stretches that the source could not give any more; each is an incident.
         failures: Polls that failed; `errors` holds the last few texts.
         last_poll_us: When the last published poll was asked.
         sample: A few of its records, for a preview.
@@ -83,25 +87,13 @@ class FeedReport:
     records: int = 0
     rejected_records: int = 0
     unchanged_records: int = 0
+    gaps: int = 0
     failures: int = 0
     errors: deque[str] = field(default_factory=lambda: deque(maxlen=ERRORS_KEPT_MAX))
     first_poll_us: int | None = None
     last_poll_us: int | None = None
     sample: Sequence[Record] = ()
     end: IngestEnd = IngestEnd.DONE
-
-
-def back_off_s(failures: int, *, pace_s: float, retry_after_s: float | None) -> float:
-    """Seconds until the next try: the pace, doubled by each further failure, at most 10 min."""
-    doubled = pace_s * 2 ** min(failures - 1, 20)
-    return max(min(doubled, BACK_OFF_S_MAX), retry_after_s or 0.0)
-
-
-def due_at(cursor: Cursor | None, *, pace_s: float) -> TimeUs:
-    """When a feed may be asked next; at once if it never was."""
-    if cursor is None:
-        return 0
-    return max(cursor.polled_at + int(pace_s * _US), cursor.not_before)
 
 
 def ingest(
@@ -241,10 +233,11 @@ class _FeedThread:
         self.feed = feed
         self._run = run
         self._settings = run.settings
-        self._pace_s = run.settings.sources[source.name].pace_s
+        self._pace_s = find_pace_s(run.settings, source=source.name, feed=feed)
         self._publisher: Publisher | None = publisher
         self._cursors = cursors
-        self._published: dict[str, str] = {}
+        self._published = Published()
+        self._kafka_back_us = 0
         self._report = FeedReport(source=source.name, feed=feed)
 
     def run(self) -> FeedReport:
@@ -252,6 +245,7 @@ class _FeedThread:
         report = self._report
         while True:
             due_us = due_at(self._cursors.get(WHOLE_FEED), pace_s=self._pace_s)
+            due_us = max(due_us, self._kafka_back_us)
             if self._run.follow_s and max(due_us, self._run.clock()) >= self._run.end_us:
                 return report
             if self._run.follow_s and self._run.stop.wait(max(due_us - self._run.clock(), 0) / _US):
@@ -267,7 +261,9 @@ class _FeedThread:
                 return report
             except KafkaUnavailableError as error:
                 self._note_failure(str(error))
-                self._run.stop.wait(max(KAFKA_PAUSE_S, self._pace_s))
+                # the source was asked, though no cursor says so
+                pause_s = max(KAFKA_PAUSE_S, self._pace_s)
+                self._kafka_back_us = self._run.clock() + int(pause_s * _US)
             if not self._run.follow_s:
                 return report
             if self._run.stop.is_set():
@@ -277,9 +273,7 @@ class _FeedThread:
     def publish_incident(self, incident: Incident) -> None:
         """Publish an incident of this feed, in a transaction of its own."""
         if self._publisher is not None:
-            topic = topic_name(self._settings, INCIDENTS.topic)
-            key = INCIDENTS.key_of(incident)
-            self._publisher.publish([Outgoing(topic, key, encode(incident))])
+            self._publisher.publish([self._address(FEED_BY_NAME[INCIDENTS.name], incident)])
 
     def _poll_once(self) -> None:
         publisher = self._publisher or self._reopen()
@@ -293,36 +287,60 @@ class _FeedThread:
         cursors = {WHOLE_FEED: Cursor(polled_at=asked_us)} | {
             venue_symbol: Cursor(polled_at=asked_us, position=position)
             for venue_symbol, position in poll.positions.items()
+            if position != self._read_position(venue_symbol)
         }
-        fresh, outgoing = self._outgoing(poll)
+        feed, rejects = FEED_BY_NAME[self.feed], FEED_BY_NAME[REJECTED.name]
+        changed = self._published.choose_changed(feed, poll.records)
+        rejected = self._published.choose_changed(rejects, poll.rejected)
+        gaps = self._describe_gaps(poll, asked_us)
+        outgoing = [
+            self._address(feed, record)
+            for feed, records in (
+                (feed, changed.records),
+                (rejects, rejected.records),
+                (FEED_BY_NAME[INCIDENTS.name], gaps),
+            )
+            for record in records
+        ]
         self._publish(publisher, outgoing, cursors)
-        self._published |= fresh
+        self._published.note(changed)
+        self._published.note(rejected)
+        self._note_poll(poll, asked_us, changed=changed, rejected=rejected)
+
+    def _note_poll(
+        self, poll: Poll, asked_us: TimeUs, *, changed: Changes, rejected: Changes
+    ) -> None:
         report = self._report
+        new = len(changed.records) + len(rejected.records)
         report.polls += 1
-        topic = topic_name(self._settings, FEED_BY_NAME[self.feed].topic)
-        report.records += sum(1 for sent in outgoing if sent.topic == topic)
+        report.records += len(changed.records)
         report.rejected_records += len(poll.rejected)
-        report.unchanged_records += len(poll.records) + len(poll.rejected) - len(outgoing)
+        report.unchanged_records += len(poll.records) + len(poll.rejected) - new
+        report.gaps += len(poll.gaps)
         report.first_poll_us = report.first_poll_us or asked_us
         report.last_poll_us = asked_us
-        report.sample = tuple(poll.records[:SAMPLE_RECORDS])
+        report.sample = tuple(poll.records[:SAMPLE_RECORDS]) or report.sample
 
-    def _outgoing(self, poll: Poll) -> tuple[dict[str, str], list[Outgoing]]:
-        """What differs from the last of its key that this run published, and its new ids by key."""
-        fresh: dict[str, str] = {}
-        outgoing: list[Outgoing] = []
-        feeds = (FEED_BY_NAME[self.feed], FEED_BY_NAME[REJECTED.name])
-        pairs = zip(feeds, (poll.records, poll.rejected), strict=True)
-        for feed, records in pairs:
-            topic = topic_name(self._settings, feed.topic)
-            for record in records:
-                key = feed.key_of(record)
-                seen_as = key if feed.name != REJECTED.name else f"rejected/{record.event_id}"
-                if self._published.get(seen_as) == record.event_id:
-                    continue
-                fresh[seen_as] = record.event_id
-                outgoing.append(Outgoing(topic, key, encode(record)))
-        return fresh, outgoing
+    def _address(self, feed: Feed[Record], record: Record) -> Outgoing:
+        topic = topic_name(self._settings, feed.topic)
+        return Outgoing(topic, feed.key_of(record), encode(record))
+
+    def _describe_gaps(self, poll: Poll, asked_us: TimeUs) -> list[Incident]:
+        """Published with the cursors that stand behind them: told once, or not passed yet."""
+        topic = topic_name(self._settings, FEED_BY_NAME[self.feed].topic)
+        incidents = [
+            build_gap_incident(
+                gap, source=self.source.name, feed=self.feed, topic=topic, ts_ingest=asked_us
+            )
+            for gap in poll.gaps
+        ]
+        for incident in incidents:
+            logger.warning("%s", incident.message)
+        return incidents
+
+    def _read_position(self, venue_symbol: str) -> str | None:
+        cursor = self._cursors.get(venue_symbol)
+        return None if cursor is None else cursor.position
 
     def _positions(self) -> dict[str, str]:
         return {

@@ -7,12 +7,12 @@ values' meaning (health.py).
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 
-from crypto_platform.delivery.ingest import due_at
+from crypto_platform.delivery.pacing import due_at, find_pace_s
 from crypto_platform.domain.hours import from_time_us
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds import FEEDS
 from crypto_platform.feeds.incidents import Incident
-from crypto_platform.kafka.cursors import Cursor, select_cursors
+from crypto_platform.kafka.cursors import Cursor, cursor_key
 from crypto_platform.serving.health import (
     DiskStatus,
     FeedStatus,
@@ -222,11 +222,14 @@ def _build_source(
     readings: Readings,
 ) -> SourceStatus:
     read = readings.cursors.value
-    cursors = [] if read is None else _find_cursors(state.name, read.cursors)
+    cursors = {} if read is None else _find_cursors(state.name, read.cursors)
     at_us = readings.at_us if read is None else read.at_us
-    pace_s = settings.sources[state.name].pace_s
-    due = [due_at(cursor, pace_s=pace_s) for cursor in cursors]
-    polled_at = max((cursor.polled_at for cursor in cursors), default=None)
+    due = [
+        due_at(cursors[feed], pace_s=find_pace_s(settings, source=state.name, feed=feed))
+        for feed in feeds.get(state.name, ())
+        if feed in cursors
+    ]
+    polled_at = max((cursor.polled_at for cursor in cursors.values()), default=None)
     return SourceStatus(
         name=state.name,
         dialect=state.dialect,
@@ -235,15 +238,16 @@ def _build_source(
         reason=state.reason,
         feeds=feeds.get(state.name, ()),
         poll_age_s=None if polled_at is None else max((at_us - polled_at) / _US, 0.0),
-        failures=max((cursor.failures for cursor in cursors), default=None),
+        failures=max((cursor.failures for cursor in cursors.values()), default=None),
         due_in_s=(min(due) - at_us) / _US if due and state.enabled else None,
         is_paused=_find_pause(state.name, readings),
     )
 
 
-def _find_cursors(source: str, cursors: Mapping[str, Cursor]) -> list[Cursor]:
-    of_feeds = (select_cursors(cursors, source=source, feed=feed.name) for feed in FEEDS)
-    return [cursor for found in of_feeds for cursor in found.values()]
+def _find_cursors(source: str, cursors: Mapping[str, Cursor]) -> dict[str, Cursor]:
+    """When each of its feeds was asked as a whole, by feed."""
+    keys = {feed.name: cursor_key(source, feed.name) for feed in FEEDS}
+    return {feed: cursors[key] for feed, key in keys.items() if key in cursors}
 
 
 def _build_incidents(readings: Readings) -> tuple[IncidentStatus, ...]:

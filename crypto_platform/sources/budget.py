@@ -3,17 +3,26 @@
 Here: the count, with the clock handed in. Not here: waiting (http.py), pace (delivery/ingest.py).
 A count over a sliding window, not a bucket that refills: a full bucket plus its refill would let
 through twice the allowance within one minute, and sources count by the minute.
+
+The feeds of a source share one budget. Half of it is for whoever comes first; of the other half
+each has its part, which nobody else can use up: so a feed that is far behind cannot starve one that
+asks once a minute.
 """
 
 import math
 import threading
 from collections import deque
+from collections.abc import Hashable
 
 LIVE_SHARE = 0.7
 """Part of a source's allowance that live polls use; the rest is history's."""
 HISTORY_SHARE = 0.3
 
 _WINDOW_S = 60.0
+
+
+_KEPT_SHARE = 0.5
+"""Part of a budget that is kept for its users in equal parts."""
 
 
 class Budget:
@@ -30,22 +39,36 @@ class Budget:
         # 1e-9: 90 x 0.7 is 62.999... as a float
         self.requests_max = max(1, math.floor(allowed + 1e-9))
         self.window_s = _WINDOW_S if allowed >= 1 else _WINDOW_S / allowed
-        self._taken: deque[float] = deque()
+        self._taken: dict[Hashable, deque[float]] = {}
         self._lock = threading.Lock()
 
-    def take(self, now_s: float) -> float:
+    def take(self, now_s: float, *, user: Hashable = None) -> float:
         """Count one request, if there is room for it.
 
         Args:
             now_s: A clock that never goes back.
+            user: Who asks; from its first request on a part of the budget is kept for it.
 
         Returns:
             0 if it was counted, else the seconds until there is room; then nothing was counted.
         """
         with self._lock:
-            while self._taken and self._taken[0] + self.window_s <= now_s:
-                self._taken.popleft()
-            if len(self._taken) >= self.requests_max:
-                return self._taken[0] + self.window_s - now_s
-            self._taken.append(now_s)
-            return 0.0
+            own = self._taken.setdefault(user, deque())
+            for taken in self._taken.values():
+                while taken and taken[0] + self.window_s <= now_s:
+                    taken.popleft()
+            kept = self._count_kept()
+            takes = list(self._taken.values())
+            is_room = sum(map(len, takes)) < self.requests_max
+            claimed = sum(max(len(taken), kept) for taken in takes)
+            if is_room and (len(own) < kept or claimed < self.requests_max):
+                own.append(now_s)
+                return 0.0
+            # where parts are all that is left, one taken out of another's part makes no room
+            ends = [taken[0] for taken in takes if len(taken) > (kept if is_room else 0)]
+            ends += [own[0]] if own else []
+            return min(ends) + self.window_s - now_s
+
+    def _count_kept(self) -> int:
+        """Requests kept for each user; one user alone has the whole budget anyway."""
+        return math.floor(self.requests_max * _KEPT_SHARE / len(self._taken))

@@ -169,12 +169,16 @@ class HttpClient:
                     or not _may_repeat_now(error)
                     or time.monotonic() + pause_s >= deadline_s
                     or self._stop.wait(pause_s)
-                    or self.budget.take(time.monotonic()) > 0
+                    or self._take() > 0
                 ):
                     raise
 
+    def _take(self) -> float:
+        """One request of this feed's part of the budget: a feed has a thread of its own."""
+        return self.budget.take(time.monotonic(), user=threading.get_ident())
+
     def _wait_for_budget(self, url: str) -> None:
-        while (wait_s := self.budget.take(time.monotonic())) > 0:
+        while (wait_s := self._take()) > 0:
             if wait_s > BUDGET_WAIT_S_MAX or self._stop.wait(wait_s):
                 message = (
                     f"{self._source}: not asked, its budget of {self.budget.requests_max} requests "

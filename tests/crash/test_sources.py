@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from crypto_platform.delivery.ingest import due_at
+from crypto_platform.delivery.pacing import due_at
 from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.kafka.cursors import Cursor, read_cursors
 from crypto_platform.stores import STORES

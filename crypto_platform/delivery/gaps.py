@@ -1,0 +1,54 @@
+"""What a poll had to jump over, as an incident.
+
+Here: its words and its name, which is the same whoever notices it. Not here: finding gaps (the
+dialects), publishing (ingest.py). It stops nothing: what came after it is loaded.
+"""
+
+from datetime import datetime
+
+from crypto_platform.domain.hours import TimeUs, from_time_us
+from crypto_platform.errors import IncidentKind
+from crypto_platform.feeds.incidents import OPEN, Incident, build_incident
+from crypto_platform.sources.base import Gap
+
+
+def build_gap_incident(
+    gap: Gap, *, source: str, feed: str, topic: str, ts_ingest: TimeUs
+) -> Incident:
+    """The incident of a gap; the same gap gives the same id."""
+    kind = IncidentKind.TRADE_GAP if gap.interval is None else IncidentKind.CANDLE_GAP
+    stretch = gap.venue_symbol if gap.interval is None else f"{gap.venue_symbol}/{gap.interval}"
+    begin = gap.after_us if gap.after_id is None else gap.after_id
+    end = gap.before_us if gap.before_id is None else gap.before_id
+    return build_incident(
+        Incident(
+            kind=kind.value,
+            state=OPEN,
+            subject=f"{source}/{feed}/{kind}/{stretch}/{begin}/{end}",
+            source=source,
+            feed=feed,
+            topic=topic,
+            message=_describe(gap, source=source, feed=feed),
+            next_step=f"was {source} not asked for longer than it keeps its {feed}? Another source "
+            "may have them; then acknowledge it",
+            ts_ingest=ts_ingest,
+        )
+    )
+
+
+def _describe(gap: Gap, *, source: str, feed: str) -> str:
+    if gap.interval is None:
+        between = f"after trade {gap.after_id} ({_say(gap.after_us)}) and before trade "
+        between += f"{gap.before_id} ({_say(gap.before_us)})"
+    else:
+        between = f"of {gap.interval} from {_say(gap.after_us)} to {_say(gap.before_us)}"
+    count = gap.missing_records
+    missing = "it is not known how many" if count is None else f"{count:,} are missing"
+    return f"{source} does not give the {feed} of {gap.venue_symbol} {between} any more: {missing}"
+
+
+def _say(time_us: TimeUs | None) -> str:
+    if time_us is None:
+        return "time not known"
+    moment: datetime = from_time_us(time_us)
+    return f"{moment:%Y-%m-%d %H:%M:%S}Z"
