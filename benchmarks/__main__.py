@@ -4,6 +4,7 @@ import click
 
 from benchmarks.audit import audit
 from benchmarks.deep import deep
+from benchmarks.live import live
 from benchmarks.load import load
 from benchmarks.months import months
 from benchmarks.rough import rough
@@ -21,6 +22,7 @@ def main(context: click.Context) -> None:
 
 main.add_command(audit)
 main.add_command(steady)
+main.add_command(live)
 main.add_command(months)
 main.add_command(load)
 main.add_command(rough)

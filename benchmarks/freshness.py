@@ -1,8 +1,8 @@
 """How fresh a store is, seen from outside.
 
 Kafka is read (read_committed) and each store is asked for its offsets: a record is *committed* when
-the store's next_offset has passed it. Freshness = that moment minus the record's append time; the
-polling of the stores adds at most POLL_S to it.
+the store's next_offset has passed it. Freshness = that moment minus the record's append time, or
+minus its own time, the venue's; the polling of the stores adds at most POLL_S to it.
 """
 
 import threading
@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Sequence
 import click
 
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.kafka.reader import PartitionReader, Start
+from crypto_platform.feeds.codec import decode
+from crypto_platform.kafka.reader import PartitionReader, PartRead, Start
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.kafka.watermarks import Part, Watermarks
 from crypto_platform.settings import Settings
@@ -32,8 +33,16 @@ class Freshness:
         feeds: Sequence[Feed[Record]],
         *,
         stores: Collection[str] = tuple(STORES),
+        of_event: bool = False,
     ) -> None:
+        """Watch these feeds.
+
+        Args:
+            of_event: Count from a record's own time (`ts_event`), not from its append time.
+        """
         self._settings = settings
+        self._feeds = {feed.name: feed for feed in feeds}
+        self._of_event = of_event
         self._parts = {
             Part(topic_name(settings, feed.topic), part): feed.name
             for feed in feeds
@@ -66,8 +75,21 @@ class Freshness:
         while not self._stop.is_set():
             reads = reader.read(records_max=10_000, first_wait_s=0.5, more_wait_s=0.1)
             for part, read in reads.items():
-                self._appended[part] += zip(read.offsets, read.ts_appends, strict=True)
+                self._appended[part] += zip(read.offsets, self._since(part, read), strict=True)
         reader.close()
+
+    def _since(self, part: Part, read: PartRead) -> Sequence[int]:
+        """From when each record counts, microseconds."""
+        if not self._of_event:
+            return read.ts_appends
+        feed = self._feeds[self._parts[part]]
+        bytes_max = self._settings.load.record_bytes_max
+        times = (
+            feed.event_time_of(decode(feed, value, record_bytes_max=bytes_max))
+            for value in read.values
+        )
+        pairs = zip(times, read.ts_appends, strict=True)
+        return [append if time_us is None else time_us for time_us, append in pairs]
 
     def _ask(self, name: str) -> None:
         store = open_store(name, self._settings, role="analyst")
@@ -102,12 +124,12 @@ class Freshness:
         """Of each record of a partition that the store has, in seconds."""
         moves, at_move = self._moves[store][part], 0
         waits: list[float] = []
-        for offset, ts_append in self._appended[part]:
+        for offset, since_us in self._appended[part]:
             while at_move < len(moves) and moves[at_move][0] <= offset:
                 at_move += 1
             if at_move == len(moves):
                 break
-            waits.append((moves[at_move][1] - ts_append) / US)
+            waits.append((moves[at_move][1] - since_us) / US)
         return waits
 
 

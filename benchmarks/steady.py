@@ -33,9 +33,9 @@ PACE_S_MIN = 0.2
 @click.option("--data-dir", type=Path, help="Measure the stack that runs there instead of an own.")
 def steady(minutes: float, warm_up_s: float, polls: int, data_dir: Path | None) -> None:
     """Freshness p50 and p99 in both stores, CPU and memory of the whole stack."""
-    with running_stack(data_dir, polls=polls) as (settings, folder):
+    with run_stack(data_dir, build_settings(polls)) as (settings, folder):
         wait(warm_up_s, "warming up")
-        cost = _Cost(folder)
+        cost = Cost(folder)
         freshness = Freshness(settings, [QUOTES, TRADES])
         freshness.watch(lambda: wait(minutes * 60, "measuring"))
         click.echo(json.dumps(freshness.result() | cost.result(), indent=2))
@@ -58,8 +58,8 @@ def build_settings(polls: int) -> str:
 
 
 @contextmanager
-def running_stack(data_dir: Path | None, *, polls: int) -> Iterator[tuple[Settings, Path]]:
-    """The stack of this folder, or one of its own on the simulated market; settings and folder."""
+def run_stack(data_dir: Path | None, toml: str) -> Iterator[tuple[Settings, Path]]:
+    """The stack that runs in a folder; without one a stack of its own with these settings."""
     from crypto_platform.cli import main as cli  # noqa: PLC0415 - only where a stack is started
 
     if data_dir is not None:
@@ -69,7 +69,7 @@ def running_stack(data_dir: Path | None, *, polls: int) -> Iterator[tuple[Settin
         folder = Path(name) / "data"
         Path(name).chmod(0o755)
         folder.mkdir()
-        (folder / "settings.toml").write_text(build_settings(polls))
+        (folder / "settings.toml").write_text(toml)
         at = ["--data-dir", str(folder)]
         cli(["up", "--detach", "--sources", "simulated", *at], standalone_mode=False)
         try:
@@ -78,10 +78,11 @@ def running_stack(data_dir: Path | None, *, polls: int) -> Iterator[tuple[Settin
             cli(["down", *at], standalone_mode=False)
 
 
-class _Cost:
+class Cost:
     """CPU (cores) and memory (PSS) of every process of a stack."""
 
     def __init__(self, folder: Path) -> None:
+        """Begin to count."""
         self._pid = json.loads((folder / "stack.json").read_text())["pid"]
         self._at = time.monotonic()
         self._cpu_s = self._cpu()
@@ -100,16 +101,21 @@ class _Cost:
             total += times.user + times.system + times.children_user + times.children_system
         return total
 
-    def result(self) -> dict[str, object]:
-        """Since it was made."""
-        cores = (self._cpu() - self._cpu_s) / (time.monotonic() - self._at)
-        memory: dict[str, float] = {}
+    def memory(self) -> dict[str, float]:
+        """MiB by the processes' names, now."""
+        found: dict[str, float] = {}
         for process in self._family():
             try:
                 name, pss = process.name(), process.memory_full_info().pss
             except psutil.Error:
                 continue
-            memory[name] = memory.get(name, 0.0) + pss / 1024**2
+            found[name] = found.get(name, 0.0) + pss / 1024**2
+        return found
+
+    def result(self) -> dict[str, object]:
+        """Since it was made."""
+        cores = (self._cpu() - self._cpu_s) / (time.monotonic() - self._at)
+        memory = self.memory()
         return {
             "cores": round(cores, 2),
             "memory_mib": round(sum(memory.values())),

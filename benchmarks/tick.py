@@ -16,7 +16,7 @@ import click
 import dagster as dg
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from benchmarks.steady import running_stack
+from benchmarks.steady import build_settings, run_stack
 from crypto_platform.definitions import build_definitions
 from crypto_platform.feeds import FEEDS
 from crypto_platform.feeds.quotes import QUOTES
@@ -36,7 +36,7 @@ def tick(*, partitions: int, ticks: int, of: Path | None) -> None:
     if of is not None:
         click.echo(json.dumps(_measure(load_settings(of), ticks)))
         return
-    with running_stack(None, polls=2) as (settings, folder):
+    with run_stack(None, build_settings(2)) as (settings, folder):
         add_partitions(settings, partitions)
         command = [sys.executable, "-m", "crypto_platform.cli", "exec", "--data-dir", str(folder)]
         command += ["--", sys.executable, "-m", "benchmarks", "tick", "--ticks", str(ticks)]

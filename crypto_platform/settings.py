@@ -228,6 +228,13 @@ class StackSettings(_Section):
 
 _PRODUCTS = ("BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD", "DOGE-USD")
 
+_SIMULATED_PRODUCTS = (
+    *_PRODUCTS,
+    *("ADA-USD", "LINK-USD", "AVAX-USD", "BCH-USD", "LTC-USD"),
+    *("XLM-USD", "HBAR-USD", "SUI-USD", "UNI-USD", "SHIB-USD"),
+    *("DOT-USD", "NEAR-USD", "ICP-USD", "AAVE-USD", "ETC-USD"),
+)
+
 DEFAULT_SOURCES: Mapping[str, Mapping[str, Any]] = {
     "simulated": {
         "dialect": "coincap",
@@ -243,10 +250,11 @@ DEFAULT_SOURCES: Mapping[str, Mapping[str, Any]] = {
         "dialect": "coinbase",
         "base_url": "http://127.0.0.1:8099/exchange",
         "simulated": True,
-        "pace_s": 2.0,
-        "paces_s": {"order_books": 5.0, "candles": 15.0, "instruments": 3600.0},
-        "requests_per_minute_max": 600.0,
-        "symbols": _PRODUCTS,
+        "pace_s": 1.0,
+        # of twenty symbols every second a book each would be 10 GB a day
+        "paces_s": {"order_books": 5.0},
+        "requests_per_minute_max": 6000.0,
+        "symbols": _SIMULATED_PRODUCTS,
     },
     "coincap": {
         "dialect": "coincap",
