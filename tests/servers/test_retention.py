@@ -1,5 +1,8 @@
 """Retention on real servers: the same goes from both stores, and the audit proves what is left."""
 
+import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -14,6 +17,8 @@ from crypto_platform.delivery.retention import Removal, count_old, plan_cuts, re
 from crypto_platform.domain.hours import from_time_us
 from crypto_platform.feeds import FEEDS
 from crypto_platform.feeds.order_books import ORDER_BOOKS, OrderBook, TimedBy, seal_order_book
+from crypto_platform.jobs.retention import build_retention_job
+from crypto_platform.settings import ENV_PREFIX, process_environment
 from crypto_platform.stores import STORES
 from crypto_platform.stores.base import TopicPart
 from tests.platform_harness import Platform, clock
@@ -194,3 +199,52 @@ def test_the_loader_cannot_remove_the_last_day(platform: Platform) -> None:
         connection.execute(
             "SELECT platform.remove_partition('market', 'order_book', now(), 'mine')"
         )
+
+
+def run_command(platform: Platform, *words: str) -> subprocess.CompletedProcess[str]:
+    """`crypto-platform retention` in a process of its own."""
+    own = process_environment()
+    environment = {key: value for key, value in own.items() if not key.startswith(ENV_PREFIX)}
+    command = [sys.executable, "-m", "crypto_platform.cli", "retention", *words]
+    return subprocess.run(
+        [*command, "--data-dir", str(platform.data_dir)],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_command_shows_asks_and_removes(platform: Platform) -> None:
+    """Without --yes and without a person to ask, nothing goes."""
+    platform.publish(ORDER_BOOKS, [*OLD, *YOUNG])
+    platform.load_both()
+    shown = run_command(platform, "--feed", "order_books", "--dry-run", "--json")
+    removals = json.loads(shown.stdout)["removals"]
+    assert [(each["store"], each["records"]) for each in removals] == [
+        ("postgres", 4),
+        ("mongo", 4),
+    ]
+    assert run_command(platform).returncode == 1
+    assert len(ids_in(platform, "mongo")) == len(ids_in(platform, "postgres")) == 7
+    done = run_command(platform, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert len(ids_in(platform, "mongo")) == len(ids_in(platform, "postgres")) == 3
+
+
+def test_the_nightly_job_removes_and_says_how_many(platform: Platform) -> None:
+    """What nobody sees running has to say what it did."""
+    platform.publish(ORDER_BOOKS, [*OLD, *YOUNG])
+    platform.load_both()
+    result = build_retention_job(platform.settings).execute_in_process()
+    [event] = [e for e in result.all_events if e.is_successful_output]
+    metadata = event.step_output_data.metadata
+    assert {name: value.value for name, value in metadata.items()} == {
+        "postgres/order_books": 4,
+        "postgres/trades": 0,
+        "mongo/order_books": 4,
+        "mongo/trades": 0,
+    }
+    assert faults(platform.audit()) == []
