@@ -48,7 +48,8 @@ def test_a_frame_fits_every_terminal(tmp_path: Path, columns: int) -> None:
     lines = show(build_status(settings_of(tmp_path), readings()), prices, columns=columns)
     assert all(len(line) <= columns for line in lines)
     assert lines[3:5] == ["logs x", "settings y"]
-    assert len(lines) == (16 if columns > 100 else 19)
+    sources = settings_of(tmp_path).sources
+    assert len(lines) == len(sources) + (11 if columns > 100 else 14)
     assert lines[0].startswith("crypto-platform good   12:00:00 UTC   0 incidents open")
     assert any("93,000.50 USD" in line for line in lines)
 
