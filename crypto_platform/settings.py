@@ -70,8 +70,8 @@ class SourceSettings(_Section):
     """One instance of a dialect: where it is, how often it is asked, for what."""
 
     dialect: str = Field(
-        description="Which file of sources/ speaks with it: binance, coinbase, coincap, coingecko, "
-        "kraken."
+        description="Which file of sources/ speaks with it: binance, bitstamp, coinbase, "
+        "coincap, coingecko, gemini, kraken."
     )
     base_url: str = Field(pattern=r"^https?://", description="Address up to the API's version.")
     simulated: bool = Field(default=False, description="Served by the simulated market.")
@@ -296,6 +296,25 @@ DEFAULT_SOURCES: Mapping[str, Mapping[str, Any]] = {
         # it allows a weight of 6,000 a minute, and what is asked here weighs up to 25
         "requests_per_minute_max": 240.0,
         "symbols": ("BTCUSDT", "ETHUSDT", "SOLUSDT"),
+    },
+    "bitstamp": {
+        "dialect": "bitstamp",
+        "base_url": "https://www.bitstamp.net/api/v2",
+        "pace_s": 5.0,
+        # a book comes whole, up to 300 kB each
+        "paces_s": {"order_books": 15.0, "candles": 15.0, "instruments": 3600.0},
+        # it allows 8,000 in ten minutes
+        "requests_per_minute_max": 600.0,
+        "symbols": ("btcusd", "ethusd", "xrpusd"),
+    },
+    "gemini": {
+        "dialect": "gemini",
+        "base_url": "https://api.gemini.com",
+        "pace_s": 15.0,
+        "paces_s": {"candles": 60.0, "instruments": 3600.0},
+        # it allows 120 and asks for no more than one a second
+        "requests_per_minute_max": 60.0,
+        "symbols": ("btcusd", "ethusd", "solusd"),
     },
 }
 

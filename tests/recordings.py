@@ -1,9 +1,11 @@
 """Public recordings, read from beside the project; tests that want them are skipped without."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
@@ -54,3 +56,33 @@ def _read_coinbase_messages(*types: str) -> list[dict[str, Any]]:
     told = (line.partition(": ")[2] for line in lines)
     begins = tuple(f'{{"type":"{name}"' for name in types)
     return [json.loads(text) for text in told if text.startswith(begins)]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A question to a venue, and the answer's bytes."""
+
+    path: str
+    query: str
+    body: bytes
+
+
+class _Told(msgspec.Struct):
+    data: msgspec.Raw
+    queryString: str = ""  # noqa: N815 the recording's own name
+
+
+def read_market(venue: str) -> list[Told]:
+    """The REST answers of one venue's public market data, 2019 to 2025."""
+    body = read_recording(f"gocryptotrader/{venue}_public_market.json")
+    told = msgspec.json.decode(body, type=dict[str, list[_Told]])
+    return [
+        Told(path, answer.queryString, bytes(answer.data))
+        for path, answers in told.items()
+        for answer in answers
+    ]
+
+
+def read_market_answers(venue: str, path: str) -> list[bytes]:
+    """The answers that one path of a venue gave, in order."""
+    return [told.body for told in read_market(venue) if told.path == path]

@@ -17,10 +17,12 @@ from crypto_platform.feeds import Record
 from crypto_platform.settings import Settings, SourceSettings
 from crypto_platform.sources.base import HistorySource, Poll, Source, find_history
 from crypto_platform.sources.binance import Binance
+from crypto_platform.sources.bitstamp import Bitstamp
 from crypto_platform.sources.budget import LIVE_SHARE
 from crypto_platform.sources.coinbase import Coinbase
 from crypto_platform.sources.coincap import CoinCap
 from crypto_platform.sources.coingecko import CoinGecko
+from crypto_platform.sources.gemini import Gemini
 from crypto_platform.sources.http import name_key_setting, reveal_key
 from crypto_platform.sources.kraken import Kraken
 
@@ -49,9 +51,11 @@ class Dialect(Protocol):
 
 DIALECTS: Mapping[str, Dialect] = {
     "binance": Binance,
+    "bitstamp": Bitstamp,
     "coinbase": Coinbase,
     "coincap": CoinCap,
     "coingecko": CoinGecko,
+    "gemini": Gemini,
     "kraken": Kraken,
 }
 

@@ -64,6 +64,10 @@ BINANCE_SYMBOLS = {
     "/v3/exchangeInfo": b"""{"symbols": [
         {"symbol": "BTCUSDT", "baseAsset": "BTC", "quoteAsset": "USDT"}]}"""
 }
+BITSTAMP = {"symbols": "btcusd"}
+BITSTAMP_PAIRS = {"/v3/trading-pairs-info/": b'[{"url_symbol": "btcusd", "name": "BTC/USD"}]'}
+GEMINI = {"symbols": "btcusd"}
+GEMINI_DETAILS = {"/v3/v1/symbols/details/btcusd": b'{"symbol": "BTCUSD"}'}
 FIGURES = ("64000.1234567890123456789012345", "19970000.0", "0.00001054", "1.10")
 
 VENUE_SAMPLES = (
@@ -251,6 +255,127 @@ VENUE_SAMPLES = (
             empty=b'{"symbols": []}',
             error=b'{"code": -1121, "msg": "Invalid symbol."}',
             settings=BINANCE,
+            same="content",
+        ),
+    ),
+    (
+        "bitstamp",
+        Sample(
+            feed="trades",
+            body=b"""[
+            {"date": "1767268800", "tid": "9", "price": "1.054e-05", "amount": "19970000.0"},
+            {"date": "1767268800", "tid": "8", "price": "NaN", "amount": "bad", "type": "0"},
+            {"date": "1767268800", "tid": 7, "price": "64000.1234567890123456789012345",
+             "amount": 1.10, "type": 1}]""",
+            figures=FIGURES,
+            empty=None,
+            settings=BITSTAMP,
+            others=BITSTAMP_PAIRS,
+        ),
+    ),
+    (
+        "bitstamp",
+        Sample(
+            feed="order_books",
+            body=b"""{"timestamp": "1767268800", "microtimestamp": "1767268800123456",
+            "bids": [["1.054e-05", "19970000.0"]],
+            "asks": [["64000.1234567890123456789012345", 1.10]]}""",
+            figures=FIGURES,
+            empty=b"{}",
+            settings=BITSTAMP,
+            others=BITSTAMP_PAIRS,
+            good=1,
+            bad=0,
+        ),
+    ),
+    (
+        "bitstamp",
+        Sample(
+            feed="candles",
+            body=b"""{"data": {"pair": "BTC/USD", "ohlc": [
+            {"timestamp": "3999999900", "open": "1.10", "low": 1.054e-05, "close": "2",
+             "high": "64000.1234567890123456789012345", "volume": "19970000.0"},
+            {"timestamp": "3999999840", "open": "bad", "low": "1", "close": "1", "high": "2",
+             "volume": "1"},
+            {"timestamp": "3999999780", "open": "1", "low": "1", "close": "1", "high": "2",
+             "volume": "0"}]}}""",
+            figures=FIGURES,
+            empty=None,
+            settings=BITSTAMP,
+            others=BITSTAMP_PAIRS,
+        ),
+    ),
+    (
+        "bitstamp",
+        Sample(
+            feed="instruments",
+            body=b"""[
+            {"url_symbol": "btcusd", "name": "BTC/USD", "minimum_order": "19970000.0 USD",
+             "base_decimals": 8, "counter_decimals": 2, "trading": null},
+            {"url_symbol": "ethusd", "name": "ETH/USD", "minimum_order": "1.054e-05 USD"},
+            {"url_symbol": "bad", "name": "BAD/USD", "minimum_order": "NaN USD"}]""",
+            figures=("19970000.0", "0.00001054", "0.01", "0.00000001"),
+            empty=b"[]",
+            settings=BITSTAMP,
+            same="content",
+        ),
+    ),
+    (
+        "gemini",
+        Sample(
+            feed="trades",
+            body=b"""[
+            {"timestampms": 1767268800123, "tid": 9, "price": "1.054e-05", "amount": "19970000.0",
+             "type": "auction"},
+            {"timestampms": 1767268800123, "tid": 8, "price": "NaN", "amount": "bad"},
+            {"timestampms": 1767268800122, "tid": 7, "price": "64000.1234567890123456789012345",
+             "amount": 1.10, "type": "buy"}]""",
+            figures=FIGURES,
+            empty=b"[]",
+            settings=GEMINI,
+            others=GEMINI_DETAILS,
+        ),
+    ),
+    (
+        "gemini",
+        Sample(
+            feed="order_books",
+            body=b"""{"bids": [{"price": "1.054e-05", "amount": "19970000.0", "timestamp": "1"}],
+            "asks": [{"price": "64000.1234567890123456789012345", "amount": 1.10}]}""",
+            figures=FIGURES,
+            empty=b"{}",
+            settings=GEMINI,
+            others=GEMINI_DETAILS,
+            good=1,
+            bad=0,
+            same="nothing",
+        ),
+    ),
+    (
+        "gemini",
+        Sample(
+            feed="candles",
+            body=b"""[
+            [3999999900000, 1.10, 64000.1234567890123456789012345, 1.054e-05, 2, 19970000.0],
+            [3999999840000, "bad", 2, 1, 2, 3], [3999999780000, 1, 2, 1, 2, 3]]""",
+            figures=FIGURES,
+            empty=None,
+            settings=GEMINI,
+            others=GEMINI_DETAILS,
+        ),
+    ),
+    (
+        "gemini",
+        Sample(
+            feed="instruments",
+            body=b"""{"symbol": "BTCUSD", "base_currency": "BTC", "quote_currency": "USD",
+            "tick_size": 1.054e-05, "quote_increment": 1.10, "min_order_size": "19970000.0",
+            "status": null}""",
+            figures=FIGURES[1:],
+            empty=b"{}",
+            settings=GEMINI,
+            good=1,
+            bad=0,
             same="content",
         ),
     ),

@@ -34,6 +34,8 @@ def test_without_live_no_public_api_is_asked(tmp_path: Path) -> None:
         "coinbase",
         "kraken",
         "binance",
+        "bitstamp",
+        "gemini",
     ]
 
 
