@@ -70,8 +70,11 @@ class SourceSettings(_Section):
     """One instance of a dialect: where it is, how often it is asked, for what."""
 
     dialect: str = Field(
-        description="Which file of sources/ speaks with it: binance, bitstamp, coinbase, "
+        description="Which file of sources/ speaks with it: binance, bitstamp, ccxt, coinbase, "
         "coincap, coingecko, gemini, kraken."
+    )
+    ccxt_id: str | None = Field(
+        default=None, description="The venue's id in ccxt, for the dialect ccxt: poloniex."
     )
     base_url: str = Field(pattern=r"^https?://", description="Address up to the API's version.")
     simulated: bool = Field(default=False, description="Served by the simulated market.")

@@ -19,6 +19,7 @@ from crypto_platform.sources.base import HistorySource, Poll, Source, find_histo
 from crypto_platform.sources.binance import Binance
 from crypto_platform.sources.bitstamp import Bitstamp
 from crypto_platform.sources.budget import LIVE_SHARE
+from crypto_platform.sources.ccxt import Ccxt
 from crypto_platform.sources.coinbase import Coinbase
 from crypto_platform.sources.coincap import CoinCap
 from crypto_platform.sources.coingecko import CoinGecko
@@ -52,6 +53,7 @@ class Dialect(Protocol):
 DIALECTS: Mapping[str, Dialect] = {
     "binance": Binance,
     "bitstamp": Bitstamp,
+    "ccxt": Ccxt,
     "coinbase": Coinbase,
     "coincap": CoinCap,
     "coingecko": CoinGecko,

@@ -51,13 +51,13 @@ class TradesRead:
     Attributes:
         items: Trades as they came, oldest first, each once, none that was read before.
         position: How far it is read now, in the dialect's own words; None where still nowhere.
-        holes: Pairs of neighbouring numbers with numbers missing between them.
+        holes: Pairs of neighbouring ids with trades missing between them: numbers, where they are.
         reaches_end: Whether there was nothing more to be had.
     """
 
     items: Sequence[bytes]
     position: str | None
-    holes: Sequence[tuple[int, int]] = ()
+    holes: Sequence[tuple[int, int] | tuple[str, str]] = ()
     reaches_end: bool = True
 
 

@@ -208,7 +208,7 @@ def choose_revisions(listed: Poll, positions: Mapping[str, str]) -> Poll:
 
 
 def describe_holes(
-    holes: Sequence[tuple[int, int]],
+    holes: Sequence[tuple[int, int] | tuple[str, str]],
     records: Iterable[Record],
     *,
     subject: Subject,
@@ -223,7 +223,7 @@ def describe_holes(
             venue_symbol=subject.venue_symbol,
             after_id=str(after),
             before_id=str(before),
-            missing_records=before - after - 1 if counted else None,
+            missing_records=int(before) - int(after) - 1 if counted else None,
             after_us=times.get(str(after)),
             before_us=times.get(str(before)),
         )

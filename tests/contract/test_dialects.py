@@ -68,6 +68,13 @@ BITSTAMP = {"symbols": "btcusd"}
 BITSTAMP_PAIRS = {"/v3/trading-pairs-info/": b'[{"url_symbol": "btcusd", "name": "BTC/USD"}]'}
 GEMINI = {"symbols": "btcusd"}
 GEMINI_DETAILS = {"/v3/v1/symbols/details/btcusd": b'{"symbol": "BTCUSD"}'}
+POLONIEX = {"ccxt_id": "poloniex", "symbols": "BTC_USDT"}
+NO_SWAPS = b'{"code": 200, "data": []}'
+POLONIEX_MARKETS = {
+    "/v3/v3/market/allInstruments": NO_SWAPS,
+    "/v3/markets": b"""[{"symbol": "BTC_USDT", "baseCurrencyName": "BTC",
+        "quoteCurrencyName": "USDT", "state": "NORMAL", "symbolTradeLimit": {}}]""",
+}
 FIGURES = ("64000.1234567890123456789012345", "19970000.0", "0.00001054", "1.10")
 
 VENUE_SAMPLES = (
@@ -376,6 +383,73 @@ VENUE_SAMPLES = (
             settings=GEMINI,
             good=1,
             bad=0,
+            same="content",
+        ),
+    ),
+    (
+        "ccxt",
+        Sample(
+            feed="trades",
+            body=b"""[
+            {"id": "9", "price": "1.054e-05", "quantity": "19970000.0", "takerSide": null,
+             "createTime": 1767268800123, "ts": 1},
+            {"id": "8", "price": "NaN", "quantity": "bad", "createTime": 1767268800123, "ts": 1},
+            {"id": "7", "price": "64000.1234567890123456789012345", "quantity": 1.10,
+             "takerSide": "BUY", "createTime": 1767268800123, "ts": 1}]""",
+            figures=FIGURES,
+            empty=b"[]",
+            settings=POLONIEX,
+            others=POLONIEX_MARKETS,
+        ),
+    ),
+    (
+        "ccxt",
+        Sample(
+            feed="order_books",
+            body=b"""{"time": 1767268800123, "scale": "0.01", "ts": 1,
+            "bids": ["1.054e-05", "19970000.0"],
+            "asks": ["64000.1234567890123456789012345", 1.10]}""",
+            figures=FIGURES,
+            empty=b"{}",
+            settings=POLONIEX,
+            others=POLONIEX_MARKETS,
+            good=1,
+            bad=0,
+        ),
+    ),
+    (
+        "ccxt",
+        Sample(
+            feed="candles",
+            body=b"""[
+            ["1.054e-05", "64000.1234567890123456789012345", 1.10, "2", "3", "19970000.0", "1",
+             "1", 5, 0, "2", "MINUTE_1", 3999999900000, 3999999959999],
+            ["bad", "2", "1", "2", "3", "4", "1", "1", 5, 0, "2", "MINUTE_1", 3999999840000,
+             3999999899999],
+            ["1", "2", "1", "2", "3", "4", "1", "1", 5, 0, "2", "MINUTE_1", 3999999780000,
+             3999999839999]]""",
+            figures=FIGURES,
+            empty=None,
+            settings=POLONIEX,
+            others=POLONIEX_MARKETS,
+        ),
+    ),
+    (
+        "ccxt",
+        Sample(
+            feed="instruments",
+            # ccxt prints them anew, so without blanks
+            body=b'[{"symbol":"BTC_USDT","baseCurrencyName":"BTC","quoteCurrencyName":"USDT",'
+            b'"state":"NORMAL","symbolTradeLimit":{"priceScale":2,"minQuantity":"19970000.0",'
+            b'"minAmount":"1.054e-05"}},'
+            b'{"symbol":"ETH_USDT","baseCurrencyName":"ETH","quoteCurrencyName":"USDT",'
+            b'"state":null,"symbolTradeLimit":{"minQuantity":"1.10"}},'
+            b'{"symbol":"XRP_USDT","baseCurrencyName":"XRP","quoteCurrencyName":"USDT",'
+            b'"symbolTradeLimit":{"minQuantity":"bad"}}]',
+            figures=FIGURES[1:],
+            empty=b"[]",
+            settings=POLONIEX,
+            others={"/v3/v3/market/allInstruments": NO_SWAPS},
             same="content",
         ),
     ),
