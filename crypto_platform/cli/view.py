@@ -55,9 +55,10 @@ from crypto_platform.stack.folder import LOGS_FOLDER, read_lock_holder
 REFRESH_S = 1.0
 PLAIN_EVERY_S = 10.0
 PRICES_MAX = 8
-PRICES_BELOW_MAX = 4
-"""Where a terminal is too narrow to show them beside the sources: 24 lines hold the view then."""
-
+LINES_MAX = 23
+"""Below the sources, where a terminal is too narrow to show them beside, stand as many prices as a
+window of 24 lines holds."""
+PRICES_MIN = 1
 QUOTES_READ_MAX = 40
 PRICES_EVERY_S = 2.0
 """A price list costs the store more than all else here."""
@@ -227,17 +228,20 @@ def render(status: Status, prices: Prices, *, head: Sequence[Line], columns: int
         head: Lines above the tables.
         columns: Width of the terminal.
     """
-    sources = _table(SOURCE_COLUMNS, [source_row(s) for s in status.sources], SOURCE_NUMBERS)
     shown = _price_lines(status, prices)
+    sources = _source_lines(status)
     side_by_side = _width(sources) + len(_GAP) + _width(shown) <= columns
-    below = shown[: PRICES_BELOW_MAX + 1]
-    lines = [
+    above = [
         _verdict_line(status),
         [(f"Dagster UI {describe_webserver(status)}   {describe_disk(status)}", "")],
         *head,
         [],
         *_table(STORE_COLUMNS, [store_row(s) for s in status.stores], STORE_NUMBERS),
         [],
+    ]
+    below = shown[: max(LINES_MAX - len(above) - len(sources) - 1, PRICES_MIN + 1)]
+    lines = [
+        *above,
         *(_beside(sources, shown) if side_by_side else [*sources, [], *below]),
         *_trouble_lines(status),
     ]
@@ -247,6 +251,16 @@ def render(status: Status, prices: Prices, *, head: Sequence[Line], columns: int
             text.append(piece, style or None)
         text.append("\n")
     return text
+
+
+def _source_lines(status: Status) -> list[Line]:
+    """Those that are asked, and the names of those that are not."""
+    asked = [source_row(source) for source in status.sources if source.enabled]
+    lines = _table(SOURCE_COLUMNS, asked, SOURCE_NUMBERS)
+    others = [source.name for source in status.sources if not source.enabled]
+    if others:
+        lines.append([(f"not read: {', '.join(others)}", "dim")])
+    return lines
 
 
 def _verdict_line(status: Status) -> Line:
