@@ -34,7 +34,7 @@ from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.feed import Feed
 from crypto_platform.kafka.connection import client_config
 from crypto_platform.kafka.producer import Outgoing, Publisher
-from crypto_platform.kafka.topics import CURSORS_TOPIC, create_topics, topic_name
+from crypto_platform.kafka.topics import COMPACTED_TOPICS, create_topics, topic_name
 from crypto_platform.kafka.watermarks import Part, Watermarks
 from crypto_platform.migrations.run import migrate
 from crypto_platform.settings import ENVIRONMENT_FILE, Settings, load_settings
@@ -112,7 +112,7 @@ class Platform:
 
     def has_leaders(self) -> bool:
         """Whether the broker answers for every partition: not at once after their making or its."""
-        names = [topic_name(self.settings, name) for name in (*_TOPICS, CURSORS_TOPIC)]
+        names = [topic_name(self.settings, name) for name in (*_TOPICS, *COMPACTED_TOPICS)]
         watermarks = self.watermarks()
         try:
             counts = {name: n for name, (_, n) in watermarks.read_topic_ids(names).items()}

@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "quotes": ("quotes", "Show the newest prices."),
     "load": ("load", "Bring what waits in Kafka into a store, in the foreground."),
     "replay": ("replay", "Load past hours into a store again, from Kafka."),
+    "history": ("history", "Ask a source for days of the past, and publish what it gives."),
     "trace": ("trace", "Say of a stored record which run loaded it, its offset and its poll."),
     "audit": ("audit", "Prove that every record is in each store once, or in quarantine once."),
     "prove": ("prove", "Kill random parts of the stack, then audit that nothing is lost."),

@@ -1,6 +1,6 @@
 """Time as the platform counts it: UTC microseconds since 1970 as integers, and hours of them.
 
-Here: conversions without float. An hour is named by its first microsecond.
+Here: conversions without float. An hour and a day are named by their first microsecond.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -10,6 +10,9 @@ import msgspec
 
 MICROSECONDS_PER_MINUTE = 60_000_000
 MICROSECONDS_PER_HOUR = 3_600_000_000
+MICROSECONDS_PER_DAY = 86_400_000_000
+DAY_FORMAT = "%Y-%m-%d"
+"""As Dagster names the partitions of days."""
 HOUR_FORMAT = "%Y-%m-%d-%H:%M"
 """As Dagster names the partitions of hours."""
 
@@ -40,3 +43,13 @@ def hour_of(time_us: int) -> int:
 def name_hour(hour_us: int) -> str:
     """The partition of an hour, given by its first microsecond: 2026-01-31-14:00."""
     return from_time_us(hour_us).strftime(HOUR_FORMAT)
+
+
+def day_of(time_us: int) -> int:
+    """First microsecond of the day, UTC, that holds this time."""
+    return time_us - time_us % MICROSECONDS_PER_DAY
+
+
+def name_day(day_us: int) -> str:
+    """The partition of a day, given by its first microsecond: 2026-01-31."""
+    return from_time_us(day_us).strftime(DAY_FORMAT)

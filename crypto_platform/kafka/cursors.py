@@ -1,22 +1,18 @@
 """How far each source was read: a compacted topic, written in the data's own transactions.
 
 Here: the cursor's form, its key, and the one read a run makes. Not here: writing (a poll publishes
-its cursors with its records) and what a position means (the dialect knows).
+its cursors with its records), what a position means (the dialect knows), how far the past was read
+(history_cursors.py).
 """
 
-import time
 from collections.abc import Mapping
 
 import msgspec
 
-from crypto_platform.errors import KafkaUnavailableError
-from crypto_platform.kafka.reader import RANGE_FETCH_WAIT_MS, PartitionReader, Start
-from crypto_platform.kafka.topics import CURSORS_TOPIC, topic_name
-from crypto_platform.kafka.watermarks import Part, Watermarks
+from crypto_platform.kafka.compacted import CompactedTopic
+from crypto_platform.kafka.topics import CURSORS_TOPIC
+from crypto_platform.kafka.watermarks import Watermarks
 from crypto_platform.settings import Settings
-
-READ_DEADLINE_S = 10.0
-_READ_RECORDS_MAX = 10_000
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True, tag_field="v", tag=1):
@@ -64,50 +60,8 @@ def encode_cursor(cursor: Cursor) -> bytes:
 def read_cursors(settings: Settings, watermarks: Watermarks) -> Mapping[str, Cursor]:
     """All cursors by key, as of now.
 
-    Reads to the high watermark, not to the first end of partition: that one stands at the last
-    stable offset and would hide our own committed cursor behind another source's open transaction.
-
     Raises:
-        KafkaUnavailableError: Not reached within READ_DEADLINE_S; nothing may be polled.
+        KafkaUnavailableError: Not known; nothing may be polled.
     """
-    part = Part(topic_name(settings, CURSORS_TOPIC), 0)
-    bounds = watermarks.read_bounds([part])[part]
-    cursors: dict[str, Cursor] = {}
-    if bounds.low >= bounds.high:
-        return cursors
-    reader = PartitionReader(settings, fetch_wait_ms=RANGE_FETCH_WAIT_MS)
-    deadline = time.monotonic() + READ_DEADLINE_S
-    try:
-        reader.assign({part: Start(bounds.low, None)})
-        reached = bounds.low
-        while reached < bounds.high:
-            if time.monotonic() > deadline:
-                message = (
-                    f"Kafka: cursors read to offset {reached} of {bounds.high} in "
-                    f"{READ_DEADLINE_S} s; nothing is polled until they are known"
-                )
-                raise KafkaUnavailableError(message)
-            read = reader.read(
-                records_max=_READ_RECORDS_MAX, first_wait_s=0.2, more_wait_s=0.01
-            ).get(part)
-            if read is None:
-                continue
-            if read.lost_position is not None:
-                # compaction moved the low watermark between the two questions
-                return read_cursors(settings, watermarks)
-            for key, value in zip(read.keys, read.values, strict=True):
-                _keep(cursors, key, value)
-            reached = max(reached, read.next_offset or 0)
-    finally:
-        reader.close()
-    return cursors
-
-
-def _keep(cursors: dict[str, Cursor], key: bytes | None, value: bytes | None) -> None:
-    if key is None:
-        return
-    name = key.decode()
-    if value is None:
-        cursors.pop(name, None)
-    else:
-        cursors[name] = msgspec.json.decode(value, type=Cursor)
+    values = CompactedTopic(settings, watermarks, CURSORS_TOPIC).read()
+    return {key: msgspec.json.decode(value, type=Cursor) for key, value in values.items()}

@@ -13,6 +13,10 @@ from crypto_platform.kafka.connection import client_config, unavailable
 from crypto_platform.settings import Settings
 
 CURSORS_TOPIC = "platform.cursors"
+HISTORY_CURSORS_TOPIC = "platform.history_cursors"
+"""Apart from the others, which every ingest run reads whole."""
+COMPACTED_TOPICS = (CURSORS_TOPIC, HISTORY_CURSORS_TOPIC)
+"""The last value under each key is kept for good; no store loads them."""
 
 _MS_PER_HOUR = 3_600_000
 _RETENTION_BYTES = 8 * 1024**3
@@ -36,7 +40,8 @@ def create_topics(settings: Settings, *, progress: Callable[[str], None] = print
         existing = set(admin.list_topics(timeout=timeout_s).topics)
     except KafkaException as error:
         raise unavailable(error, "list topics") from error
-    wanted = [_feed_topic(settings, feed) for feed in FEEDS] + [_cursors_topic(settings)]
+    wanted = [_feed_topic(settings, feed) for feed in FEEDS]
+    wanted += [_compacted_topic(settings, topic) for topic in COMPACTED_TOPICS]
     missing = [topic for topic in wanted if topic.topic not in existing]
     if not missing:
         return
@@ -100,9 +105,9 @@ def _feed_topic(settings: Settings, feed: Feed[Record]) -> NewTopic:
     )
 
 
-def _cursors_topic(settings: Settings) -> NewTopic:
+def _compacted_topic(settings: Settings, topic: str) -> NewTopic:
     return NewTopic(
-        topic_name(settings, CURSORS_TOPIC),
+        topic_name(settings, topic),
         num_partitions=1,
         replication_factor=settings.kafka.replication_factor,
         config={

@@ -13,12 +13,12 @@ from typing import Protocol
 
 from crypto_platform.domain.hours import to_time_us
 from crypto_platform.errors import ConfigurationError, SourceError
-from crypto_platform.feeds import Record
+from crypto_platform.feeds import FEEDS, Record
 from crypto_platform.settings import Settings, SourceSettings
 from crypto_platform.sources.base import HistorySource, Poll, Source, find_history
 from crypto_platform.sources.binance import Binance
 from crypto_platform.sources.bitstamp import Bitstamp
-from crypto_platform.sources.budget import LIVE_SHARE
+from crypto_platform.sources.budget import HISTORY_SHARE, LIVE_SHARE
 from crypto_platform.sources.ccxt import Ccxt
 from crypto_platform.sources.coinbase import Coinbase
 from crypto_platform.sources.coincap import CoinCap
@@ -187,6 +187,31 @@ def list_feeds(settings: Settings) -> list[tuple[str, str]]:
     ]
 
 
+def list_history(settings: Settings) -> list[tuple[str, str]]:
+    """Pairs of source and feed name whose past can be asked for, of sources that are asked."""
+    return [
+        (name, feed.name)
+        for name, source in build_sources(settings).items()
+        for feed in FEEDS
+        if find_history(source, feed.name) is not None
+    ]
+
+
+def build_history_source(
+    settings: Settings, name: str, feed: str, *, stop: threading.Event | None = None
+) -> HistorySource:
+    """Make a source for asking for the past, with history's share of its allowance.
+
+    Raises:
+        ConfigurationError: It keeps no past of this feed; or as build_source.
+    """
+    source = find_history(build_source(settings, name, stop=stop, share=HISTORY_SHARE), feed)
+    if source is None:
+        message = f"{name} gives no past of {feed}: what was not polled then cannot be had from it"
+        raise ConfigurationError(message)
+    return source
+
+
 def check_source(source: Source) -> SourceCheck:
     """Ask a source once for each of its feeds; nothing is published."""
     checks = tuple(_check_feed(source, feed) for feed in source.feeds)
@@ -219,10 +244,12 @@ __all__ = [
     "Source",
     "SourceCheck",
     "SourceState",
+    "build_history_source",
     "build_source",
     "build_sources",
     "check_source",
     "explain_sources",
     "find_history",
     "list_feeds",
+    "list_history",
 ]

@@ -101,6 +101,11 @@ class Source(Protocol):
 class HistorySource(Source, Protocol):
     """A source that can also be asked for the past, page by page."""
 
+    @property
+    def calls(self) -> int:
+        """Requests sent since it was made."""
+        ...
+
     def has_history(self, feed: str) -> bool:
         """Whether `read_history` can be asked for this feed, whatever `feeds` is cut to."""
         ...

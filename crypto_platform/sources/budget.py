@@ -31,6 +31,7 @@ class Budget:
     Attributes:
         requests_max: At least 1.
         window_s: 60; longer where the share of a small allowance is less than one a minute.
+        taken_requests: Counted since the beginning.
     """
 
     def __init__(self, requests_per_minute_max: float, *, share: float = LIVE_SHARE) -> None:
@@ -39,6 +40,7 @@ class Budget:
         # 1e-9: 90 x 0.7 is 62.999... as a float
         self.requests_max = max(1, math.floor(allowed + 1e-9))
         self.window_s = _WINDOW_S if allowed >= 1 else _WINDOW_S / allowed
+        self.taken_requests = 0
         self._taken: dict[Hashable, deque[float]] = {}
         self._lock = threading.Lock()
 
@@ -63,6 +65,7 @@ class Budget:
             claimed = sum(max(len(taken), kept) for taken in takes)
             if is_room and (len(own) < kept or claimed < self.requests_max):
                 own.append(now_s)
+                self.taken_requests += 1
                 return 0.0
             # where parts are all that is left, one taken out of another's part makes no room
             ends = [taken[0] for taken in takes if len(taken) > (kept if is_room else 0)]

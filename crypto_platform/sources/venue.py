@@ -15,6 +15,11 @@ from crypto_platform.sources.venue_polls import VenuePolls
 class Venue(VenuePolls):
     """One instance of a venue's API, market data only; see HistorySource for what is public."""
 
+    @property
+    def calls(self) -> int:
+        """Requests sent since it was made."""
+        return self.http.budget.taken_requests
+
     def has_history(self, feed: str) -> bool:
         """Whether the venue gives the past of this feed."""
         return feed in self.keeps

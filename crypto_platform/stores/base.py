@@ -627,6 +627,17 @@ class Store(Protocol):
         """About how many records of a feed are stored, at once; None where nobody knows yet."""
         ...
 
+    def count_events(
+        self, feed: Feed[Record], *, where: Mapping[str, str], start_us: int, end_us: int
+    ) -> int:
+        """How many stored records have these texts and an event time in [start, end).
+
+        Args:
+            feed: One whose records have an event time.
+            where: Value by field name: venue, venue_symbol, interval.
+        """
+        ...
+
     def read_open_matters(self, *, incidents_max: int = 100) -> OpenMatters:
         """What waits for a person: open quarantine entries, open incidents."""
         ...

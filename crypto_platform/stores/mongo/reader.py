@@ -71,6 +71,19 @@ def sum_range(
     return Sum(0, 0, 0)
 
 
+def count_events(
+    connection: Connection,
+    feed: Feed[Record],
+    *,
+    where: Mapping[str, str],
+    start_us: int,
+    end_us: int,
+) -> int:
+    """See Store.count_events."""
+    times = {"ts_event_us": {"$gte": Int64(start_us), "$lt": Int64(end_us)}}
+    return connection.collection(feed.collection).count_documents({**where, **times})
+
+
 def read_range(
     connection: Connection,
     feed: Feed[Record],

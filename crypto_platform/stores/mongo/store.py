@@ -231,6 +231,15 @@ class MongoStore:
         with translating("count records", table=feed.collection):
             return self._connection.collection(feed.collection).estimated_document_count()
 
+    def count_events(
+        self, feed: Feed[Record], *, where: Mapping[str, str], start_us: int, end_us: int
+    ) -> int:
+        """See Store."""
+        with translating("count events", table=feed.collection):
+            return reader.count_events(
+                self._connection, feed, where=where, start_us=start_us, end_us=end_us
+            )
+
     def read_open_matters(self, *, incidents_max: int = 100) -> OpenMatters:
         """See Store."""
         with translating("read open matters"):

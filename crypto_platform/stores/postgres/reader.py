@@ -12,7 +12,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 from psycopg.types.string import TextLoader
 
-from crypto_platform.domain.hours import to_time_us
+from crypto_platform.domain.hours import from_time_us, to_time_us
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.facts import hash_encoded, list_facts
@@ -39,6 +39,11 @@ OFFSET_END = 2**63 - 1
 _READ_RECORDS = """
 SELECT event_id, content_hash, arrival_topic_id::text, arrival_part, arrival_offset
 FROM {table} WHERE event_id = ANY(%s::text[]) AND arrival_topic_id IS NOT NULL
+"""
+
+_COUNT_EVENTS = """
+SELECT count(*) FROM {table}
+WHERE {equal} AND ts_event >= %(start)s AND ts_event < %(end)s
 """
 
 _SUM_RANGE = """
@@ -358,6 +363,26 @@ def estimate_records(session: Session, feed: Feed[Record]) -> int | None:
     with session.autocommit() as connection:
         row = connection.execute(_ESTIMATE_RECORDS, [f"{feed.schema}.{feed.table}"]).fetchone()
     return None if row is None or row[0] is None else int(row[0])
+
+
+def count_events(
+    session: Session, feed: Feed[Record], *, where: Mapping[str, str], start_us: int, end_us: int
+) -> int:
+    """See Store.count_events."""
+    equal = [
+        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in where
+    ]
+    statement = sql.SQL(_COUNT_EVENTS).format(
+        table=sql.Identifier(feed.schema, feed.table), equal=sql.SQL(" AND ").join(equal)
+    )
+    parameters = {
+        **where,
+        "start": from_time_us(start_us),
+        "end": from_time_us(end_us),
+    }
+    with session.autocommit() as connection:
+        [(count,)] = connection.execute(statement, parameters).fetchall()
+    return int(count)
 
 
 def read_latest_quotes(

@@ -150,6 +150,14 @@ class PostgresStore:
         """See Store."""
         return reader.estimate_records(self._session, feed)
 
+    def count_events(
+        self, feed: Feed[Record], *, where: Mapping[str, str], start_us: int, end_us: int
+    ) -> int:
+        """See Store."""
+        return reader.count_events(
+            self._session, feed, where=where, start_us=start_us, end_us=end_us
+        )
+
     def read_open_matters(self, *, incidents_max: int = 100) -> OpenMatters:
         return matters.read_open_matters(self._session, incidents_max=incidents_max)
 
