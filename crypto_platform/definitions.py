@@ -7,6 +7,7 @@ import dagster as dg
 
 from crypto_platform.assets.audits import build_audit_assets
 from crypto_platform.assets.checks import build_health_checks
+from crypto_platform.assets.history import build_history_assets
 from crypto_platform.assets.ingest import build_ingest_assets
 from crypto_platform.assets.loads import build_load_assets
 from crypto_platform.assets.topics import build_topic_assets
@@ -40,10 +41,11 @@ def build_definitions(
     ingest = build_ingest_assets(settings)
     loads = {store: build_load_assets(settings, store) for store in STORES}
     audits = build_audit_assets(settings)
+    history = build_history_assets(settings)
     monitor = Monitor(settings)
     sources = dict.fromkeys(source for source, _ in list_feeds(settings))
     return dg.Definitions(
-        assets=[ingest, *build_topic_assets(settings), *loads.values(), audits],
+        assets=[ingest, *history, *build_topic_assets(settings), *loads.values(), audits],
         asset_checks=[build_health_checks(settings)],
         jobs=[
             build_ingest_job(ingest, settings),

@@ -11,7 +11,7 @@ Order, first wins: the process environment (`CRYPTO_PLATFORM_` + path, nested by
 import os
 import tomllib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -168,6 +168,15 @@ class IngestSettings(_Section):
     )
     transaction_timeout_s: float = Field(
         default=5.0, ge=1, le=60, description="An open Kafka transaction is aborted after this."
+    )
+
+
+class HistorySettings(_Section):
+    """How the past is asked for."""
+
+    first_day: date = Field(
+        default=date(2026, 1, 1),
+        description="The first day that Dagster offers to backfill; the command takes any day.",
     )
 
 
@@ -357,6 +366,7 @@ class Settings(BaseSettings):
     mongo: MongoSettings = MongoSettings()
     dagster: DagsterSettings = DagsterSettings()
     ingest: IngestSettings = IngestSettings()
+    history: HistorySettings = HistorySettings()
     load: LoadSettings = LoadSettings()
     stack: StackSettings = StackSettings()
 

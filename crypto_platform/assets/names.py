@@ -31,6 +31,21 @@ def ingest_key(source: str, feed: str) -> dg.AssetKey:
     return dg.AssetKey([source, feed])
 
 
+def history_key(source: str, feed: str) -> dg.AssetKey:
+    """history/coinbase/trades."""
+    return dg.AssetKey(["history", source, feed])
+
+
+def history_op(source: str, feed: str) -> str:
+    """Name of a history asset's op: history_coinbase_trades."""
+    return f"history_{source}_{feed}"
+
+
+def history_pool(source: str) -> str:
+    """Runs of one pool wait for each other: history_coinbase."""
+    return f"history_{source}"
+
+
 def topic_key(feed: Feed[Record]) -> dg.AssetKey:
     """kafka/market/quotes: a topic's dots become path parts, a dot would need quoting."""
     return dg.AssetKey(["kafka", *feed.asset_path])

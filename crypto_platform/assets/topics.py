@@ -3,25 +3,25 @@
 import dagster as dg
 
 from crypto_platform.assets.descriptions import OWNERS, describe_record, refer_to, tag, trace_fields
-from crypto_platform.assets.names import ingest_key, load_key, topic_key
+from crypto_platform.assets.names import history_key, ingest_key, load_key, topic_key
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.settings import Settings
-from crypto_platform.sources import list_feeds
+from crypto_platform.sources import list_feeds, list_history
 from crypto_platform.stores import STORES
 
 
 def build_topic_assets(settings: Settings) -> list[dg.AssetSpec]:
     """One external asset a feed; sensor `health` observes it."""
-    pairs = list_feeds(settings)
-    return [_build_spec(settings, feed, pairs) for feed in FEEDS]
+    publishers = [(name, ingest_key(source, name)) for source, name in list_feeds(settings)]
+    publishers += [(name, history_key(source, name)) for source, name in list_history(settings)]
+    return [_build_spec(settings, feed, publishers) for feed in FEEDS]
 
 
 def _build_spec(
-    settings: Settings, feed: Feed[Record], pairs: list[tuple[str, str]]
+    settings: Settings, feed: Feed[Record], publishers: list[tuple[str, dg.AssetKey]]
 ) -> dg.AssetSpec:
     # any source may reject a piece or raise an incident
-    sources = [pair for pair in pairs if pair[1] == feed.name or feed.owned_by_platform]
-    parents = [ingest_key(source, name) for source, name in sources]
+    parents = [key for name, key in publishers if name == feed.name or feed.owned_by_platform]
     # what a feed of the platform's own says is not a column of what the source published
     lineage = {} if feed.owned_by_platform else trace_fields(feed, parents)
     return dg.AssetSpec(
