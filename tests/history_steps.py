@@ -97,15 +97,21 @@ def count_offsets(platform: Platform, feed: Feed[Record]) -> int:
 
 
 def read_values(platform: Platform, feed: Feed[Record]) -> list[Mapping[str, object]]:
-    """All committed values of a topic, a partition after the other, in their order."""
+    """All committed values of a topic; those of one partition in their order."""
     options = {"group.id": "test", "enable.partition.eof": True, "enable.auto.commit": False}
     consumer = Consumer(client_config(platform.settings) | options)
+    topic = platform.topic(feed)
     values: list[Mapping[str, object]] = []
+    ended: set[int | None] = set()
     try:
-        for part in range(feed.partitions):
-            consumer.assign([TopicPartition(platform.topic(feed), part, 0)])
-            while (message := consumer.poll(10)) is not None and message.error() is None:
+        consumer.assign([TopicPartition(topic, part, 0) for part in range(feed.partitions)])
+        while len(ended) < feed.partitions:
+            message = consumer.poll(10)
+            assert message is not None
+            if message.error() is None:
                 values.append(json.loads(message.value() or b""))
+            else:
+                ended.add(message.partition())
     finally:
         consumer.close()
     return values

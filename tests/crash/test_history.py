@@ -68,7 +68,7 @@ def run_history(platform: Platform, *options: str) -> tuple[int, dict]:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_backfill_through_faults_and_a_kill_is_whole(platform: Platform) -> None:
-    """The promise of a backfill: no gap, no repeat, and a second one changes nothing."""
+    """Fault 29: no gap and no repeat after all of it, and a second backfill changes nothing."""
     with run_venue() as venue:
         venue.now_ms = NOON_MS + 5 * DAY_S * 1000
         read_from(platform, venue, *SYMBOLS)

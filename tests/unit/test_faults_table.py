@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FAULTS = 28
+FAULTS = 29
 
 
 @dataclass(frozen=True)
