@@ -8,7 +8,7 @@ delivery/history.py's.
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -72,7 +72,7 @@ def _build_asset(settings: Settings, source_name: str, feed: str) -> dg.AssetsDe
         config: HistoryConfig,
         http: HttpResource,
         kafka: KafkaResource,
-    ) -> None:
+    ) -> Iterator[dg.MaterializeResult]:
         window = context.partition_time_window
         wanted = Wanted(
             feed=feed,
@@ -102,6 +102,8 @@ def _build_asset(settings: Settings, source_name: str, feed: str) -> dg.AssetsDe
             except PlatformError as error:
                 raise dg.Failure(str(error), allow_retries=error.retryable) from error
         _report(context, report, wanted.days)
+        # a body that returned would materialize every day of the run once more
+        yield from ()
 
     return read_history
 

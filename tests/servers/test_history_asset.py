@@ -24,13 +24,16 @@ def materialize(platform: Platform, instance: dg.DagsterInstance) -> dg.ExecuteI
     )
 
 
-def describe(result: dg.ExecuteInProcessResult) -> list[tuple[object, ...]]:
-    """Day, records and what was there before of each materialization."""
-    events = [event.event_specific_data for event in result.get_asset_materialization_events()]
-    found = [event.materialization for event in events]
+def describe(
+    instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult
+) -> list[tuple[object, ...]]:
+    """Day, records and what was there before of each materialization, as the UI has them."""
+    records = instance.fetch_materializations(KEY, limit=100, ascending=True).records
+    found = [r.asset_materialization for r in records if r.run_id == result.run_id]
     return [
         (one.partition, one.metadata["records"].value, one.metadata["already_complete"].value)
         for one in found
+        if one is not None
     ]
 
 
@@ -46,10 +49,10 @@ def test_a_range_of_days_is_one_run_and_each_day_says_what_it_has(platform: Plat
         open_venue(venue, platform)
         first = materialize(platform, instance)
         assert first.success
-        assert describe(first) == [(f"2026-01-0{day}", 675, 0) for day in (2, 3, 4)]
+        assert describe(instance, first) == [(f"2026-01-0{day}", 675, 0) for day in (2, 3, 4)]
         length = count_offsets(platform, TRADES)
         second = materialize(platform, instance)
-        assert describe(second) == [(f"2026-01-0{day}", 0, 1) for day in (2, 3, 4)]
+        assert describe(instance, second) == [(f"2026-01-0{day}", 0, 1) for day in (2, 3, 4)]
         assert count_offsets(platform, TRADES) == length
 
 
@@ -60,7 +63,7 @@ def test_a_day_that_failed_stays_missing_and_is_named(platform: Platform) -> Non
         venue.order(kind="html")
         result = materialize(platform, instance)
         assert not result.success
-        assert [day for day, *_ in describe(result)] == ["2026-01-03", "2026-01-04"]
+        assert [day for day, *_ in describe(instance, result)] == ["2026-01-03", "2026-01-04"]
         [failure] = [e for e in result.all_events if e.event_type_value == "STEP_FAILURE"]
         assert "simulated_exchange/trades FIL-USD 2026-01-02" in str(failure.event_specific_data)
         assert materialize(platform, instance).success
