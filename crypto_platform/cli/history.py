@@ -20,6 +20,7 @@ import click
 from crypto_platform.cli.history_text import (
     build_document,
     build_plan_document,
+    format_forgotten,
     format_plan,
     format_report,
     open_speaker,
@@ -31,6 +32,7 @@ from crypto_platform.delivery.history_plan import (
     Estimate,
     Wanted,
     estimate_history,
+    find_forgotten,
     list_days,
     list_streams,
     plan_history,
@@ -147,6 +149,9 @@ def history_command(  # noqa: PLR0913 - an option each
         )
         for feed in choose_feeds(settings, source, feed_names)
     ]
+    for each in wanted:
+        if (before_us := find_forgotten(each, now_us=time.time_ns() // 1000)) is not None:
+            click.echo(format_forgotten(each.feed, before_us), err=True)
     if dry_run:
         plans = [
             estimate for each in wanted for estimate in estimate_wanted(settings, source, each)

@@ -7,12 +7,14 @@ Here: streams (what a day is read of), days that are done, the estimate. Not her
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from crypto_platform.delivery.retention import plan_cuts
 from crypto_platform.domain.hours import (
     MICROSECONDS_PER_DAY,
     MICROSECONDS_PER_MINUTE,
     TimeUs,
     day_of,
 )
+from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.candles import CANDLES, Interval
 from crypto_platform.kafka.history_cursors import HistoryCursor, history_key
 from crypto_platform.settings import SourceSettings
@@ -140,6 +142,12 @@ def plan_history(
 def is_over(piece: Piece, *, asked_at: TimeUs) -> bool:
     """Whether an answer to a question of this time can have all of the day."""
     return asked_at >= piece.end_us + SETTLE_US
+
+
+def find_forgotten(wanted: Wanted, *, now_us: TimeUs) -> TimeUs | None:
+    """Before which time retention removes again what would be read; None where it all stays."""
+    cuts = plan_cuts([FEED_BY_NAME[wanted.feed]], now_us=now_us)
+    return next((cut.before_us for cut in cuts if wanted.days[0] < cut.before_us), None)
 
 
 @dataclass(frozen=True, kw_only=True)

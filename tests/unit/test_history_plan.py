@@ -10,6 +10,7 @@ from crypto_platform.delivery.history_plan import (
     Wanted,
     estimate_history,
     estimate_seconds,
+    find_forgotten,
     is_over,
     list_days,
     list_streams,
@@ -123,6 +124,18 @@ def test_the_estimate_counts_what_is_left_and_asks_once_a_symbol() -> None:
     found = estimate_history(source, wanted, plan({**done}))
     assert [(e.days, e.done_days, e.calls) for e in found] == [(2, 0, 20), (0, 2, 0)]
     assert source.calls == 1
+
+
+def test_days_that_retention_removes_again_are_told_beforehand() -> None:
+    """Somebody would wait a day for trades that are gone the next morning."""
+    trades = Wanted(feed="trades", streams=[BITCOIN], days=[NEW_YEAR_US])
+    candles = Wanted(feed="candles", streams=[BITCOIN], days=[NEW_YEAR_US])
+    in_june_us = NEW_YEAR_US + 160 * MICROSECONDS_PER_DAY
+    cut_us = find_forgotten(trades, now_us=in_june_us)
+    assert cut_us is not None
+    assert name_day(cut_us) == "2026-03-01"
+    assert find_forgotten(trades, now_us=SECOND_US) is None
+    assert find_forgotten(candles, now_us=in_june_us) is None
 
 
 def test_history_takes_its_time_by_its_share_of_the_budget() -> None:
