@@ -87,9 +87,12 @@ def run_venue() -> Iterator[Venue]:
     server = VenueServer(app, stopping)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
-    yield client
-    server.should_exit = True
-    thread.join(timeout=5)
+    try:
+        yield client
+    finally:
+        # also where the test has failed: the thread would outlive the whole test run
+        server.should_exit = True
+        thread.join(timeout=5)
     assert not thread.is_alive()
 
 
