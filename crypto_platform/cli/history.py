@@ -282,6 +282,8 @@ def run_history(
         for name in STORES if waits else ():
             stores[name] = open_store(name, settings, role="analyst")
             closing.callback(stores[name].close)
+        if stores:
+            click.echo("waiting until both stores have what Kafka holds", err=True)
         before = _count(settings, stores, source_name, wanted, stop)
         reports: list[HistoryReport] = []
         for each in wanted:
@@ -302,7 +304,7 @@ def run_history(
         if not any(piece.records for report in reports for piece in report.pieces):
             return reports, {}
         if stores:
-            click.echo("waiting until both stores have it", err=True)
+            click.echo("waiting until both stores have it as well", err=True)
         after = _count(settings, stores, source_name, wanted, threading.Event())
     return reports, {
         name: Arrived(new_records=count - before[name][0], lacking_offsets=lacking)
