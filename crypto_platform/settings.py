@@ -102,6 +102,11 @@ class SourceSettings(_Section):
     symbols: Annotated[tuple[str, ...], BeforeValidator(_split_list)] = Field(
         default=(), description="What a venue is asked for, by its own names: BTC-USD,ETH-USD."
     )
+    currencies: dict[str, Annotated[str, Field(pattern=r"^([A-Z0-9]{1,20})?$")]] = Field(
+        default_factory=dict,
+        description="Unified codes by its own currency ids, beside those shipped: "
+        '{XXBT = "BTC"}; an empty code leaves an id unmapped.',
+    )
     currencies_max: int = Field(
         default=250, ge=1, le=5000, description="How many currencies a poll asks for at most."
     )

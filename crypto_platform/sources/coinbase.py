@@ -9,7 +9,7 @@ product candles", "Get all known trading pairs", "Get all known currencies".
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -65,9 +65,6 @@ NEWEST_TRADES = 100
 STEP_BACK_TRADES = 100
 """History begins so many trades before the one that a search by time finds: times of neighbours do
 not always rise with their ids."""
-
-CURRENCY_CODES = {"CGLD": "CELO"}
-"""Codes that mean another currency elsewhere, by ccxt's table for this venue."""
 
 _PRODUCT_ID = re.compile(r"([A-Z0-9]+)-([A-Z0-9]+)")
 _TradeId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
@@ -141,7 +138,7 @@ class Coinbase(Venue):
     def unify(self, venue_symbol: str) -> str | None:
         """BTC-USD is BTC/USD: Coinbase's ids are BASE-QUOTE. None for anything of another form."""
         found = _PRODUCT_ID.fullmatch(venue_symbol)
-        return None if found is None else "/".join(map(_unify_currency, found.groups()))
+        return None if found is None else join_symbol(*map(self.currencies.get, found.groups()))
 
     def read_trades(self, subject: Subject, *, position: str | None, pages_max: int) -> TradesRead:
         """Trades back to the cursor, which is the highest trade_id read."""
@@ -255,8 +252,9 @@ class Coinbase(Venue):
     def read_instruments(self, *, symbols: Iterable[str] | None, ts_ingest: int) -> Poll:
         """All products and all currencies: two requests."""
         _ = symbols
-        products = partial(_parse_product, source=self.name, ts_ingest=ts_ingest)
-        currencies = partial(_parse_currency, source=self.name, ts_ingest=ts_ingest)
+        codes = self.currencies
+        products = partial(_parse_product, source=self.name, codes=codes, ts_ingest=ts_ingest)
+        currencies = partial(_parse_currency, source=self.name, codes=codes, ts_ingest=ts_ingest)
         return unite(
             (
                 self._read_list("/products", products, ts_ingest),
@@ -315,11 +313,13 @@ def _find_taker_side(maker_side: Side | None) -> Side | None:
     return Side.SELL if maker_side is Side.BUY else Side.BUY
 
 
-def _parse_product(item: bytes, *, source: str, ts_ingest: int) -> Instrument:
+def _parse_product(
+    item: bytes, *, source: str, codes: Mapping[str, str], ts_ingest: int
+) -> Instrument:
     product = decode_item(_PRODUCT_DECODER, item)
     base, quote = product.base_currency, product.quote_currency
-    base_currency = None if base is None else _unify_currency(base)
-    quote_currency = None if quote is None else _unify_currency(quote)
+    base_currency = None if base is None else codes.get(base)
+    quote_currency = None if quote is None else codes.get(quote)
     return seal_instrument(
         Instrument(
             source=source,
@@ -342,24 +342,22 @@ def _parse_product(item: bytes, *, source: str, ts_ingest: int) -> Instrument:
     )
 
 
-def _parse_currency(item: bytes, *, source: str, ts_ingest: int) -> Instrument:
+def _parse_currency(
+    item: bytes, *, source: str, codes: Mapping[str, str], ts_ingest: int
+) -> Instrument:
     currency = decode_item(_CURRENCY_DECODER, item)
     return seal_instrument(
         Instrument(
             source=source,
             kind=ListedKind.CURRENCY,
             native_id=currency.id,
-            symbol=_unify_currency(currency.id),
+            symbol=codes.get(currency.id),
             name=currency.name,
             status=currency.status,
             quantity_step=read_amount(currency.max_precision, "max_precision"),
             ts_ingest=ts_ingest,
         )
     )
-
-
-def _unify_currency(code: str) -> str:
-    return CURRENCY_CODES.get(code, code)
 
 
 def _print_time(time_us: int) -> str:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
+from crypto_platform.domain.currencies import map_currencies
 from crypto_platform.errors import SourceMalformedError, SourceRefusedError
 from crypto_platform.feeds.candles import CANDLES, Candle, Interval
 from crypto_platform.feeds.instruments import INSTRUMENTS, Instrument, ListedKind, TradeNumbering
@@ -79,6 +80,7 @@ class VenueDialect:
         self.symbols = check_symbols(
             settings.symbols, form=self.symbol_form, example=self.symbol_example, source=name
         )
+        self.currencies = map_currencies(settings.dialect, settings.currencies)
         self.candle_intervals = choose_intervals(settings.intervals, self.intervals, source=name)
         self.pages_max = find_pages_max(
             len(self.symbols),

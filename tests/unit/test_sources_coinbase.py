@@ -308,3 +308,17 @@ def test_a_hole_between_numbers_that_rise_by_one_is_found() -> None:
 def test_another_name_for_a_currency_elsewhere_is_unified() -> None:
     """CGLD and CELO are one currency; two names would be two charts."""
     assert build("CGLD-USD").unify("CGLD-USD") == "CELO/USD"
+
+
+def test_a_currency_that_nobody_mapped_stays_unmapped() -> None:
+    """A new listing's ticker may be that of another currency elsewhere."""
+    settings = SourceSettings(
+        dialect="coinbase",
+        base_url="http://127.0.0.1:1",
+        symbols=("BTC-USD",),
+        currencies={"NEWCOIN": "NEW"},
+    )
+    coinbase = Coinbase(name="coinbase", settings=settings)
+    assert coinbase.unify("BTC-USD") == "BTC/USD"
+    assert coinbase.unify("UNHEARDOF-USD") is None
+    assert coinbase.unify("NEWCOIN-USD") == "NEW/USD"
