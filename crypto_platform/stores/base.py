@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol, cast
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.codec import Columns, to_columns
 from crypto_platform.feeds.incidents import Incident
 
@@ -461,6 +462,28 @@ class Removed:
     removed: Sum
 
 
+class Market(NamedTuple):
+    """What is traded where, as a feed's records say.
+
+    Attributes:
+        symbol: Unified, as the newest of them has it; None where unmapped.
+    """
+
+    venue: str
+    venue_symbol: str
+    symbol: str | None
+
+
+class Span(NamedTuple):
+    """A stretch of time in microseconds: its begin inclusive, its end exclusive, None is open."""
+
+    begins_us: int | None = None
+    ends_us: int | None = None
+
+
+ALWAYS = Span()
+
+
 class Store(Protocol):
     """One store as the loads, the audit and the readers see it. Not safe for several threads."""
 
@@ -655,7 +678,50 @@ class Store(Protocol):
         ...
 
     def read_latest_quotes(
-        self, currency_ids: Sequence[str] = (), *, records_max: int = 100
+        self,
+        currency_ids: Sequence[str] = (),
+        *,
+        records_max: int = 100,
+        as_of_us: int | None = None,
     ) -> list[Record]:
-        """The newest quote per source and currency, best market_cap_rank first."""
+        """The newest quote per source and currency, best market_cap_rank first.
+
+        Args:
+            currency_ids: The sources' own; empty is all.
+            records_max: At most so many.
+            as_of_us: What was received later is left out, so that this is what was known then.
+        """
+        ...
+
+    def list_markets(self, feed: Feed[Record]) -> list[Market]:
+        """What a venue's feed has records of, by venue and its symbol."""
+        ...
+
+    def read_newest(
+        self,
+        feed: Feed[Record],
+        market: Market,
+        span: Span = ALWAYS,
+        *,
+        records_max: int,
+    ) -> list[Record]:
+        """The newest trades or order books of a market by event time, newest first.
+
+        Those of one microsecond stand in the order in which Kafka has them.
+        """
+        ...
+
+    def read_candles(
+        self,
+        market: Market,
+        interval: Interval,
+        span: Span = ALWAYS,
+        *,
+        records_max: int,
+    ) -> list[Record]:
+        """The newest candles of a market by open time, newest first, of each its last revision."""
+        ...
+
+    def read_instruments(self) -> list[Record]:
+        """The last revision of all that sources list, by source, kind and native_id."""
         ...

@@ -32,7 +32,7 @@ from crypto_platform.stores.base import (
     build_arrivals,
 )
 from crypto_platform.stores.mongo import MongoStore, migrate
-from crypto_platform.stores.mongo.reader import build_latest
+from crypto_platform.stores.mongo.markets import build_latest
 from crypto_platform.stores.mongo.writer import INVALID_DOCUMENTS_MAX, LOOK_UP_COMMITS
 from tests.feed_samples import build_record
 from tests.mongo_harness import MongoDatabase, free_port, start_mongod

@@ -1,6 +1,7 @@
-"""What the audit and people read, always what a majority has.
+"""What the audit reads, always what a majority has.
 
-Here: queries and their answers as values. Not here: bookkeeping (bookkeeping.py, claims.py).
+Here: queries and their answers as values. Not here: bookkeeping (bookkeeping.py, claims.py), what
+people read of the market (markets.py).
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -9,7 +10,6 @@ from typing import Any
 from bson.int64 import Int64
 
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.stores.base import StoredRecord, Sum, TopicPart
 from crypto_platform.stores.mongo.connection import Connection, Document
 from crypto_platform.stores.mongo.pieces import documents_of
@@ -24,7 +24,6 @@ PROOF = {
 _HASH_IS_LONG = {"content_hash": {"$type": "long"}}
 _HASH_UNKNOWN = 0
 """No record has it."""
-_RANK_UNKNOWN = 2**62
 
 
 def read_records(
@@ -122,42 +121,6 @@ def read_facts(
     found = connection.collection(feed.collection).find({"_id": {"$in": list(event_ids)}})
     documents = documents_of(feed)
     return [documents.decode(document) for document in found]
-
-
-def read_latest_quotes(
-    connection: Connection, currency_ids: Sequence[str], *, records_max: int
-) -> list[Record]:
-    """The newest quote per source and currency, best rank first, unknown ranks last."""
-    collection = connection.collection(QUOTES.collection)
-    found: list[Document] = []
-    # a source at a time, for then the index alone finds the newest of each currency
-    for source in collection.distinct("source"):
-        found += collection.aggregate(build_latest(source, currency_ids))
-    found.sort(key=_rank)
-    documents = documents_of(QUOTES)
-    return [documents.decode(document) for document in found[:records_max]]
-
-
-def build_latest(source: str, currency_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """The pipeline that finds one source's newest quotes, in an order that the index has."""
-    match: dict[str, Any] = {"source": source}
-    if currency_ids:
-        match["currency_id"] = {"$in": list(currency_ids)}
-    return [
-        {"$match": match},
-        {"$sort": {"source": 1, "currency_id": 1, "ts_ingest_us": -1}},
-        {"$group": {"_id": "$currency_id", "newest": {"$first": "$$ROOT"}}},
-        {"$replaceRoot": {"newRoot": "$newest"}},
-    ]
-
-
-def _rank(document: Mapping[str, Any]) -> tuple[int, str, str]:
-    rank = document["market_cap_rank"]
-    return (
-        _RANK_UNKNOWN if rank is None else int(rank),
-        document["source"],
-        document["currency_id"],
-    )
 
 
 def of_range(partition: TopicPart, first_offset: int, next_offset: int) -> dict[str, Any]:

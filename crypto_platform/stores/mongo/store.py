@@ -9,19 +9,23 @@ from dataclasses import replace
 
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.stores.base import (
+    ALWAYS,
     Acknowledgement,
     BatchKind,
     Claim,
     EntryFilter,
     EntryGroup,
     LoadBatch,
+    Market,
     OpenMatters,
     Outcome,
     QuarantineEntry,
     Removed,
     Slice,
+    Span,
     StoredContent,
     StoredOffset,
     StoredRecord,
@@ -33,6 +37,7 @@ from crypto_platform.stores.mongo import (
     bookkeeping,
     claims,
     contents,
+    markets,
     matters,
     reader,
     retention,
@@ -261,10 +266,42 @@ class MongoStore:
             return matters.read_entries(self._connection, wanted, entries_max=entries_max)
 
     def read_latest_quotes(
-        self, currency_ids: Sequence[str] = (), *, records_max: int = 100
+        self,
+        currency_ids: Sequence[str] = (),
+        *,
+        records_max: int = 100,
+        as_of_us: int | None = None,
     ) -> list[Record]:
         """See Store."""
-        with translating("read the latest quotes", table=reader.QUOTES.collection):
-            return reader.read_latest_quotes(
-                self._connection, currency_ids, records_max=records_max
+        with translating("read the latest quotes", table=markets.QUOTES.collection):
+            return markets.read_latest_quotes(
+                self._connection, currency_ids, records_max=records_max, as_of_us=as_of_us
             )
+
+    def list_markets(self, feed: Feed[Record]) -> list[Market]:
+        """See Store."""
+        with translating("list markets", table=feed.collection):
+            return markets.list_markets(self._connection, feed)
+
+    def read_newest(
+        self, feed: Feed[Record], market: Market, span: Span = ALWAYS, *, records_max: int
+    ) -> list[Record]:
+        """See Store."""
+        with translating("read the newest records", table=feed.collection):
+            return markets.read_newest(
+                self._connection, feed, market, span, records_max=records_max
+            )
+
+    def read_candles(
+        self, market: Market, interval: Interval, span: Span = ALWAYS, *, records_max: int
+    ) -> list[Record]:
+        """See Store."""
+        with translating("read candles", table=markets.CANDLES.collection):
+            return markets.read_candles(
+                self._connection, market, interval, span, records_max=records_max
+            )
+
+    def read_instruments(self) -> list[Record]:
+        """See Store."""
+        with translating("read instruments", table=markets.INSTRUMENTS.collection):
+            return markets.read_instruments(self._connection)

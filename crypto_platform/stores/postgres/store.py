@@ -7,25 +7,36 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.stores.base import (
+    ALWAYS,
     Acknowledgement,
     Claim,
     EntryFilter,
     EntryGroup,
     LoadBatch,
+    Market,
     OpenMatters,
     Outcome,
     QuarantineEntry,
     Removed,
     Slice,
+    Span,
     StoredContent,
     StoredOffset,
     StoredRecord,
     Sum,
     TopicPart,
 )
-from crypto_platform.stores.postgres import answers, claims, matters, reader, retention
+from crypto_platform.stores.postgres import (
+    answers,
+    claims,
+    markets,
+    matters,
+    reader,
+    retention,
+)
 from crypto_platform.stores.postgres.bookkeeping import SINK
 from crypto_platform.stores.postgres.encoded import encode_slice
 from crypto_platform.stores.postgres.session import Session
@@ -171,6 +182,28 @@ class PostgresStore:
         return matters.read_entries(self._session, wanted, entries_max=entries_max)
 
     def read_latest_quotes(
-        self, currency_ids: Sequence[str] = (), *, records_max: int = 100
+        self,
+        currency_ids: Sequence[str] = (),
+        *,
+        records_max: int = 100,
+        as_of_us: int | None = None,
     ) -> list[Record]:
-        return reader.read_latest_quotes(self._session, currency_ids, records_max=records_max)
+        return markets.read_latest_quotes(
+            self._session, currency_ids, records_max=records_max, as_of_us=as_of_us
+        )
+
+    def list_markets(self, feed: Feed[Record]) -> list[Market]:
+        return markets.list_markets(self._session, feed)
+
+    def read_newest(
+        self, feed: Feed[Record], market: Market, span: Span = ALWAYS, *, records_max: int
+    ) -> list[Record]:
+        return markets.read_newest(self._session, feed, market, span, records_max=records_max)
+
+    def read_candles(
+        self, market: Market, interval: Interval, span: Span = ALWAYS, *, records_max: int
+    ) -> list[Record]:
+        return markets.read_candles(self._session, market, interval, span, records_max=records_max)
+
+    def read_instruments(self) -> list[Record]:
+        return markets.read_instruments(self._session)

@@ -1,0 +1,163 @@
+"""What people read of the market from MongoDB: quotes, trades, order books, candles, instruments.
+
+Here: queries in an order that an index has, for a sort of MongoDB's own would read all of a market.
+What the index does not order (facts of one microsecond, revisions) is ordered here. Not here:
+documents <-> records (documents.py).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from typing import Any
+
+from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
+from crypto_platform.feeds.candles import CANDLES, Interval
+from crypto_platform.feeds.instruments import INSTRUMENTS
+from crypto_platform.feeds.quotes import QUOTES
+from crypto_platform.stores.base import Market, Span
+from crypto_platform.stores.mongo.connection import Connection, Document
+from crypto_platform.stores.mongo.pieces import documents_of
+from crypto_platform.stores.mongo.schema import build_indexes
+
+_RANK_UNKNOWN = 2**62
+_NEWEST_FIRST = [("ts_event_us", -1)]
+
+
+def read_latest_quotes(
+    connection: Connection, currency_ids: Sequence[str], *, records_max: int, as_of_us: int | None
+) -> list[Record]:
+    """The newest quote per source and currency, best rank first, unknown ranks last."""
+    collection = connection.collection(QUOTES.collection)
+    found: list[Document] = []
+    # a source at a time, for then the index alone finds the newest of each currency
+    for source in collection.distinct("source"):
+        if as_of_us is None:
+            found += collection.aggregate(build_latest(source, currency_ids))
+        else:
+            found += _find_quotes_as_of(connection, source, currency_ids, as_of_us)
+    found.sort(key=_rank)
+    documents = documents_of(QUOTES)
+    return [documents.decode(document) for document in found[:records_max]]
+
+
+def _find_quotes_as_of(
+    connection: Connection, source: str, currency_ids: Sequence[str], as_of_us: int
+) -> Iterator[Document]:
+    """A probe a currency: a pipeline would walk over all that was received before."""
+    collection = connection.collection(QUOTES.collection)
+    for currency_id in currency_ids or collection.distinct("currency_id", {"source": source}):
+        received: dict[str, Any] = {"source": source, "currency_id": currency_id}
+        received["ts_ingest_us"] = {"$lte": as_of_us}
+        newest = collection.find_one(received, sort=[("ts_ingest_us", -1)])
+        if newest is not None:
+            yield newest
+
+
+def build_latest(source: str, currency_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The pipeline that finds one source's newest quotes, in an order that the index has."""
+    match: dict[str, Any] = {"source": source}
+    if currency_ids:
+        match["currency_id"] = {"$in": list(currency_ids)}
+    return [
+        {"$match": match},
+        {"$sort": {"source": 1, "currency_id": 1, "ts_ingest_us": -1}},
+        {"$group": {"_id": "$currency_id", "newest": {"$first": "$$ROOT"}}},
+        {"$replaceRoot": {"newRoot": "$newest"}},
+    ]
+
+
+def _rank(document: Mapping[str, Any]) -> tuple[int, str, str]:
+    rank = document["market_cap_rank"]
+    return (
+        _RANK_UNKNOWN if rank is None else int(rank),
+        document["source"],
+        document["currency_id"],
+    )
+
+
+def list_markets(connection: Connection, feed: Feed[Record]) -> list[Market]:
+    """See Store.list_markets; a walk from key to key of the index by market."""
+    collection = connection.collection(feed.collection)
+    own_order = list(build_indexes(feed)[0].items())[2:]
+    found: list[Market] = []
+    for venue in collection.distinct("venue"):
+        for venue_symbol in collection.distinct("venue_symbol", {"venue": venue}):
+            query = {"venue": venue, "venue_symbol": venue_symbol}
+            newest = collection.find_one(query, {"symbol": 1}, sort=own_order)
+            symbol = None if newest is None else newest.get("symbol")
+            found.append(Market(venue, venue_symbol, symbol))
+    return sorted(found, key=_name)
+
+
+def read_newest(
+    connection: Connection, feed: Feed[Record], market: Market, span: Span, *, records_max: int
+) -> list[Record]:
+    """See Store.read_newest."""
+    collection, query = connection.collection(feed.collection), _of(market, span)
+    found = list(collection.find(query, sort=_NEWEST_FIRST, limit=records_max))
+    if len(found) == records_max:
+        # which of the last microsecond belong to it, the index does not tell
+        last = found[-1]["ts_event_us"]
+        found = [document for document in found if document["ts_event_us"] > last]
+        found += collection.find(query | {"ts_event_us": last})
+    found.sort(key=_event_order, reverse=True)
+    documents = documents_of(feed)
+    return [documents.decode(document) for document in found[:records_max]]
+
+
+def read_candles(
+    connection: Connection, market: Market, interval: Interval, span: Span, *, records_max: int
+) -> list[Record]:
+    """See Store.read_candles."""
+    candles = FEED_BY_NAME[CANDLES.name]
+    query = _of(market, span) | {"interval": interval.value}
+    with connection.collection(CANDLES.collection).find(query, sort=_NEWEST_FIRST) as cursor:
+        revisions = groupby(cursor, key=_event_time)
+        found = [_last_revision(group) for _, group in islice(revisions, records_max)]
+    documents = documents_of(candles)
+    return [documents.decode(document) for document in found]
+
+
+def read_instruments(connection: Connection) -> list[Record]:
+    """See Store.read_instruments."""
+    instruments = FEED_BY_NAME[INSTRUMENTS.name]
+    names = [("source", 1), ("kind", 1), ("native_id", 1), ("ts_ingest_us", -1)]
+    cursor = connection.collection(INSTRUMENTS.collection).find(sort=names)
+    documents = documents_of(instruments)
+    with cursor:
+        return [
+            documents.decode(_last_revision(group)) for _, group in groupby(cursor, key=_listed)
+        ]
+
+
+def _of(market: Market, span: Span) -> dict[str, Any]:
+    bounds = {
+        bound: time_us
+        for bound, time_us in zip(("$gte", "$lt"), span, strict=True)
+        if time_us is not None
+    }
+    query: dict[str, Any] = {"venue": market.venue, "venue_symbol": market.venue_symbol}
+    return query | {"ts_event_us": bounds} if bounds else query
+
+
+def _last_revision(group: Iterable[Document]) -> Document:
+    return max(group, key=_revision_order)
+
+
+def _revision_order(document: Document) -> tuple[int, int]:
+    return document["ts_ingest_us"], document["arrival_offset"]
+
+
+def _event_order(document: Document) -> tuple[int, int]:
+    return document["ts_event_us"], document["arrival_offset"]
+
+
+def _event_time(document: Document) -> int:
+    return document["ts_event_us"]
+
+
+def _listed(document: Document) -> tuple[str, str, str]:
+    return document["source"], document["kind"], document["native_id"]
+
+
+def _name(market: Market) -> tuple[str, str]:
+    return market.venue, market.venue_symbol

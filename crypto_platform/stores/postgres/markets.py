@@ -1,0 +1,137 @@
+"""What people read of the market from PostgreSQL: quotes, trades, books, candles, instruments.
+
+Here: SELECTs that an index answers and that leave out the partitions of other times. Not here: rows
+-> records (reader.py), the views and functions that people call themselves (migrations/).
+"""
+
+from collections.abc import Sequence
+
+from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
+from crypto_platform.feeds.candles import CANDLES, Interval
+from crypto_platform.feeds.instruments import INSTRUMENTS
+from crypto_platform.feeds.quotes import QUOTES
+from crypto_platform.stores.base import Market, Span
+from crypto_platform.stores.postgres.reader import on_table, read_structs
+from crypto_platform.stores.postgres.rows import format_time
+from crypto_platform.stores.postgres.session import Session
+
+# A loose index scan: two probes per (source, currency) instead of a walk over all quotes. Measured
+# with 1 M quotes of 250 currencies: 16 ms, DISTINCT ON 470 ms.
+_READ_LATEST_QUOTES = """
+WITH RECURSIVE pairs AS (
+  (SELECT source, currency_id FROM {table} ORDER BY source, currency_id LIMIT 1)
+  UNION ALL
+  SELECT next.source, next.currency_id
+  FROM pairs CROSS JOIN LATERAL (
+    SELECT q.source, q.currency_id FROM {table} AS q
+    WHERE (q.source, q.currency_id) > (pairs.source, pairs.currency_id)
+    ORDER BY q.source, q.currency_id LIMIT 1) AS next
+)
+SELECT {latest_columns}
+FROM pairs CROSS JOIN LATERAL (
+  SELECT * FROM {table} AS q
+  WHERE q.source = pairs.source AND q.currency_id = pairs.currency_id
+    AND q.ts_ingest <= %(as_of)s::timestamptz
+  ORDER BY q.ts_ingest DESC, q.ts_event DESC NULLS LAST, q.event_id LIMIT 1) AS latest
+WHERE %(all)s OR pairs.currency_id = ANY(%(currency_ids)s::text[])
+ORDER BY latest.market_cap_rank NULLS LAST, latest.source, latest.currency_id
+LIMIT %(records_max)s
+"""
+
+# A loose index scan: two probes a market and partition.
+_LIST_MARKETS = """
+WITH RECURSIVE markets AS (
+  (SELECT venue, venue_symbol FROM {table} ORDER BY venue, venue_symbol LIMIT 1)
+  UNION ALL
+  SELECT next.venue, next.venue_symbol
+  FROM markets CROSS JOIN LATERAL (
+    SELECT t.venue, t.venue_symbol FROM {table} AS t
+    WHERE (t.venue, t.venue_symbol) > (markets.venue, markets.venue_symbol)
+    ORDER BY t.venue, t.venue_symbol LIMIT 1) AS next
+)
+SELECT m.venue, m.venue_symbol, (
+  SELECT t.symbol FROM {table} AS t
+  WHERE t.venue = m.venue AND t.venue_symbol = m.venue_symbol
+  ORDER BY {own_order} LIMIT 1)
+FROM markets AS m
+"""
+
+_READ_NEWEST = """
+SELECT {columns} FROM {table}
+WHERE venue = %(venue)s AND venue_symbol = %(venue_symbol)s
+  AND ts_event >= %(begins)s::timestamptz AND ts_event < %(ends)s::timestamptz
+ORDER BY ts_event DESC, arrival_offset DESC LIMIT %(records_max)s
+"""
+
+_READ_CANDLES = """
+SELECT DISTINCT ON (ts_event) {columns} FROM {table}
+WHERE venue = %(venue)s AND venue_symbol = %(venue_symbol)s AND "interval" = %(interval)s
+  AND ts_event >= %(begins)s::timestamptz AND ts_event < %(ends)s::timestamptz
+ORDER BY ts_event DESC, ts_ingest DESC, arrival_offset DESC LIMIT %(records_max)s
+"""
+
+_READ_INSTRUMENTS = """
+SELECT * FROM (
+  SELECT DISTINCT ON (source, kind, native_id) {columns} FROM {table}
+  ORDER BY source, kind, native_id, ts_ingest DESC, arrival_offset DESC) AS latest
+ORDER BY source COLLATE "C", kind COLLATE "C", native_id COLLATE "C"
+"""
+
+
+def read_latest_quotes(
+    session: Session, currency_ids: Sequence[str], *, records_max: int, as_of_us: int | None
+) -> list[Record]:
+    """See Store.read_latest_quotes."""
+    parameters = {
+        "all": not currency_ids,
+        "currency_ids": list(currency_ids),
+        "records_max": records_max,
+        "as_of": "infinity" if as_of_us is None else format_time(as_of_us),
+    }
+    quotes = FEED_BY_NAME[QUOTES.name]
+    return read_structs(session, quotes, on_table(_READ_LATEST_QUOTES, quotes), parameters)
+
+
+def list_markets(session: Session, feed: Feed[Record]) -> list[Market]:
+    """See Store.list_markets."""
+    with session.autocommit() as connection:
+        rows = connection.execute(on_table(_LIST_MARKETS, feed)).fetchall()
+    return sorted(map(Market._make, rows), key=_name)
+
+
+def read_newest(
+    session: Session, feed: Feed[Record], market: Market, span: Span, *, records_max: int
+) -> list[Record]:
+    """See Store.read_newest."""
+    parameters = _parameters(market, span, records_max)
+    return read_structs(session, feed, on_table(_READ_NEWEST, feed), parameters)
+
+
+def read_candles(
+    session: Session, market: Market, interval: Interval, span: Span, *, records_max: int
+) -> list[Record]:
+    """See Store.read_candles."""
+    candles = FEED_BY_NAME[CANDLES.name]
+    parameters = {**_parameters(market, span, records_max), "interval": interval.value}
+    return read_structs(session, candles, on_table(_READ_CANDLES, candles), parameters)
+
+
+def read_instruments(session: Session) -> list[Record]:
+    """See Store.read_instruments."""
+    instruments = FEED_BY_NAME[INSTRUMENTS.name]
+    return read_structs(session, instruments, on_table(_READ_INSTRUMENTS, instruments), {})
+
+
+def _parameters(market: Market, span: Span, records_max: int) -> dict[str, str | int]:
+    begins, ends = span
+    return {
+        "venue": market.venue,
+        "venue_symbol": market.venue_symbol,
+        "begins": "-infinity" if begins is None else format_time(begins),
+        "ends": "infinity" if ends is None else format_time(ends),
+        "records_max": records_max,
+    }
+
+
+def _name(market: Market) -> tuple[str, str]:
+    return market.venue, market.venue_symbol
