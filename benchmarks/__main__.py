@@ -6,6 +6,7 @@ from benchmarks.audit import audit
 from benchmarks.deep import deep
 from benchmarks.live import live
 from benchmarks.load import load
+from benchmarks.market import market
 from benchmarks.months import months
 from benchmarks.rough import rough
 from benchmarks.steady import steady
@@ -24,6 +25,7 @@ main.add_command(audit)
 main.add_command(steady)
 main.add_command(live)
 main.add_command(months)
+main.add_command(market)
 main.add_command(load)
 main.add_command(rough)
 main.add_command(deep)

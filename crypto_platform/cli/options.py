@@ -3,10 +3,12 @@
 import getpass
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from crypto_platform.domain.hours import to_time_us
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 
 data_dir_option = click.option(
@@ -50,3 +52,28 @@ def is_confirmed(question: str, *, yes: bool) -> bool:
         click.echo("nothing was written: --yes does it", err=True)
         return False
     return click.confirm(question, err=True)
+
+
+class TimeType(click.ParamType[int]):
+    """A time a person types, as microseconds since 1970: RFC 3339, or a day; UTC where unsaid."""
+
+    name = "time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Read it, or say what one looks like."""
+        if isinstance(value, int):
+            return value
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(
+                f"{value!r} is no time: 2026-01-31, 2026-01-31T14:30 or 2026-01-31T14:30:00.5Z",
+                param,
+                ctx,
+            )
+        return to_time_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+TIME = TimeType()

@@ -8,9 +8,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import click
-import msgspec
 
-from crypto_platform.cli.options import data_dir_option, json_option
+from crypto_platform.cli.options import TIME, data_dir_option, json_option
+from crypto_platform.cli.sheet import build_rows, build_sheet, echo_problems
 from crypto_platform.cli.signals import stop_on
 from crypto_platform.cli.text import (
     UNKNOWN,
@@ -21,8 +21,9 @@ from crypto_platform.cli.text import (
     format_table,
     printable,
 )
-from crypto_platform.domain.hours import from_time_us
-from crypto_platform.feeds.quotes import Quote
+from crypto_platform.feeds import FEED_BY_NAME
+from crypto_platform.feeds.quotes import QUOTES, Quote
+from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.reader import RECORDS_MAX, QuoteReader, find_quotes, read_quotes
 from crypto_platform.settings import load_settings
 
@@ -32,8 +33,6 @@ COLUMNS = (
 )
 NUMBERS = frozenset({0, 3, 5, 6, 7, 9})
 WATCH_EVERY_S = 2.0
-_TIMES = ("ts_event", "ts_ingest")
-_NOT_SHOWN = ("v", "content_hash")
 
 
 @click.command()
@@ -46,33 +45,47 @@ _NOT_SHOWN = ("v", "content_hash")
     show_default=True,
     help="How many, where no currency is named.",
 )
+@click.option("--as-of", "as_of_us", type=TIME, help="What was known at this time (UTC).")
 @json_option
 @data_dir_option
 def quotes_command(
-    *, currencies: tuple[str, ...], watch: bool, top: int, as_json: bool, data_dir: Path | None
+    *,
+    currencies: tuple[str, ...],
+    watch: bool,
+    top: int,
+    as_of_us: int | None,
+    as_json: bool,
+    data_dir: Path | None,
 ) -> None:
-    """Show the newest quote of each CURRENCY (an id: bitcoin, or a symbol: BTC) and source.
+    """Show the newest quote of each CURRENCY (a code: BTC, or a source's id: bitcoin) and source.
 
-    The table shortens amounts; --json prints every digit, as strings.
+    The table shortens amounts; --json prints every digit, as strings. A ticker that is no code
+    finds all currencies called so.
 
     Example: crypto-platform quotes BTC ethereum --json
     """
     if watch and as_json:
         message = "--json prints one document: leave out --watch"
         raise click.UsageError(message)
+    if watch and as_of_us is not None:
+        message = "what was known at a time does not change: leave out --watch"
+        raise click.UsageError(message)
     settings = load_settings(data_dir)
-    answer = read_quotes(settings, records_max=RECORDS_MAX if currencies else top)
-    _echo_problems(answer.problems, answer.store)
-    quotes = find_quotes(answer.quotes, currencies)
+    codes = CurrencyCodes(settings)
+    records_max = RECORDS_MAX if currencies else top
+    answer = read_quotes(settings, records_max=records_max, as_of_us=as_of_us)
+    echo_problems(answer.problems, answer.store)
+    quotes = find_quotes(answer.quotes, currencies, codes=codes)
     simulated = {name for name, source in settings.sources.items() if source.simulated}
     if as_json:
         document = {
             "store": answer.store,
-            "quotes": [build_row(quote, simulated=simulated) for quote in quotes],
+            "quotes": [build_row(q, codes=codes, simulated=simulated) for q in quotes],
         }
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     elif not watch:
-        _echo_lines(format_quotes(quotes, now_us=time.time_ns() // 1000))
+        now_us = time.time_ns() // 1000 if as_of_us is None else as_of_us
+        _echo_lines(format_quotes(quotes, now_us=now_us))
     else:
         ids = sorted({quote.currency_id for quote in quotes}) if currencies else []
         _watch(QuoteReader(settings, ids, records_max=RECORDS_MAX if ids else top))
@@ -89,7 +102,7 @@ def _watch(reader: QuoteReader) -> None:
             answer = reader.read()
             if answer.problems != problems:
                 problems = answer.problems
-                _echo_problems(problems, answer.store)
+                echo_problems(problems, answer.store)
             if sys.stdout.isatty():
                 click.clear()
             _echo_lines(format_quotes(answer.quotes, now_us=time.time_ns() // 1000))
@@ -118,25 +131,17 @@ def format_quotes(quotes: Sequence[Quote], *, now_us: int) -> list[str]:
     return format_table(COLUMNS, rows, right=NUMBERS)
 
 
-def build_row(quote: Quote, *, simulated: Collection[str]) -> dict[str, object]:
-    """A quote for --json: amounts as strings with all digits, times as RFC 3339 UTC."""
-    row: dict[str, object] = {
-        name: value for name, value in msgspec.to_builtins(quote).items() if name not in _NOT_SHOWN
-    }
-    for name in _TIMES:
-        time_us = getattr(quote, name)
-        row[name] = None if time_us is None else _format_time(time_us)
-    return row | {"simulated": quote.source in simulated}
+def build_row(
+    quote: Quote, *, codes: CurrencyCodes, simulated: Collection[str]
+) -> dict[str, object]:
+    """A quote for --json: amounts as strings with all digits, times as RFC 3339 UTC.
 
-
-def _format_time(time_us: int) -> str:
-    return from_time_us(time_us).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    `currency` is its unified code, None where unmapped: what quotes of several sources are joined
+    by.
+    """
+    [row] = build_rows(build_sheet(FEED_BY_NAME[QUOTES.name], [quote]))
+    return row | {"currency": codes.of_quote(quote), "simulated": quote.source in simulated}
 
 
 def _echo_lines(lines: Sequence[str]) -> None:
     click.echo("\n".join(lines))
-
-
-def _echo_problems(problems: Sequence[str], store: str) -> None:
-    for problem in problems:
-        click.echo(f"{problem}; read from {store} instead", err=True)

@@ -65,6 +65,14 @@ def format_change(percent: str | None) -> str:
     return UNKNOWN if percent is None else f"{Decimal(percent):+z,.2f} %"
 
 
+def align_points(amounts: Sequence[str]) -> list[str]:
+    """Amounts with all their digits, points below each other; empty stays empty."""
+    whole = max((len(amount.partition(".")[0]) for amount in amounts), default=0)
+    placed = [" " * (whole - len(a.partition(".")[0])) + a if a else "" for a in amounts]
+    width = max(map(len, placed), default=0)
+    return [amount.ljust(width) for amount in placed]
+
+
 def format_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()
 ) -> list[str]:

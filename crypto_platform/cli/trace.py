@@ -14,6 +14,7 @@ from crypto_platform.delivery.trace import Stored, Trace, name_poll, trace
 from crypto_platform.domain.hours import from_time_us, name_hour
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.quotes import QUOTES, Quote
+from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.reader import RECORDS_MAX, find_quotes, read_quotes
 from crypto_platform.settings import load_settings
 from crypto_platform.stores import STORES, open_store
@@ -70,7 +71,8 @@ def trace_command(
                 else stores[store_name].read_latest_quotes(records_max=RECORDS_MAX)
             )
             quotes = [quote for quote in found_quotes if isinstance(quote, Quote)]
-            event_id = choose_newest(quotes, latest or "").event_id
+            codes = CurrencyCodes(settings)
+            event_id = choose_newest(quotes, latest or "", codes=codes).event_id
         found = trace(settings, stores, FEED_BY_NAME[feed_name], event_id)
     webserver_url = settings.dagster.webserver_url
     if as_json:
@@ -81,13 +83,13 @@ def trace_command(
         sys.exit(1)
 
 
-def choose_newest(quotes: list[Quote], currency: str) -> Quote:
+def choose_newest(quotes: list[Quote], currency: str, *, codes: CurrencyCodes) -> Quote:
     """The quote of this id or symbol that was asked for last.
 
     Raises:
         UnknownCurrencyError: No source has it; the text names the nearest there are.
     """
-    return max(find_quotes(quotes, [currency]), key=lambda quote: quote.ts_ingest)
+    return max(find_quotes(quotes, [currency], codes=codes), key=lambda quote: quote.ts_ingest)
 
 
 def format_trace(found: Trace, webserver_url: str | None) -> list[str]:

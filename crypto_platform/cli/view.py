@@ -45,6 +45,7 @@ from crypto_platform.cli.text import (
 )
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds.quotes import Quote
+from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.health import Status
 from crypto_platform.serving.pauses import ask_paused
 from crypto_platform.serving.reader import QuoteReader, choose_quotes
@@ -166,6 +167,7 @@ class Prices:
         """Nothing is read yet."""
         sources = settings.sources.items()
         self._simulated = frozenset(name for name, source in sources if source.simulated)
+        self._codes = CurrencyCodes(settings)
         self._reader = QuoteReader(settings, records_max=QUOTES_READ_MAX)
         self._due_at = 0.0
         self._before: dict[str, Decimal] = {}
@@ -185,7 +187,10 @@ class Prices:
             self.problem = str(error)
             return
         self.problem = "; ".join(answer.problems) or None
-        self.take(choose_quotes(answer.quotes, simulated=self._simulated, count=PRICES_MAX))
+        chosen = choose_quotes(
+            answer.quotes, codes=self._codes, simulated=self._simulated, count=PRICES_MAX
+        )
+        self.take(chosen)
 
     def take(self, quotes: Sequence[Quote]) -> None:
         """Show these from now on; `moves` is -1, 0 or 1 by source and currency."""

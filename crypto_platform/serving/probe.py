@@ -54,6 +54,11 @@ class Probe(Generic[T]):
         self._asked_at = 0.0
         self._last: Answer[T] | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a question has no answer yet."""
+        return self._pending is not None and not self._pending.done()
+
     def ask(self) -> None:
         """Ask now, unless a question is open or the last answer is young enough."""
         now = time.monotonic()

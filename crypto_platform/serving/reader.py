@@ -1,26 +1,20 @@
 """Quotes for people and their tools, from whichever store answers.
 
-Here: the newest quote per source and currency, failover from PostgreSQL to MongoDB, finding
-currencies by id or symbol. Not here: SQL and BSON (stores/), text (cli/).
+Here: the newest quote per source and currency, finding currencies by code, id or ticker. Not here:
+which store answers (failover.py), SQL and BSON (stores/), text (cli/).
 """
 
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crypto_platform.errors import PlatformError, StoreUnavailableError
+from crypto_platform.errors import PlatformError
 from crypto_platform.feeds import Record
 from crypto_platform.feeds.quotes import Quote
-from crypto_platform.serving.probe import Probe
+from crypto_platform.serving.currencies import CurrencyCodes
+from crypto_platform.serving.failover import Failover
 from crypto_platform.settings import Settings
-from crypto_platform.stores import open_store
 from crypto_platform.stores.base import Store
-
-READ_ORDER = ("postgres", "mongo")
-"""PostgreSQL is home of market data, MongoDB its mirror."""
-
-ANSWER_S_MAX = 2.0
-"""A store that has not answered by then is left for the next one."""
 
 RECORDS_MAX = 10_000
 NEAREST_MAX = 5
@@ -54,6 +48,7 @@ class QuoteReader:
         currency_ids: Sequence[str] = (),
         *,
         records_max: int = RECORDS_MAX,
+        as_of_us: int | None = None,
     ) -> None:
         """Nothing is connected yet.
 
@@ -61,12 +56,15 @@ class QuoteReader:
             settings: With the stores' addresses.
             currency_ids: The sources' own ids; empty is all.
             records_max: At most so many quotes, the best ranks.
+            as_of_us: What was known at this time, in microseconds; None is now.
         """
-        self._settings = settings
-        self._currency_ids = tuple(currency_ids)
-        self._records_max = records_max
-        self._stores: dict[str, Store] = {}
-        self._probes = {name: Probe(lambda name=name: self._read(name)) for name in READ_ORDER}
+
+        def question(store: Store) -> Sequence[Record]:
+            return store.read_latest_quotes(
+                currency_ids, records_max=records_max, as_of_us=as_of_us
+            )
+
+        self._failover = Failover(settings, question)
 
     def read(self) -> QuotesAnswer:
         """The newest quote per source and currency, from the first store that answers.
@@ -74,60 +72,60 @@ class QuoteReader:
         Raises:
             StoreUnavailableError: None did; holds what each said.
         """
-        problems: list[str] = []
-        for name, probe in self._probes.items():
-            probe.ask()
-            answer = probe.answer(within_s=ANSWER_S_MAX)
-            if answer.value is not None:
-                quotes = tuple(record for record in answer.value if isinstance(record, Quote))
-                return QuotesAnswer(store=name, problems=tuple(problems), quotes=quotes)
-            problems.append(f"{name}: {answer.problem}")
-        message = f"no store answers: {'; '.join(problems)}"
-        raise StoreUnavailableError(message)
+        answered = self._failover.read()
+        quotes = tuple(record for record in answered.value if isinstance(record, Quote))
+        return QuotesAnswer(store=answered.store, problems=answered.problems, quotes=quotes)
 
     def close(self) -> None:
         """Give back connections."""
-        for store in self._stores.values():
-            store.close()
-
-    def _read(self, name: str) -> Sequence[Record]:
-        if name not in self._stores:
-            self._stores[name] = open_store(name, self._settings, role="analyst")
-        return self._stores[name].read_latest_quotes(
-            self._currency_ids, records_max=self._records_max
-        )
+        self._failover.close()
 
 
 def read_quotes(
-    settings: Settings, currency_ids: Sequence[str] = (), *, records_max: int = RECORDS_MAX
+    settings: Settings,
+    currency_ids: Sequence[str] = (),
+    *,
+    records_max: int = RECORDS_MAX,
+    as_of_us: int | None = None,
 ) -> QuotesAnswer:
     """`QuoteReader.read`, once."""
-    reader = QuoteReader(settings, currency_ids, records_max=records_max)
+    reader = QuoteReader(settings, currency_ids, records_max=records_max, as_of_us=as_of_us)
     try:
         return reader.read()
     finally:
         reader.close()
 
 
-def find_quotes(quotes: Sequence[Quote], currencies: Sequence[str]) -> list[Quote]:
+def find_quotes(
+    quotes: Sequence[Quote], currencies: Sequence[str], *, codes: CurrencyCodes
+) -> list[Quote]:
     """Those of the currencies named, in the order of the quotes.
+
+    A unified code (BTC) and a source's id (bitcoin) name a currency; a ticker names all that are
+    called so, and is looked for only where nothing has that code or id.
 
     Args:
         quotes: All there are.
-        currencies: Each an id (bitcoin) or a symbol (BTC), in any case; empty is all.
+        currencies: Each a code, an id or a ticker, in any case; empty is all.
+        codes: What is mapped.
 
     Raises:
-        UnknownCurrencyError: One of them is neither; the text names the nearest there are.
+        UnknownCurrencyError: One of them is nothing; the text names the nearest there are.
     """
     if not currencies:
         return list(quotes)
-    wanted = {currency.lower() for currency in currencies}
-    found = [quote for quote in quotes if wanted & names_of(quote)]
-    known = {name for quote in found for name in names_of(quote)}
+    found: set[str] = set()
     for currency in currencies:
-        if currency.lower() not in known:
+        wanted = currency.lower()
+        own = [
+            quote.event_id
+            for quote in quotes
+            if wanted in {quote.currency_id.lower(), (codes.of_quote(quote) or "").lower()}
+        ] or [quote.event_id for quote in quotes if wanted in names_of(quote)]
+        if not own:
             raise UnknownCurrencyError(_explain_unknown(currency, quotes))
-    return found
+        found.update(own)
+    return [quote for quote in quotes if quote.event_id in found]
 
 
 def names_of(quote: Quote) -> set[str]:
@@ -147,17 +145,20 @@ def _explain_unknown(currency: str, quotes: Sequence[Quote]) -> str:
     return f"{currency}: no source has a currency of this id or symbol; {hint}"
 
 
-def choose_quotes(quotes: Sequence[Quote], *, simulated: frozenset[str], count: int) -> list[Quote]:
-    """One quote a symbol for a short list: a real source's before a simulated one's.
+def choose_quotes(
+    quotes: Sequence[Quote], *, codes: CurrencyCodes, simulated: frozenset[str], count: int
+) -> list[Quote]:
+    """One quote a currency for a short list: a real source's before a simulated one's.
 
     Args:
         quotes: Best rank first.
+        codes: What is mapped; what is not, is a currency of its own.
         simulated: Names of simulated sources.
         count: How many at most.
     """
     chosen: dict[str, Quote] = {}
     for quote in quotes:
-        name = (quote.currency_symbol or quote.currency_id).upper()
+        name = codes.of_quote(quote) or f"{quote.source}:{quote.currency_id}"
         there = chosen.get(name)
         if there is None or (there.source in simulated and quote.source not in simulated):
             chosen[name] = quote

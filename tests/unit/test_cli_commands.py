@@ -15,7 +15,7 @@ from crypto_platform.cli import COMMANDS, main
 HEAVY = ("pydantic", "confluent_kafka", "psycopg", "pymongo", "dagster", "rich", "requests")
 EXAMPLE = (
     *("status", "quotes", "load", "replay", "trace", "sources", "config", "connect", "doctor"),
-    *("quarantine", "incident", "prove", "retention"),
+    *("quarantine", "incident", "prove", "retention", "trades", "book", "candles", "symbols"),
 )
 
 
@@ -81,6 +81,11 @@ def test_a_status_of_nothing_is_one_document_with_exit_1(tmp_path: Path) -> None
         *(["quarantine", "show", "no-name"], ["quarantine", "show", "redis:market.quotes/1@2"]),
         *(["quarantine", "discard", "postgres:t/0@1"], ["incident", "ack", "some-subject"]),
         ["quarantine", "show", "postgres:t/0@1", "--feed", "quotes"],
+        *(["trades"], ["book", "coinbase"], ["trades", "coinbase", "BTC/USD", "--from", "noon"]),
+        ["candles", "coinbase", "BTC/USD", "--json", "--csv"],
+        ["trades", "coinbase", "BTC/USD", "--from", "2026-01-02", "--to", "2026-01-01"],
+        ["candles", "coinbase", "BTC/USD", "--interval", "2m"],
+        ["quotes", "--watch", "--as-of", "2026-01-01"],
     ],
 )
 def test_wrong_usage_is_exit_2(words: list[str], tmp_path: Path) -> None:

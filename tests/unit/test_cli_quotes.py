@@ -6,9 +6,19 @@ import pytest
 
 from crypto_platform.cli.quotes import build_row, format_quotes
 from crypto_platform.feeds.quotes import Quote, seal_quote
+from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.reader import UnknownCurrencyError, choose_quotes, find_quotes
+from crypto_platform.settings import Settings, SourceSettings
 
 NOON = 1_763_812_800_000_000
+CODES = CurrencyCodes(
+    Settings(
+        sources={
+            name: SourceSettings(dialect="coincap", base_url="http://127.0.0.1:1")
+            for name in ("coincap", "toy")
+        }
+    )
+)
 
 
 def quote(
@@ -36,7 +46,9 @@ BITCOIN, ETHEREUM = quote("bitcoin", "BTC"), quote("ethereum", "ETH", rank=2)
 def test_json_keeps_every_digit_as_text() -> None:
     """A JSON number becomes a float in the next program, and the digits are gone."""
     digits = "93233.364845644740853459012345678"
-    row = json.loads(json.dumps(build_row(quote("bitcoin", "BTC", price=digits), simulated=())))
+    row = json.loads(
+        json.dumps(build_row(quote("bitcoin", "BTC", price=digits), codes=CODES, simulated=()))
+    )
     assert row["price"] == digits
     assert row["market_cap"] is None
     assert row["ts_event"] == "2025-11-22T12:00:00.000000Z"
@@ -45,14 +57,14 @@ def test_json_keeps_every_digit_as_text() -> None:
 
 def test_a_quote_of_the_simulated_market_says_so() -> None:
     """Nobody may take an invented price for a real one."""
-    row = build_row(quote("bitcoin", "BTC", source="toy"), simulated={"toy"})
+    row = build_row(quote("bitcoin", "BTC", source="toy"), codes=CODES, simulated={"toy"})
     assert row["simulated"] is True
 
 
 @pytest.mark.parametrize("name", ["bitcoin", "BTC", "btc", "Bitcoin"])
 def test_a_currency_is_found_by_id_and_symbol_in_any_case(name: str) -> None:
     """People type what they know it by."""
-    assert find_quotes([BITCOIN, ETHEREUM], [name]) == [BITCOIN]
+    assert find_quotes([BITCOIN, ETHEREUM], [name], codes=CODES) == [BITCOIN]
 
 
 def test_an_unknown_currency_is_answered_with_the_nearest() -> None:
@@ -60,7 +72,7 @@ def test_an_unknown_currency_is_answered_with_the_nearest() -> None:
     with pytest.raises(
         UnknownCurrencyError, match=r"bitconi: no source .* the nearest are bitcoin"
     ):
-        find_quotes([BITCOIN, ETHEREUM], ["eth", "bitconi"])
+        find_quotes([BITCOIN, ETHEREUM], ["eth", "bitconi"], codes=CODES)
 
 
 def test_a_short_list_prefers_real_prices_and_shows_a_symbol_once() -> None:
@@ -68,7 +80,7 @@ def test_a_short_list_prefers_real_prices_and_shows_a_symbol_once() -> None:
     toy = quote("bitcoin", "BTC", source="toy")
     toy_only = quote("dogecoin", "DOGE", source="toy", rank=3)
     quotes = [toy, BITCOIN, ETHEREUM, toy_only]
-    chosen = choose_quotes(quotes, simulated=frozenset({"toy"}), count=3)
+    chosen = choose_quotes(quotes, codes=CODES, simulated=frozenset({"toy"}), count=3)
     assert chosen == [BITCOIN, ETHEREUM, toy_only]
 
 
@@ -88,3 +100,23 @@ def test_the_table_shortens_amounts_and_shows_ages() -> None:
         "5.0",
         "s",
     ]
+
+
+def test_a_code_finds_its_currency_and_not_what_is_called_so_too() -> None:
+    """Anybody may call a token BTC; its price beside Bitcoin's would be taken for it."""
+    fake = quote("bitcoin-baby", "BTC")
+    assert find_quotes([fake, BITCOIN], ["btc"], codes=CODES) == [BITCOIN]
+    assert find_quotes([fake, BITCOIN], ["bitcoin-baby"], codes=CODES) == [fake]
+
+
+def test_a_ticker_that_is_no_code_finds_all_that_are_called_so() -> None:
+    """Nobody has mapped them, so nobody can say which one is meant."""
+    one, two = quote("one-coin", "ODD"), quote("odd-coin", "ODD")
+    assert find_quotes([one, BITCOIN, two], ["ODD"], codes=CODES) == [one, two]
+
+
+def test_json_names_the_currency_that_quotes_are_joined_by() -> None:
+    """Ids and tickers differ from source to source; null says that nobody has mapped it."""
+    odd = build_row(quote("one-coin", "BTC"), codes=CODES, simulated=())
+    known = build_row(BITCOIN, codes=CODES, simulated=())
+    assert (known["currency"], odd["currency"]) == ("BTC", None)

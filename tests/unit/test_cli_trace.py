@@ -15,7 +15,9 @@ from crypto_platform.errors import Reason
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.kafka.reader import KeptRecord
+from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.reader import UnknownCurrencyError
+from crypto_platform.settings import Settings
 from crypto_platform.stores.base import (
     EMPTY_SUM,
     BatchKind,
@@ -41,6 +43,7 @@ QUOTE = seal_quote(
         ts_ingest=T0 + 250_000,
     )
 )
+CODES = CurrencyCodes(Settings())
 KEPT = KeptRecord(T0 + 300_000, None, {"run_id": "polls"})
 
 
@@ -205,9 +208,9 @@ def test_the_newest_of_a_currency_is_found_by_id_and_by_symbol() -> None:
     """One has to be able to try it without an id at hand."""
     newer = seal_quote(msgspec.structs.replace(QUOTE, ts_ingest=QUOTE.ts_ingest + 1, price="3"))
     for name in ("bitcoin", "btc"):
-        assert choose_newest([QUOTE, newer], name) == newer
+        assert choose_newest([QUOTE, newer], name, codes=CODES) == newer
     with pytest.raises(UnknownCurrencyError, match="the nearest are bitcoin"):
-        choose_newest([QUOTE], "bitcoim")
+        choose_newest([QUOTE], "bitcoim", codes=CODES)
 
 
 def test_a_venue_is_the_source_of_what_it_says() -> None:

@@ -56,14 +56,14 @@ SELECT m.venue, m.venue_symbol, (
 FROM markets AS m
 """
 
-_READ_NEWEST = """
+READ_NEWEST = """
 SELECT {columns} FROM {table}
 WHERE venue = %(venue)s AND venue_symbol = %(venue_symbol)s
   AND ts_event >= %(begins)s::timestamptz AND ts_event < %(ends)s::timestamptz
 ORDER BY ts_event DESC, arrival_offset DESC LIMIT %(records_max)s
 """
 
-_READ_CANDLES = """
+READ_CANDLES = """
 SELECT DISTINCT ON (ts_event) {columns} FROM {table}
 WHERE venue = %(venue)s AND venue_symbol = %(venue_symbol)s AND "interval" = %(interval)s
   AND ts_event >= %(begins)s::timestamptz AND ts_event < %(ends)s::timestamptz
@@ -104,7 +104,7 @@ def read_newest(
 ) -> list[Record]:
     """See Store.read_newest."""
     parameters = _parameters(market, span, records_max)
-    return read_structs(session, feed, on_table(_READ_NEWEST, feed), parameters)
+    return read_structs(session, feed, on_table(READ_NEWEST, feed), parameters)
 
 
 def read_candles(
@@ -113,7 +113,7 @@ def read_candles(
     """See Store.read_candles."""
     candles = FEED_BY_NAME[CANDLES.name]
     parameters = {**_parameters(market, span, records_max), "interval": interval.value}
-    return read_structs(session, candles, on_table(_READ_CANDLES, candles), parameters)
+    return read_structs(session, candles, on_table(READ_CANDLES, candles), parameters)
 
 
 def read_instruments(session: Session) -> list[Record]:

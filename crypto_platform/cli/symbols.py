@@ -1,0 +1,94 @@
+"""`symbols`: what each source lists, what it is mapped to, and what is not."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from crypto_platform.cli.options import data_dir_option, json_option
+from crypto_platform.cli.sheet import echo_problems
+from crypto_platform.cli.text import UNKNOWN, format_table, printable
+from crypto_platform.errors import ConfigurationError
+from crypto_platform.feeds.instruments import Instrument
+from crypto_platform.feeds.quotes import Quote
+from crypto_platform.serving.currencies import CurrencyCodes, Listed, list_symbols
+from crypto_platform.serving.failover import ask_once
+from crypto_platform.serving.market import RANGE_S_MAX
+from crypto_platform.serving.reader import RECORDS_MAX
+from crypto_platform.settings import load_settings
+
+COLUMNS = ("source", "kind", "id", "unified", "name", "status")
+
+
+@click.command()
+@click.option("--unmapped", is_flag=True, help="Only what is mapped to nothing.")
+@click.option("--source", help="Only of this source.")
+@json_option
+@data_dir_option
+def symbols_command(
+    *, unmapped: bool, source: str | None, as_json: bool, data_dir: Path | None
+) -> None:
+    """Show what each source lists: currencies and instruments, with their unified symbols.
+
+    What is unmapped is mapped by its source's own id, in settings.toml:
+    [sources.NAME.currencies] with lines such as "some-id" = "CODE".
+
+    Example: crypto-platform symbols --unmapped --source coingecko
+    """
+    settings = load_settings(data_dir)
+    if source is not None and source not in settings.sources:
+        message = f"there is no source {source!r}; there are {', '.join(settings.sources)}"
+        raise ConfigurationError(message)
+    answered = ask_once(
+        settings,
+        lambda store: (
+            store.read_instruments(),
+            store.read_latest_quotes(records_max=RECORDS_MAX),
+        ),
+        answer_s_max=RANGE_S_MAX,
+    )
+    echo_problems(answered.problems, answered.store)
+    listed, quoted = answered.value
+    symbols = list_symbols(
+        CurrencyCodes(settings),
+        [record for record in listed if isinstance(record, Instrument)],
+        [record for record in quoted if isinstance(record, Quote)],
+    )
+    of_source = [each for each in symbols if source in {None, each.source}]
+    shown = [each for each in of_source if each.unified is None or not unmapped]
+    if as_json:
+        rows = [msgspec.to_builtins(each) for each in shown]
+        document = {"store": answered.store, "symbols": rows}
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    elif shown:
+        click.echo("\n".join(format_symbols(shown)))
+    without = sum(each.unified is None for each in of_source)
+    click.echo(f"{len(of_source):,} listed, {without:,} of them unmapped", err=True)
+    if not of_source:
+        click.echo("nothing listed is stored yet: `crypto-platform status` says why", err=True)
+        sys.exit(1)
+
+
+def format_symbols(symbols: list[Listed]) -> list[str]:
+    """Lines of a table."""
+    rows = [
+        (
+            each.source,
+            each.kind,
+            printable(each.native_id),
+            _say_unified(each),
+            printable(each.name or UNKNOWN)[:40],
+            printable(each.status or UNKNOWN),
+        )
+        for each in symbols
+    ]
+    return format_table(COLUMNS, rows)
+
+
+def _say_unified(listed: Listed) -> str:
+    if listed.unified is not None:
+        return listed.unified
+    ids = ", ".join(map(printable, listed.unmapped_ids))
+    return f"- ({ids})" if listed.unmapped_ids not in {(), (listed.native_id,)} else UNKNOWN

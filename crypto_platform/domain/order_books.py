@@ -1,0 +1,25 @@
+"""What an order book says at a glance: spread and mid price, exact.
+
+Here: figures of one snapshot, amounts as text in stored form. Not here: books kept up from changes.
+"""
+
+from collections.abc import Sequence
+from decimal import Context, Decimal
+
+_EXACT = Context(prec=300)
+"""More digits than two amounts of 34 digits and 100 decimals can have between them."""
+
+
+def find_spread(bid_prices: Sequence[str], ask_prices: Sequence[str]) -> str | None:
+    """Best ask - best bid; None where a side is empty. Negative where the book is crossed."""
+    if not bid_prices or not ask_prices:
+        return None
+    return format(_EXACT.subtract(Decimal(ask_prices[0]), Decimal(bid_prices[0])), "f")
+
+
+def find_mid_price(bid_prices: Sequence[str], ask_prices: Sequence[str]) -> str | None:
+    """Halfway between best bid and best ask; None where a side is empty."""
+    if not bid_prices or not ask_prices:
+        return None
+    both = _EXACT.add(Decimal(ask_prices[0]), Decimal(bid_prices[0]))
+    return format(_EXACT.multiply(both, Decimal("0.5")), "f")
