@@ -25,7 +25,7 @@ from psycopg import sql
 from crypto_platform.domain.hours import to_time_us
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.candles import Interval
-from crypto_platform.stack.embedded import embedded_servers, find_admin_urls
+from crypto_platform.stack.embedded import embedded_servers
 from crypto_platform.stores import open_store
 from crypto_platform.stores.base import Market, Span, Store
 from crypto_platform.stores.postgres.markets import READ_CANDLES, READ_NEWEST
@@ -76,18 +76,20 @@ def market(*, trades: int, rounds: int, seed: int) -> None:
         folder = Path(name) / "data"
         with embedded_servers(folder, parts=("postgres",), migrate=True) as settings:
             store = open_store("postgres", settings, role="analyst")
-            with psycopg.connect(find_admin_urls(folder).postgres, autocommit=True) as admin:
-                _fill(admin, trades, dice)
-                questions = _list_questions(store, admin, dice)
+            migrator_url = settings.postgres.migrator_url
+            assert migrator_url is not None, "the stack writes it"
+            with psycopg.connect(migrator_url.get_secret_value(), autocommit=True) as owner:
+                _fill(owner, trades, dice)
+                questions = _list_questions(store, owner, dice)
                 click.echo(f"{trades:,} trades, {rounds} times each; milliseconds")
                 click.echo(f"{'':32}{'p50':>8}{'p95':>8}{'records':>9}  plan")
-                good = [_report(question, admin, rounds) for question in questions]
+                good = [_report(question, owner, rounds) for question in questions]
             store.close()
     if not all(good):
         raise SystemExit(1)
 
 
-def _fill(admin: "psycopg.Connection[Any]", trades: int, dice: random.Random) -> None:
+def _fill(owner: "psycopg.Connection[Any]", trades: int, dice: random.Random) -> None:
     half = trades * 16 // DAYS
     ends = to_time_us(datetime(2026, 2, 1, tzinfo=UTC))
     last = BEGINS + DAYS * DAY
@@ -96,33 +98,31 @@ def _fill(admin: "psycopg.Connection[Any]", trades: int, dice: random.Random) ->
     ):
         first = 1 + number * half
         rows = _make_trades(first, count, begins, until, dice)
-        _copy(admin, TRADES, MONTHS[number : number + 2], rows)
-        _copy(admin, CANDLES, MONTHS[number : number + 2], _make_candles(begins, until))
-    admin.execute("VACUUM ANALYZE market.trade, market.candle_revision")
-    # what follows is not to wait for what this wrote
-    admin.execute("CHECKPOINT")
+        _copy(owner, TRADES, MONTHS[number : number + 2], rows)
+        _copy(owner, CANDLES, MONTHS[number : number + 2], _make_candles(begins, until))
+    owner.execute("VACUUM ANALYZE market.trade, market.candle_revision")
 
 
 def _copy(
-    admin: "psycopg.Connection[Any]", feed: Feed[Record], months: Sequence[str], rows: Iterator[str]
+    owner: "psycopg.Connection[Any]", feed: Feed[Record], months: Sequence[str], rows: Iterator[str]
 ) -> None:
     """Fill one partition beside the table, then index and attach it."""
     began = time.monotonic()
     parent = sql.Identifier(feed.schema, feed.table)
     partition = sql.Identifier(feed.schema, f"{feed.table}_{months[0][:7].replace('-', '_')}")
-    admin.execute(sql.SQL("CREATE TABLE {} (LIKE {})").format(partition, parent))
+    owner.execute(sql.SQL("CREATE TABLE {} (LIKE {})").format(partition, parent))
     names = sql.SQL(", ").join(map(sql.Identifier, columns_of(feed)))
     with (
-        admin.cursor() as cursor,
+        owner.cursor() as cursor,
         cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(partition, names)) as copy,
     ):
         for block in rows:
             copy.write(block)
-    admin.execute("SET maintenance_work_mem = '512MB'")
+    owner.execute("SET maintenance_work_mem = '512MB'")
     # the keys that it lacks are made by attaching it
     attach = "ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})"
     bounds = [sql.Literal(f"{month} UTC") for month in months]
-    admin.execute(sql.SQL(attach).format(parent, partition, *bounds))
+    owner.execute(sql.SQL(attach).format(parent, partition, *bounds))
     click.echo(f"{feed.name} from {months[0]}: {time.monotonic() - began:.0f} s", err=True)
 
 
@@ -160,7 +160,7 @@ def _make_candles(begins: int, ends: int) -> Iterator[str]:
 
 
 def _list_questions(
-    store: Store, admin: "psycopg.Connection[Any]", dice: random.Random
+    store: Store, owner: "psycopg.Connection[Any]", dice: random.Random
 ) -> list[Question]:
     median = Market(VENUE, SYMBOLS[MEDIAN], None)
     hour = Span(BEGINS + DAY, BEGINS + DAY + HOUR)
@@ -176,7 +176,7 @@ def _list_questions(
 
     def ask_price() -> int:
         values = _values(any_market(), Span(BEGINS + dice.randrange(DAYS * DAY), None))
-        return len(admin.execute(as_of, values).fetchall())
+        return len(owner.execute(as_of, values).fetchall())
 
     return [
         Question(
@@ -232,7 +232,7 @@ def _values(market: Market, span: Span, *, records_max: int = 1) -> Values:
     }
 
 
-def _report(question: Question, admin: "psycopg.Connection[Any]", rounds: int) -> bool:
+def _report(question: Question, owner: "psycopg.Connection[Any]", rounds: int) -> bool:
     """A line of figures; whether they and the plan are as they should be."""
     question.ask()
     seconds: list[float] = []
@@ -243,16 +243,16 @@ def _report(question: Question, admin: "psycopg.Connection[Any]", rounds: int) -
         seconds.append(time.perf_counter() - began)
     ms = [1000 * second for second in seconds]
     p50, p95 = statistics.median(ms), statistics.quantiles(ms, n=20)[-1]
-    plan, is_good = _look_at_plan(question, admin)
+    plan, is_good = _look_at_plan(question, owner)
     click.echo(f"{question.name:32}{p50:8.1f}{p95:8.1f}{records // rounds:9,}  {plan}")
     return is_good and p95 <= P95_MS_MAX
 
 
-def _look_at_plan(question: Question, admin: "psycopg.Connection[Any]") -> tuple[str, bool]:
+def _look_at_plan(question: Question, owner: "psycopg.Connection[Any]") -> tuple[str, bool]:
     if not question.statement:
         return "two probes a market and partition", True
     statement = b"EXPLAIN (ANALYZE, FORMAT JSON) " + question.statement
-    [(answer,)] = admin.execute(statement, question.values).fetchall()
+    [(answer,)] = owner.execute(statement, question.values).fetchall()
     nodes = [node for node in _walk(answer[0]["Plan"]) if node["Actual Loops"]]
     read = [node for node in nodes if "Relation Name" in node]
     tables = {node["Relation Name"] for node in read}

@@ -11,7 +11,7 @@ URLs".
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -61,8 +61,6 @@ from crypto_platform.sources.trade_pages import (
 )
 from crypto_platform.sources.venue import Venue
 
-CURRENCY_CODES = {"YOYO": "YOYOW"}
-"""Codes that mean another currency elsewhere, by ccxt's table for this venue."""
 DEPTHS = (5, 10, 20, 50, 100, 500, 1000)
 """Of an order book, as the venue takes them."""
 
@@ -273,7 +271,7 @@ class Binance(Venue):
         if not items:
             what = "an empty list where there is always something"
             raise build_malformed(what, source=self.name, url=answer.url, body=answer.body)
-        parse = partial(_parse_symbol, source=self.name, ts_ingest=ts_ingest)
+        parse = partial(_parse_symbol, source=self.name, codes=self.currencies, ts_ingest=ts_ingest)
         return read_items(items, parse, source=self.name, feed=INSTRUMENTS, ts_ingest=ts_ingest)
 
     def _fetch_between(
@@ -341,11 +339,13 @@ def _round_depth(depth: int) -> int:
     return next((taken for taken in DEPTHS if taken >= depth), DEPTHS[-1])
 
 
-def _parse_symbol(item: bytes, *, source: str, ts_ingest: int) -> Instrument:
+def _parse_symbol(
+    item: bytes, *, source: str, codes: Mapping[str, str], ts_ingest: int
+) -> Instrument:
     listed = decode_item(_SYMBOL_DECODER, item)
     base, quote = listed.base_asset, listed.quote_asset
-    base_currency = None if base is None else CURRENCY_CODES.get(base, base)
-    quote_currency = None if quote is None else CURRENCY_CODES.get(quote, quote)
+    base_currency = None if base is None else codes.get(base)
+    quote_currency = None if quote is None else codes.get(quote)
     filters = {each.filter_type: each for each in listed.filters}
     nothing = _Filter(filter_type="")
     lot = filters.get("LOT_SIZE", nothing)

@@ -9,7 +9,7 @@ Source: Bitstamp HTTP API, "Transactions", "Order book", "OHLC data", "Trading p
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import msgspec
@@ -43,6 +43,7 @@ from crypto_platform.sources.readings import (
     build_candle,
     build_order_book,
     build_trade,
+    join_symbol,
     read_epoch,
     require,
 )
@@ -54,9 +55,6 @@ WINDOWS_S = {"minute": 60, "hour": 3_600, "day": 86_400}
 WINDOW_MARGIN_S = 10
 """Of a window's length nothing is expected: answers take time, and may come from a cache."""
 FIRST_WINDOW = "hour"
-
-CURRENCY_CODES = {"UST": "USTC"}
-"""Codes that mean another currency elsewhere, by ccxt's table for this venue."""
 
 _NAME = re.compile(r"([A-Z0-9]+)/([A-Z0-9]+)")
 _POSITION = re.compile(r"([0-9]+)@([0-9]+)")
@@ -198,7 +196,9 @@ class Bitstamp(Venue):
         if not items:
             what = "an empty list where there is always something"
             raise build_malformed(what, source=self.name, url=answer.url, body=answer.body)
-        parse = partial(parse_instrument, source=self.name, ts_ingest=ts_ingest)
+        parse = partial(
+            parse_instrument, source=self.name, codes=self.currencies, ts_ingest=ts_ingest
+        )
         return read_items(items, parse, source=self.name, feed=INSTRUMENTS, ts_ingest=ts_ingest)
 
 
@@ -289,31 +289,35 @@ def parse_candle(item: bytes, *, subject: Subject, interval: Interval) -> Candle
     )
 
 
-def parse_instrument(item: bytes, *, source: str, ts_ingest: int) -> Instrument:
+def parse_instrument(
+    item: bytes, *, source: str, codes: Mapping[str, str], ts_ingest: int
+) -> Instrument:
     """Turn one of Bitstamp's trading pairs into a record.
 
     Args:
         item: {"url_symbol": "btcusd", "name": "BTC/USD", "base_decimals": 8, "counter_decimals": 2,
             "minimum_order": "20.0 USD", "trading": "Enabled", "description", ...}.
         source: Name in the settings.
+        codes: Unified codes by the venue's own.
         ts_ingest: When the poll began, microseconds.
     """
     pair = decode_item(_PAIR_DECODER, item)
     found = _NAME.fullmatch(pair.name or "")
     base, quote = found.groups() if found else (None, None)
-    codes = [CURRENCY_CODES.get(code, code) for code in (base, quote) if code]
+    base_currency = None if base is None else codes.get(base)
+    quote_currency = None if quote is None else codes.get(quote)
     least, _, least_currency = (pair.minimum_order or "").partition(" ")
     return seal_instrument(
         Instrument(
             source=source,
             kind=ListedKind.INSTRUMENT,
             native_id=pair.url_symbol,
-            symbol="/".join(codes) if found else None,
+            symbol=join_symbol(base_currency, quote_currency),
             name=pair.description,
             base_id=base,
             quote_id=quote,
-            base_currency=codes[0] if found else None,
-            quote_currency=codes[1] if found else None,
+            base_currency=base_currency,
+            quote_currency=quote_currency,
             status=pair.trading,
             price_step=_find_step(pair.counter_decimals),
             quantity_step=_find_step(pair.base_decimals),

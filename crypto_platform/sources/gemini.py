@@ -12,7 +12,7 @@ Details", "Rate Limits".
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Annotated
 
@@ -45,6 +45,7 @@ from crypto_platform.sources.readings import (
     build_candle,
     build_order_book,
     build_trade,
+    join_symbol,
     read_epoch,
     require,
 )
@@ -200,7 +201,9 @@ class Gemini(Venue):
         Of hundreds of others its list says nothing but the name.
         """
         items = [self._fetch_details(name) for name in (symbols or self.symbols)]
-        parse = partial(parse_instrument, source=self.name, ts_ingest=ts_ingest)
+        parse = partial(
+            parse_instrument, source=self.name, codes=self.currencies, ts_ingest=ts_ingest
+        )
         return read_items(items, parse, source=self.name, feed=INSTRUMENTS, ts_ingest=ts_ingest)
 
     def _fetch_details(self, venue_symbol: str) -> bytes:
@@ -280,17 +283,22 @@ def parse_candle(item: bytes, *, subject: Subject, interval: Interval) -> Candle
     )
 
 
-def parse_instrument(item: bytes, *, source: str, ts_ingest: int) -> Instrument:
+def parse_instrument(
+    item: bytes, *, source: str, codes: Mapping[str, str], ts_ingest: int
+) -> Instrument:
     """Turn the details of a symbol into a record.
 
     Args:
         item: {"symbol": "BTCUSD", "base_currency", "quote_currency", "tick_size": 1E-8 (of the
             quantity), "quote_increment": 0.01 (of the price), "min_order_size": str, "status"}.
         source: Name in the settings.
+        codes: Unified codes by the venue's own.
         ts_ingest: When the poll began, microseconds.
     """
     details = decode_item(_DETAILS_DECODER, item)
     base, quote = details.base_currency, details.quote_currency
+    base_currency = None if base is None else codes.get(base)
+    quote_currency = None if quote is None else codes.get(quote)
     is_spot = details.product_type in (None, "spot")
     return seal_instrument(
         Instrument(
@@ -298,11 +306,11 @@ def parse_instrument(item: bytes, *, source: str, ts_ingest: int) -> Instrument:
             kind=ListedKind.INSTRUMENT,
             # paths take it in either case, and every list but this one prints it so
             native_id=require(details.symbol, "symbol").lower(),
-            symbol=f"{base}/{quote}" if base and quote and is_spot else None,
+            symbol=join_symbol(base_currency, quote_currency) if is_spot else None,
             base_id=base,
             quote_id=quote,
-            base_currency=base,
-            quote_currency=quote,
+            base_currency=base_currency,
+            quote_currency=quote_currency,
             status=details.status,
             price_step=read_amount(details.quote_increment, "quote_increment"),
             quantity_step=read_amount(details.tick_size, "tick_size"),

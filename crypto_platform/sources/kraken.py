@@ -11,7 +11,7 @@ Pairs", and its support page on rate limits.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -64,18 +64,6 @@ from crypto_platform.sources.trade_pages import (
     walk_forward,
 )
 from crypto_platform.sources.venue import Venue
-
-CURRENCY_CODES = {
-    "XBT": "BTC",
-    "XDG": "DOGE",
-    "LUNA": "LUNC",
-    "LUNA2": "LUNA",
-    "REP": "REPV1",
-    "REPV2": "REP",
-    "UST": "USTC",
-    "FEE": "KFEE",
-}
-"""Codes that mean another currency elsewhere, by ccxt's table for this venue."""
 
 MINUTES = {
     Interval.MINUTE: 1,
@@ -254,7 +242,7 @@ class Kraken(Venue):
         _, result = self._ask("/AssetPairs", **asked)
         return read_items(
             [msgspec.json.encode(key) + b":" + bytes(pair) for key, pair in result.items()],
-            partial(_parse_pair, source=self.name, ts_ingest=ts_ingest),
+            partial(_parse_pair, source=self.name, codes=self.currencies, ts_ingest=ts_ingest),
             source=self.name,
             feed=INSTRUMENTS,
             ts_ingest=ts_ingest,
@@ -341,11 +329,13 @@ def _read_id(item: bytes) -> int | None:
         return None
 
 
-def _parse_pair(item: bytes, *, source: str, ts_ingest: int) -> Instrument:
+def _parse_pair(
+    item: bytes, *, source: str, codes: Mapping[str, str], ts_ingest: int
+) -> Instrument:
     [(key, pair)] = decode_item(_PAIR_DECODER, b"{" + item + b"}").items()
     base, _, quote = (pair.wsname or "").partition("/")
-    base_currency = CURRENCY_CODES.get(base, base) or None
-    quote_currency = CURRENCY_CODES.get(quote, quote) or None
+    base_currency = codes.get(base)
+    quote_currency = codes.get(quote)
     price_step = read_amount(pair.tick_size, "tick_size") or _print_step(pair.pair_decimals)
     return seal_instrument(
         Instrument(
