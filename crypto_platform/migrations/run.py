@@ -10,8 +10,10 @@ from pydantic import SecretStr
 
 from crypto_platform.kafka.topics import create_topics
 from crypto_platform.migrations import postgres
+from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.settings import Settings
 from crypto_platform.stores.mongo import schema as mongo_schema
+from crypto_platform.stores.postgres.aliases import replace_aliases
 
 Progress = Callable[[str], None]
 
@@ -57,6 +59,7 @@ def _migrate_postgres(settings: Settings, progress: Progress) -> None:
             analyst_url=_reveal(urls.analyst_url),
         )
     )
+    replace_aliases(urls.migrator_url.get_secret_value(), CurrencyCodes(settings).list_all())
 
 
 def _reveal(url: SecretStr | None) -> str | None:

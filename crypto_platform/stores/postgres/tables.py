@@ -43,6 +43,7 @@ def build_metadata(feeds: Iterable[Feed[Record]] = FEEDS) -> sa.MetaData:
     _quarantine(metadata)
     _removed(metadata)
     _touched(metadata)
+    _currency_alias(metadata)
     return metadata
 
 
@@ -219,4 +220,17 @@ def _touched(metadata: sa.MetaData) -> None:
         sa.Column("version", sa.BigInteger(), nullable=False),
         schema="platform",
         comment="Which hours of event time changed since analytics last looked.",
+    )
+
+
+def _currency_alias(metadata: sa.MetaData) -> None:
+    sa.Table(
+        "currency_alias",
+        metadata,
+        sa.Column("source", _TEXT_C, primary_key=True),
+        sa.Column("currency_id", _TEXT_C, primary_key=True),
+        sa.Column("currency", sa.Text(), nullable=False),
+        schema="market",
+        comment="Unified codes by source and its own currency id, as the settings had them at the "
+        "last start; what is unmapped is not here.",
     )
