@@ -25,6 +25,7 @@ from psycopg import sql
 from crypto_platform.domain.hours import to_time_us
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.candles import Interval
+from crypto_platform.migrations import migrate
 from crypto_platform.stack.embedded import embedded_servers
 from crypto_platform.stores import open_store
 from crypto_platform.stores.base import Market, Span, Store
@@ -74,7 +75,8 @@ def market(*, trades: int, rounds: int, seed: int) -> None:
     with tempfile.TemporaryDirectory(prefix="crypto_platform_market_") as name:
         Path(name).chmod(0o755)
         folder = Path(name) / "data"
-        with embedded_servers(folder, parts=("postgres",), migrate=True) as settings:
+        with embedded_servers(folder, parts=("postgres",)) as settings:
+            migrate(settings, progress=lambda line: click.echo(line, err=True))
             store = open_store("postgres", settings, role="analyst")
             migrator_url = settings.postgres.migrator_url
             assert migrator_url is not None, "the stack writes it"

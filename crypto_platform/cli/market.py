@@ -11,16 +11,15 @@ from typing import Any
 
 import click
 
-from crypto_platform.cli.options import TIME, data_dir_option, json_option
+from crypto_platform.cli.options import TIME, data_dir_option
 from crypto_platform.cli.sheet import (
     Column,
     Form,
     Sheet,
     build_sheet,
-    csv_option,
     echo_form,
     echo_problems,
-    parquet_option,
+    form_options,
     print_time,
 )
 from crypto_platform.cli.text import UNKNOWN, align_points, format_table, printable
@@ -60,11 +59,6 @@ def range_options(command: Callable[..., None]) -> Callable[..., None]:
         type=click.IntRange(1, RECORDS_MAX),
         help=f"The newest so many [default: {LAST}, with --from or --to all of them].",
     )(command)
-
-
-def form_options(command: Callable[..., None]) -> Callable[..., None]:
-    """--json, --csv, --parquet."""
-    return json_option(csv_option(parquet_option(command)))
 
 
 @click.command()

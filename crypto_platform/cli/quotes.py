@@ -1,6 +1,5 @@
 """`quotes`: the newest prices, from whichever store answers."""
 
-import json
 import signal
 import sys
 import time
@@ -9,8 +8,16 @@ from pathlib import Path
 
 import click
 
-from crypto_platform.cli.options import TIME, data_dir_option, json_option
-from crypto_platform.cli.sheet import build_rows, build_sheet, echo_problems
+from crypto_platform.cli.options import TIME, data_dir_option
+from crypto_platform.cli.sheet import (
+    Column,
+    Form,
+    Sheet,
+    build_sheet,
+    echo_form,
+    echo_problems,
+    form_options,
+)
 from crypto_platform.cli.signals import stop_on
 from crypto_platform.cli.text import (
     UNKNOWN,
@@ -22,6 +29,7 @@ from crypto_platform.cli.text import (
     printable,
 )
 from crypto_platform.feeds import FEED_BY_NAME
+from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.reader import RECORDS_MAX, QuoteReader, find_quotes, read_quotes
@@ -46,7 +54,7 @@ WATCH_EVERY_S = 2.0
     help="How many, where no currency is named.",
 )
 @click.option("--as-of", "as_of_us", type=TIME, help="What was known at this time (UTC).")
-@json_option
+@form_options
 @data_dir_option
 def quotes_command(
     *,
@@ -55,17 +63,21 @@ def quotes_command(
     top: int,
     as_of_us: int | None,
     as_json: bool,
+    as_csv: bool,
+    parquet_file: Path | None,
     data_dir: Path | None,
 ) -> None:
     """Show the newest quote of each CURRENCY (a code: BTC, or a source's id: bitcoin) and source.
 
-    The table shortens amounts; --json prints every digit, as strings. A ticker that is no code
-    finds all currencies called so.
+    The table shortens amounts; --json, --csv and --parquet keep every digit, as strings. A ticker
+    that is no code finds all currencies called so.
 
     Example: crypto-platform quotes BTC ethereum --json
     """
-    if watch and as_json:
-        message = "--json prints one document: leave out --watch"
+    form = Form(as_json, as_csv, parquet_file)
+    form.check()
+    if watch and not form.is_for_people:
+        message = "--json, --csv and --parquet give one answer: leave out --watch"
         raise click.UsageError(message)
     if watch and as_of_us is not None:
         message = "what was known at a time does not change: leave out --watch"
@@ -77,12 +89,9 @@ def quotes_command(
     echo_problems(answer.problems, answer.store)
     quotes = find_quotes(answer.quotes, currencies, codes=codes)
     simulated = {name for name, source in settings.sources.items() if source.simulated}
-    if as_json:
-        document = {
-            "store": answer.store,
-            "quotes": [build_row(q, codes=codes, simulated=simulated) for q in quotes],
-        }
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    if not form.is_for_people:
+        sheet = build_quotes(quotes, codes=codes, simulated=simulated)
+        echo_form(form, sheet, {"store": answer.store}, name="quotes")
     elif not watch:
         now_us = time.time_ns() // 1000 if as_of_us is None else as_of_us
         _echo_lines(format_quotes(quotes, now_us=now_us))
@@ -131,16 +140,21 @@ def format_quotes(quotes: Sequence[Quote], *, now_us: int) -> list[str]:
     return format_table(COLUMNS, rows, right=NUMBERS)
 
 
-def build_row(
-    quote: Quote, *, codes: CurrencyCodes, simulated: Collection[str]
-) -> dict[str, object]:
-    """A quote for --json: amounts as strings with all digits, times as RFC 3339 UTC.
+def build_quotes(
+    quotes: Sequence[Quote], *, codes: CurrencyCodes, simulated: Collection[str]
+) -> Sheet:
+    """Quotes with all their digits, for other programs.
 
-    `currency` is its unified code, None where unmapped: what quotes of several sources are joined
+    `currency` is the unified code, None where unmapped: what quotes of several sources are joined
     by.
     """
-    [row] = build_rows(build_sheet(FEED_BY_NAME[QUOTES.name], [quote]))
-    return row | {"currency": codes.of_quote(quote), "simulated": quote.source in simulated}
+    own = build_sheet(FEED_BY_NAME[QUOTES.name], quotes)
+    columns = [*own.columns, Column("currency", FieldKind.TEXT), Column("simulated", None)]
+    rows = [
+        (*row, codes.of_quote(quote), quote.source in simulated)
+        for row, quote in zip(own.rows, quotes, strict=True)
+    ]
+    return Sheet(columns, rows)
 
 
 def _echo_lines(lines: Sequence[str]) -> None:

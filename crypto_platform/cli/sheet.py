@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from crypto_platform.cli.options import json_option
 from crypto_platform.domain.hours import from_time_us
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import FieldKind
@@ -22,8 +23,8 @@ from crypto_platform.feeds.feed import FieldKind
 NOT_SHOWN = frozenset({"v", "content_hash"})
 """What a record says of itself only to the platform."""
 
-csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a header.")
-parquet_option = click.option(
+_csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a header.")
+_parquet_option = click.option(
     "--parquet",
     "parquet_file",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -31,11 +32,20 @@ parquet_option = click.option(
 )
 
 
+def form_options(command: Callable[..., None]) -> Callable[..., None]:
+    """--json, --csv, --parquet."""
+    return json_option(_csv_option(_parquet_option(command)))
+
+
 class Column(NamedTuple):
-    """What stands in a column; None may stand in any."""
+    """What stands in a column; None may stand in any.
+
+    Attributes:
+        kind: None is yes or no.
+    """
 
     name: str
-    kind: FieldKind
+    kind: FieldKind | None
 
 
 class Sheet(NamedTuple):
@@ -116,7 +126,7 @@ def print_csv(sheet: Sheet) -> str:
 
 
 def _cell(value: object) -> object:
-    return json.dumps(value) if isinstance(value, list | tuple) else value
+    return json.dumps(value) if isinstance(value, list | tuple | bool) else value
 
 
 def write_parquet(sheet: Sheet, file: Path) -> None:
@@ -147,11 +157,12 @@ def write_parquet(sheet: Sheet, file: Path) -> None:
         raise click.ClickException(message) from None
 
 
-_DTYPES: Mapping[FieldKind, str] = {
+_DTYPES: Mapping[FieldKind | None, str] = {
+    None: "boolean",
     FieldKind.TIME_US: "datetime64[us, UTC]",
     FieldKind.INTEGER: "Int64",
 }
-"""pandas' names of what is no text; both know a missing value."""
+"""pandas' names of what is no text; each knows a missing value."""
 
 
 def print_time(time_us: int) -> str:
@@ -163,7 +174,7 @@ def _same(value: object) -> object:
     return value
 
 
-_PRINTERS: Mapping[FieldKind, Callable[[Any], object]] = {
+_PRINTERS: Mapping[FieldKind | None, Callable[[Any], object]] = {
     FieldKind.TIME_US: print_time,
     FieldKind.AMOUNTS: list,
 }

@@ -1,10 +1,12 @@
 """`quotes`: which ones, and with all their digits."""
 
 import json
+from collections.abc import Collection
 
 import pytest
 
-from crypto_platform.cli.quotes import build_row, format_quotes
+from crypto_platform.cli.quotes import build_quotes, format_quotes
+from crypto_platform.cli.sheet import build_rows, print_csv
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.reader import UnknownCurrencyError, choose_quotes, find_quotes
@@ -43,12 +45,16 @@ def quote(
 BITCOIN, ETHEREUM = quote("bitcoin", "BTC"), quote("ethereum", "ETH", rank=2)
 
 
+def row_of(each: Quote, *, simulated: Collection[str]) -> dict[str, object]:
+    """A quote for other programs."""
+    [row] = build_rows(build_quotes([each], codes=CODES, simulated=simulated))
+    return row
+
+
 def test_json_keeps_every_digit_as_text() -> None:
     """A JSON number becomes a float in the next program, and the digits are gone."""
     digits = "93233.364845644740853459012345678"
-    row = json.loads(
-        json.dumps(build_row(quote("bitcoin", "BTC", price=digits), codes=CODES, simulated=()))
-    )
+    row = json.loads(json.dumps(row_of(quote("bitcoin", "BTC", price=digits), simulated=())))
     assert row["price"] == digits
     assert row["market_cap"] is None
     assert row["ts_event"] == "2025-11-22T12:00:00.000000Z"
@@ -57,7 +63,7 @@ def test_json_keeps_every_digit_as_text() -> None:
 
 def test_a_quote_of_the_simulated_market_says_so() -> None:
     """Nobody may take an invented price for a real one."""
-    row = build_row(quote("bitcoin", "BTC", source="toy"), codes=CODES, simulated={"toy"})
+    row = row_of(quote("bitcoin", "BTC", source="toy"), simulated={"toy"})
     assert row["simulated"] is True
 
 
@@ -117,6 +123,15 @@ def test_a_ticker_that_is_no_code_finds_all_that_are_called_so() -> None:
 
 def test_json_names_the_currency_that_quotes_are_joined_by() -> None:
     """Ids and tickers differ from source to source; null says that nobody has mapped it."""
-    odd = build_row(quote("one-coin", "BTC"), codes=CODES, simulated=())
-    known = build_row(BITCOIN, codes=CODES, simulated=())
+    odd = row_of(quote("one-coin", "BTC"), simulated=())
+    known = row_of(BITCOIN, simulated=())
     assert (known["currency"], odd["currency"]) == ("BTC", None)
+
+
+def test_csv_says_of_which_currency_and_whether_simulated() -> None:
+    """The last two columns are ours, not the source's."""
+    text = print_csv(build_quotes([BITCOIN], codes=CODES, simulated=()))
+    assert [line.split(",")[-2:] for line in text.splitlines()] == [
+        ["currency", "simulated"],
+        ["BTC", "false"],
+    ]
