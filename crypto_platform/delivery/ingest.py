@@ -306,6 +306,8 @@ class _FeedThread:
         self._published.note(changed)
         self._published.note(rejected)
         self._note_poll(poll, asked_us, changed=changed, rejected=rejected)
+        for text in poll.refused:
+            self._note_failure(text)
 
     def _note_poll(
         self, poll: Poll, asked_us: TimeUs, *, changed: Changes, rejected: Changes

@@ -45,12 +45,15 @@ class Poll:
         positions: How far each venue symbol was read, opaque to all but the dialect; a feed without
             history of its own (quotes) has none.
         gaps: What was jumped over; the positions are behind it.
+        refused: What the source refuses until a setting changes, a sentence for each symbol; all
+            others were read.
     """
 
     records: Sequence[Record]
     rejected: Sequence[Rejected] = ()
     positions: Mapping[str, str] = field(default_factory=dict[str, str])
     gaps: Sequence[Gap] = ()
+    refused: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

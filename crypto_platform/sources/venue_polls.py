@@ -5,10 +5,12 @@ Here: the loop over symbols, cursors, what was published before. Not here: what 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import msgspec
 
+from crypto_platform.errors import SourceRefusedError
 from crypto_platform.feeds import Record
 from crypto_platform.feeds.candles import CANDLES, Candle, Interval
 from crypto_platform.feeds.instruments import INSTRUMENTS, Instrument, TradeNumbering
@@ -46,18 +48,26 @@ class VenuePolls(VenueDialect):
                 self.read_instruments(symbols=None, ts_ingest=ts_ingest), positions
             )
         polls: list[Poll] = []
+        refused: list[SourceRefusedError] = []
         for venue_symbol in self.symbols:
-            subject = self.build_subject(venue_symbol, ts_ingest)
-            if feed == TRADES.name:
-                polls.append(self._poll_trades(subject, positions.get(venue_symbol)))
-            elif feed == ORDER_BOOKS.name:
-                polls.append(self._poll_order_book(subject))
-            else:
-                polls += [
-                    self._poll_candles(subject, interval, positions)
-                    for interval in self.candle_intervals
-                ]
-        return unite(polls)
+            try:
+                subject = self.build_subject(venue_symbol, ts_ingest)
+                polls.append(self._poll_symbol(feed, subject, positions))
+            except SourceRefusedError as error:
+                # one that is no longer listed must not hold up the others
+                refused.append(error)
+        if refused and not polls:
+            raise refused[0]
+        return replace(unite(polls), refused=tuple(map(str, refused)))
+
+    def _poll_symbol(self, feed: str, subject: Subject, positions: Mapping[str, str]) -> Poll:
+        if feed == TRADES.name:
+            return self._poll_trades(subject, positions.get(subject.venue_symbol))
+        if feed == ORDER_BOOKS.name:
+            return self._poll_order_book(subject)
+        return unite(
+            [self._poll_candles(subject, interval, positions) for interval in self.candle_intervals]
+        )
 
     def read_trade_items(self, read: TradesRead, subject: Subject) -> Poll:
         """The trades as records, in their order."""

@@ -376,6 +376,17 @@ def coinbase_trades(venue: Exchange, trade_ids: Iterable[int]) -> None:
     venue.answers["/products/BTC-USD/trades"] = answer
 
 
+def test_a_symbol_that_is_gone_does_not_hold_up_the_others(venue: Exchange) -> None:
+    """A venue takes an instrument off its list overnight; nobody may lose the rest for it."""
+    coinbase_trades(venue, range(1, 4))
+    found = poll(build(venue, "coinbase", "GONE-USD", "BTC-USD"), "trades")
+    assert list_ids(found) == [1, 2, 3]
+    [text] = found.refused
+    assert "GONE-USD" in text
+    with pytest.raises(SourceRefusedError, match="GONE-USD"):
+        poll(build(venue, "coinbase", "GONE-USD"), "trades")
+
+
 def test_coinbase_history_searches_its_numbers_for_a_time(venue: Exchange) -> None:
     """Its pages are asked for by number alone; a hole of numbers is no end."""
     coinbase_trades(venue, [*range(1, 4000), *range(7000, 9000)])

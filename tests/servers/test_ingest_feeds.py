@@ -13,6 +13,7 @@ from crypto_platform.delivery.ingest import FeedReport, ingest
 from crypto_platform.errors import SourceUnavailableError
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.kafka.cursors import read_cursors
+from crypto_platform.kafka.watermarks import Watermarks
 from crypto_platform.settings import ENV_PREFIX, process_environment
 from crypto_platform.sources.base import Gap, Poll
 from tests.platform_harness import Platform, clock
@@ -39,6 +40,7 @@ class TwoFeeds:
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
         self.gaps: tuple[Gap, ...] = ()
+        self.refused: tuple[str, ...] = ()
         self.fails = False
 
     def poll(self, feed: str, *, positions: Mapping[str, str], ts_ingest: int) -> Poll:
@@ -48,7 +50,9 @@ class TwoFeeds:
             if self.fails:
                 message = "simulated: not now"
                 raise SourceUnavailableError(message, source=NAME, url="http://example.com")
-            return Poll(records=(), positions={"BTC-USD": "150"}, gaps=self.gaps)
+            return Poll(
+                records=(), positions={"BTC-USD": "150"}, gaps=self.gaps, refused=self.refused
+            )
         quote = Quote(
             source=NAME,
             currency_id="bitcoin",
@@ -85,6 +89,17 @@ def run(platform: Platform, *words: str) -> Result:
     return CliRunner().invoke(
         main, [*words, "--data-dir", str(platform.data_dir)], env=cleared, catch_exceptions=False
     )
+
+
+def test_a_refused_symbol_is_told_and_the_rest_is_published(platform: Platform) -> None:
+    """Its asset fails each minute until the setting is mended, and its cursor moves on."""
+    source = TwoFeeds()
+    source.refused = ("simulated: its list has no GONE-USD",)
+    [_, trades] = follow(platform, source, until=1)
+    assert (trades.polls, trades.failures) == (1, 1)
+    assert list(trades.errors) == list(source.refused)
+    cursors = read_cursors(platform.settings, Watermarks(platform.settings))
+    assert any(cursor.position == "150" for cursor in cursors.values())
 
 
 def test_each_feed_is_asked_at_its_own_pace(platform: Platform) -> None:
