@@ -21,6 +21,7 @@ def poll_once(platform: Platform, venue: Venue) -> int:
         for field, value in (
             ("BASE_URL", f"http://127.0.0.1:{venue.port}/exchange"),
             ("SYMBOLS", "BTC-USD"),
+            ("FEEDS", "trades"),
         )
     }
     source = build_sources(platform.reload(**changes))[NAME]
