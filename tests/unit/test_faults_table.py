@@ -64,6 +64,14 @@ def test_a_row_names_a_test_that_says_so_and_ends_with_the_audit(line: Line) -> 
     assert "assert_whole" in end or "audit" in end
 
 
+def test_one_command_runs_every_row() -> None:
+    """`make test-crash` is what the document promises all of them to."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    [command] = re.findall(r"^test-crash:.*\n\t(.*)$", makefile, re.MULTILINE)
+    run = command.split()
+    assert [line.path for line in TABLE if not any(map(line.path.startswith, run))] == []
+
+
 @pytest.mark.parametrize("line", TABLE, ids=lambda line: f"{line.number}-{line.test}")
 def test_a_row_says_truly_when_its_test_runs(line: Line) -> None:
     """`make test` leaves out what is slow: nobody should believe that it was run."""
