@@ -10,6 +10,7 @@ from crypto_platform.errors import Reason, RecordRejectedError
 from crypto_platform.feeds import FEED_BY_NAME, FEED_BY_TOPIC, FEEDS
 from crypto_platform.feeds.codec import decode, encode
 from crypto_platform.feeds.feed import Feed, FieldKind, Record, hash_facts
+from crypto_platform.kafka.reader import PARTITION_FETCH_BYTES, QUEUED_BYTES_MAX
 from tests.feed_samples import POSITIVE_SAMPLES, SAMPLES, build_record, leave_out_unknown
 
 RECORD_BYTES_MAX = 100_000
@@ -174,3 +175,9 @@ def test_integers_and_times_stay_within_what_stores_can_hold(feed: Feed[Record])
         assert refuse(feed, spoil(feed, **{name: 253_402_300_800_000_000})) is Reason.INVARIANT, (
             name
         )
+
+
+def test_all_partitions_fit_into_one_fetch() -> None:
+    """Else one feed's backlog keeps another's records waiting until it is gone."""
+    partitions = sum(feed.partitions for feed in FEEDS)
+    assert partitions * PARTITION_FETCH_BYTES <= QUEUED_BYTES_MAX
