@@ -66,7 +66,8 @@ def check_command(
 ) -> None:
     """Ask sources once and show what came; nothing is stored. Exit 1 if one does not answer.
 
-    One request or a few to each; a source named is asked whatever it is.
+    One request or a few to each; a source named is asked whatever it is. Fields that the answers
+    have and nobody reads, or that are read and missing, are listed with the number of objects.
 
     Example: crypto-platform sources check --live coingecko
     """
@@ -201,6 +202,8 @@ def build_check(check: SourceCheck) -> dict[str, object]:
                 "rejected": feed.rejected,
                 "rejected_sample": feed.rejected_sample,
                 "error": feed.error,
+                "missing_fields": dict(feed.missing_fields),
+                "unread_fields": dict(feed.unread_fields),
             }
             for feed in check.feeds
         ],
@@ -214,7 +217,8 @@ def format_check(check: SourceCheck) -> list[str]:
 
 def _format_feed(name: str, feed: FeedCheck) -> list[str]:
     if feed.error is not None:
-        return [f"{name}/{feed.feed}: NOT GOOD after {feed.seconds:.1f} s: {printable(feed.error)}"]
+        line = f"{name}/{feed.feed}: NOT GOOD after {feed.seconds:.1f} s: {printable(feed.error)}"
+        return [line, *_format_shape(feed)]
     verdict = "good" if feed.records else "NOT GOOD"
     counts = f"{feed.records} records in {feed.seconds:.1f} s, {feed.rejected} rejected"
     lines = [f"{name}/{feed.feed}: {verdict}, {counts}"]
@@ -232,4 +236,16 @@ def _format_feed(name: str, feed: FeedCheck) -> list[str]:
         )
     if feed.rejected_sample is not None:
         lines.append(f"  rejected: {printable(feed.rejected_sample)}")
-    return lines
+    return [*lines, *_format_shape(feed)]
+
+
+def _format_shape(feed: FeedCheck) -> list[str]:
+    told = (
+        ("missing in the answer", feed.missing_fields),
+        ("in the answer, not read", feed.unread_fields),
+    )
+    return [
+        f"  {what}: {printable(', '.join(f'{name} ({count})' for name, count in fields.items()))}"
+        for what, fields in told
+        if fields
+    ]

@@ -7,7 +7,7 @@ A new dialect is one file here and one line in DIALECTS. Not here: pace (deliver
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from crypto_platform.sources.coingecko import CoinGecko
 from crypto_platform.sources.gemini import Gemini
 from crypto_platform.sources.http import name_key_setting, reveal_key
 from crypto_platform.sources.kraken import Kraken
+from crypto_platform.sources.shapes import watch_shapes
 
 
 class Dialect(Protocol):
@@ -87,6 +88,7 @@ class FeedCheck:
         sample: The first record, None where there is none.
         rejected_sample: Why the first rejected piece was rejected.
         error: One line, None if the source answered.
+        unread_fields, missing_fields: Of the answers, and in how many objects; see shapes.py.
     """
 
     feed: str
@@ -96,6 +98,8 @@ class FeedCheck:
     sample: Record | None = None
     rejected_sample: str | None = None
     error: str | None = None
+    unread_fields: Mapping[str, int] = field(default_factory=dict[str, int])
+    missing_fields: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,10 +225,11 @@ def check_source(source: Source) -> SourceCheck:
 def _check_feed(source: Source, feed: str) -> FeedCheck:
     started_s = time.monotonic()
     poll, error = Poll(records=()), None
-    try:
-        poll = source.poll(feed, positions={}, ts_ingest=to_time_us(datetime.now(UTC)))
-    except SourceError as failure:
-        error = " ".join(str(failure).split())
+    with watch_shapes() as shapes:
+        try:
+            poll = source.poll(feed, positions={}, ts_ingest=to_time_us(datetime.now(UTC)))
+        except SourceError as failure:
+            error = " ".join(str(failure).split())
     return FeedCheck(
         feed=feed,
         seconds=time.monotonic() - started_s,
@@ -233,6 +238,8 @@ def _check_feed(source: Source, feed: str) -> FeedCheck:
         sample=next(iter(poll.records), None),
         rejected_sample=next((piece.error for piece in poll.rejected), None),
         error=error,
+        unread_fields=shapes.unread,
+        missing_fields=shapes.missing,
     )
 
 

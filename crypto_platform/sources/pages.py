@@ -24,6 +24,7 @@ from crypto_platform.feeds.codec import decode, encode
 from crypto_platform.feeds.feed import R
 from crypto_platform.feeds.rejected import Rejected, build_rejected
 from crypto_platform.sources.base import Poll
+from crypto_platform.sources.shapes import note_shape
 
 EXCERPT_BYTES = 200
 NULL = msgspec.Raw(b"null")
@@ -67,6 +68,7 @@ def decode_page(
     Raises:
         SourceMalformedError: It is not that; carries the first 200 bytes.
     """
+    note_shape(page_type, body)
     try:
         page = msgspec.json.decode(body, type=page_type)
         return page, [bytes(item) for item in list_items(page)]
@@ -88,6 +90,7 @@ def decode_frame(body: bytes, frame_type: type[W], *, source: str, url: str) -> 
     Raises:
         SourceMalformedError: It is not that; carries the first 200 bytes.
     """
+    note_shape(frame_type, body)
     try:
         return msgspec.json.decode(body, type=frame_type)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -148,6 +151,7 @@ def decode_item(decoder: msgspec.json.Decoder[W], item: bytes) -> W:
     Raises:
         RecordRejectedError: undecodable, or invariant where it is JSON of another shape.
     """
+    note_shape(decoder.type, item)
     try:
         return decoder.decode(item)
     except msgspec.ValidationError as error:
