@@ -70,8 +70,7 @@ class SourceSettings(_Section):
     """One instance of a dialect: where it is, how often it is asked, for what."""
 
     dialect: str = Field(
-        description="Which file of sources/ speaks with it: binance, bitstamp, ccxt, coinbase, "
-        "coincap, coingecko, gemini, kraken."
+        description="Which API it speaks, by its file in sources/: coinbase, ccxt, coingecko."
     )
     ccxt_id: str | None = Field(
         default=None, description="The venue's id in ccxt, for the dialect ccxt: poloniex."

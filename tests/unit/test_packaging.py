@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from crypto_platform.settings import ENV_PREFIX, Settings, load_settings
+from crypto_platform.sources import DIALECTS
 from crypto_platform.stack.identity import Identity, new_identity
 from crypto_platform.stack.part import Place
 from crypto_platform.stack.postgres import Cluster, dagster_cluster, store_cluster
@@ -268,6 +269,13 @@ def test_every_part_of_the_package_has_its_place_in_the_type_check() -> None:
     parts = {path.stem for path in package.glob("*.py")} - {"__init__", "__main__"}
     parts |= {path.parent.name for path in package.glob("*/__init__.py")}
     assert parts == strict | shells
+
+
+def test_every_dialect_is_kept_apart_from_the_others() -> None:
+    """One that reads another's helpers breaks when that one's venue changes."""
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+    [apart] = [each for each in contracts if each["name"] == "No source knows another"]
+    assert set(apart["modules"]) == {f"crypto_platform.sources.{name}" for name in DIALECTS}
 
 
 def test_make_alone_lists_every_target() -> None:
