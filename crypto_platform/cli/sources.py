@@ -5,12 +5,21 @@ import json
 import sys
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from crypto_platform.cli.options import data_dir_option, json_option
+from crypto_platform.cli.source_records import (
+    SourceRecord,
+    build_record,
+    read_record,
+    replay_record,
+    write_record,
+)
 from crypto_platform.cli.text import format_price, format_table, printable
+from crypto_platform.domain.hours import to_time_us
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.trades import Trade
@@ -23,6 +32,7 @@ from crypto_platform.sources import (
     check_source,
     explain_sources,
 )
+from crypto_platform.sources.exchanges import record_exchanges
 
 
 @click.group(invoke_without_command=True)
@@ -53,6 +63,18 @@ def list_command(group_data_dir: Path | None, *, as_json: bool, data_dir: Path |
 @sources_command.command("check")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--live", is_flag=True, help="Ask public APIs too, not only the simulated market.")
+@click.option(
+    "--record",
+    "record_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what one source answered into this file, without keys.",
+)
+@click.option(
+    "--replay",
+    "replay_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Read such a file again; no source is asked.",
+)
 @json_option
 @data_dir_option
 @click.pass_obj
@@ -61,6 +83,8 @@ def check_command(
     *,
     names: tuple[str, ...],
     live: bool,
+    record_file: Path | None,
+    replay_file: Path | None,
     as_json: bool,
     data_dir: Path | None,
 ) -> None:
@@ -69,14 +93,31 @@ def check_command(
     One request or a few to each; a source named is asked whatever it is. Fields that the answers
     have and nobody reads, or that are read and missing, are listed with the number of objects.
 
-    Example: crypto-platform sources check --live coingecko
+    Example: crypto-platform sources check kraken --record kraken.json
     """
+    if replay_file is not None:
+        if names or live or record_file:
+            message = "--replay asks no source: give it alone"
+            raise click.UsageError(message)
+        _tell([_replay(read_record(replay_file))], as_json=as_json)
+        return
     folder = data_dir or group_data_dir
     settings = load_settings(folder)
     # `up` switches off what did not answer it, and that is what a check is for
     states = list(_states_of_person(folder).values())
     chosen = choose_states(settings, states, names=names, live=live)
-    checks = [_check(settings, state) for state in chosen]
+    if record_file is None:
+        checks = [_check(settings, state) for state in chosen]
+    elif len(chosen) == 1:
+        checks = [_check_and_record(settings, chosen[0], record_file)]
+    else:
+        message = "--record takes one source: name it"
+        raise click.UsageError(message)
+    _tell(checks, as_json=as_json)
+
+
+def _tell(checks: Sequence[SourceCheck], *, as_json: bool) -> None:
+    """Print checks, and end with 1 where one is not good."""
     if as_json:
         click.echo(json.dumps({"checks": [build_check(c) for c in checks]}, indent=2))
     else:
@@ -140,6 +181,26 @@ def _check(settings: Settings, state: SourceState) -> SourceCheck:
     build = DIALECTS[state.dialect]
     source = build(name=state.name, settings=settings.sources[state.name], stop=threading.Event())
     return check_source(source)
+
+
+def _check_and_record(settings: Settings, state: SourceState, file: Path) -> SourceCheck:
+    at = settings.sources[state.name]
+    checked_us = to_time_us(datetime.now(UTC))
+    source = DIALECTS[state.dialect](name=state.name, settings=at)
+    with record_exchanges() as exchanges:
+        check = check_source(source, ts_ingest=checked_us)
+    write_record(build_record(state.name, at, exchanges, checked_us=checked_us), file)
+    click.echo(f"{len(exchanges)} answers written into {file}", err=True)
+    return check
+
+
+def _replay(record: SourceRecord) -> SourceCheck:
+    with replay_record(record) as at:
+        if at.dialect not in DIALECTS:
+            message = f"--replay: nobody here speaks {at.dialect!r}"
+            raise ConfigurationError(message)
+        source = DIALECTS[at.dialect](name=record.source, settings=at)
+        return check_source(source, ts_ingest=record.checked_us)
 
 
 def _list(data_dir: Path | None, *, as_json: bool) -> None:

@@ -216,18 +216,23 @@ def build_history_source(
     return source
 
 
-def check_source(source: Source) -> SourceCheck:
-    """Ask a source once for each of its feeds; nothing is published."""
-    checks = tuple(_check_feed(source, feed) for feed in source.feeds)
+def check_source(source: Source, *, ts_ingest: int | None = None) -> SourceCheck:
+    """Ask a source once for each of its feeds; nothing is published.
+
+    Args:
+        ts_ingest: Time of the polls, microseconds; now where there is none.
+    """
+    asked_us = to_time_us(datetime.now(UTC)) if ts_ingest is None else ts_ingest
+    checks = tuple(_check_feed(source, feed, asked_us) for feed in source.feeds)
     return SourceCheck(name=source.name, feeds=checks)
 
 
-def _check_feed(source: Source, feed: str) -> FeedCheck:
+def _check_feed(source: Source, feed: str, asked_us: int) -> FeedCheck:
     started_s = time.monotonic()
     poll, error = Poll(records=()), None
     with watch_shapes() as shapes:
         try:
-            poll = source.poll(feed, positions={}, ts_ingest=to_time_us(datetime.now(UTC)))
+            poll = source.poll(feed, positions={}, ts_ingest=asked_us)
         except SourceError as failure:
             error = " ".join(str(failure).split())
     return FeedCheck(

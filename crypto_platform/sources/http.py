@@ -33,6 +33,7 @@ from crypto_platform.errors import (
 )
 from crypto_platform.settings import ENV_PREFIX, SourceSettings
 from crypto_platform.sources.budget import LIVE_SHARE, Budget
+from crypto_platform.sources.exchanges import note_exchange
 
 CONNECT_S_MAX = 5.0
 RETRIES_MAX = 2
@@ -207,18 +208,30 @@ class HttpClient:
                 stream=True,
                 allow_redirects=False,
             ) as response:
-                self._check_status(response, url)
-                body = self._read_body(response, url, deadline_s=deadline_s)
+                is_page = response.status_code == http.client.OK
+                body = (
+                    self._read_body(response, url, deadline_s=deadline_s)
+                    if is_page
+                    else _read_some(response)
+                )
+                note_exchange(
+                    response.url,
+                    status=response.status_code,
+                    headers=response.headers,
+                    body=body,
+                    key=self.key,
+                )
+                self._check_status(response, url, body)
         except (requests.RequestException, HTTPError, OSError, http.client.HTTPException) as error:
             raise self._translate(error, url) from error
         self._check_looks_like_json(body, url)
         return Answer(body=body, url=url)
 
-    def _check_status(self, response: requests.Response, url: str) -> None:
+    def _check_status(self, response: requests.Response, url: str, body: bytes) -> None:
         status = response.status_code
         if status == http.client.OK:
             return
-        said = f"answered {status}: {self._excerpt(_read_some(response))}"
+        said = f"answered {status}: {self._excerpt(body)}"
         if status in _COME_AGAIN or status >= http.client.INTERNAL_SERVER_ERROR:
             message = f"{self._source}: {url} {said}"
             raise SourceUnavailableError(
