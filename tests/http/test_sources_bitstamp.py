@@ -330,7 +330,10 @@ def test_recorded_pairs_are_instruments(venue: ScriptedSource) -> None:
         "0.00000001",
         "20.0",
     )
-    assert all(instrument.symbol for instrument in listed.values())
+    # nobody has mapped Paxos Standard, which has another name since, and staked Ether
+    for instrument in listed.values():
+        is_mapped = not {"PAX", "ETH2"} & {instrument.base_id, instrument.quote_id}
+        assert (instrument.symbol is not None) == is_mapped, instrument.native_id
 
 
 def test_a_code_that_means_another_currency_elsewhere_is_unified(venue: ScriptedSource) -> None:

@@ -267,8 +267,10 @@ def test_recorded_details_are_instruments(venue: ScriptedSource) -> None:
         "0.00001",
     )
     assert [(record.native_id, record.symbol) for record in listed.values()] == [
-        (symbol, f"{told['base_currency']}/{told['quote_currency']}")
+        # nobody has mapped CUBE, a ticker of several
+        (symbol, None if base == "CUBE" else f"{base}/{told['quote_currency']}")
         for symbol, told in ((name, json.loads(body)) for name, body in details.items())
+        for base in [told["base_currency"]]
     ]
 
 

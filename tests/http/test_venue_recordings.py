@@ -125,7 +125,9 @@ def test_coinbase_products_become_instruments(
     assert (len(listed), len(told)) == (count, count)
     for instrument in listed:
         product = told[instrument.native_id]
-        assert instrument.symbol == instrument.native_id.replace("-", "/").replace("CGLD", "CELO")
+        unified = instrument.native_id.replace("-", "/").replace("CGLD", "CELO")
+        # nobody has mapped Golem's token of before its exchange
+        assert instrument.symbol == (None if "GNT" in unified else unified)
         assert instrument.price_step == product["quote_increment"]
         assert instrument.quantity_step == product.get("base_increment")
         assert instrument.quantity_min == product["base_min_size"]
@@ -265,7 +267,9 @@ def test_binance_books_are_cut_to_the_best_levels_and_numbered(
     """`lastUpdateId` is what the changes of a stream are joined to."""
     address = f"https://api.binance.com/api/v3/depth?symbol={symbol}&limit=1000"
     body = read_answers("BINANCE.http.0.0")[address]
-    hand_made = json.dumps({"symbols": [{"symbol": symbol, "baseAsset": "A", "quoteAsset": "B"}]})
+    hand_made = json.dumps(
+        {"symbols": [{"symbol": symbol, "baseAsset": "BTC", "quoteAsset": "EUR"}]}
+    )
     answer(server, exchangeInfo=hand_made.encode(), depth=body)
     book = one_book(poll(build(server, "binance", symbol), "order_books"))
     told = load_digits(body)
@@ -276,7 +280,7 @@ def test_binance_books_are_cut_to_the_best_levels_and_numbered(
     ):
         assert len(prices) == 20
         assert [list(level) for level in zip(prices, quantities, strict=True)] == told[side][:20]
-    assert book.symbol == "A/B"
+    assert book.symbol == "BTC/EUR"
 
 
 def test_a_book_out_of_order_is_sorted_by_value_before_it_is_cut(server: ScriptedSource) -> None:
