@@ -7,12 +7,11 @@ import asyncio
 import contextlib
 import http.client
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from crypto_platform.simulation.__main__ import VenueServer
+from crypto_platform.simulation.__main__ import VenueServer, listen
 from crypto_platform.simulation.currencies import list_currencies
 from crypto_platform.simulation.market import Market
 from crypto_platform.simulation.server import SimulatedVenue
@@ -75,7 +74,7 @@ def read_answer(connection: http.client.HTTPConnection) -> Answer:
 @contextlib.contextmanager
 def run_venue() -> Iterator[Venue]:
     """A running market of 220 currencies that asks for KEY and lives by the client's clock."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listen("127.0.0.1", 0)
     client = Venue(port=listener.getsockname()[1])
     stopping = asyncio.Event()
     app = SimulatedVenue(

@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the market until a signal; return the exit code: 0 ended, 1 cannot listen, 2 usage."""
     options = _parse_arguments(arguments)
     try:
-        listener = socket.create_server((options.host, options.port))
+        listener = listen(options.host, options.port)
     except OSError as error:
         sys.stderr.write(
             f"cannot listen on {options.host}:{options.port}: {error.strerror}; "
@@ -85,6 +85,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout.flush()
     server.run(sockets=[listener])
     return 0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the port; OSError if it is taken.
+
+    asyncio switches Nagle's algorithm off only where a socket names TCP as its protocol, and this
+    one does not. With it the body of each answer waits 40 ms for the acknowledgement of its head:
+    a poll of twenty products took 0.84 s. Accepted connections inherit the option.
+    """
+    listener = socket.create_server((host, port))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.venue_harness import NOON_MS, Venue, calm, run_venue
+from tests.venue_harness import NOON_MS, Venue, calm, read_answer, run_venue
 
 TRADES = "/exchange/products/BTC-USD/trades"
 PAGE = f"{TRADES}?limit=5"
@@ -68,6 +68,17 @@ def test_paging_back_by_the_header_gives_each_trade_once(venue: Venue) -> None:
         venue.now_ms += 10_000
         page = venue.ask(f"{PAGE}&after={page.headers['cb-after']}")
     assert ids == list(range(86_400, 86_380, -1))
+
+
+def test_answers_on_a_kept_connection_come_at_once(venue: Venue) -> None:
+    """With Nagle's algorithm each body waits 40 ms for its head: twenty a second take it all."""
+    connection = venue.connect()
+    started = time.monotonic()
+    for _ in range(25):
+        connection.request("GET", PAGE)
+        assert read_answer(connection).status == 200
+    connection.close()
+    assert time.monotonic() - started < 25 * 0.03
 
 
 def test_an_empty_page_has_no_edges(venue: Venue) -> None:
