@@ -107,6 +107,28 @@ def test_trades_of_2013_whose_order_is_not_promised_come_by_number(venue: Script
         assert (record.taker_side, record.quantity) == (None, amounts[record.trade_id])
 
 
+def test_trade_times_are_text_of_whole_seconds(venue: ScriptedSource) -> None:
+    """Recorded; as a number, or in milliseconds, they would be of 1970 or of the year 50000."""
+    [body] = read_market_answers("bitstamp", TRADES_PATH)
+    told = {trade["tid"]: trade["date"] for trade in json.loads(body)}
+    assert all(isinstance(date, str) for date in told.values())
+    venue.script(Reply(body=body))
+    trades = [record for record in poll_trades(build(venue)).records if isinstance(record, Trade)]
+    assert {trade.trade_id: trade.ts_event for trade in trades} == {
+        trade_id: int(date + "000000") for trade_id, date in told.items()
+    }
+
+
+def test_the_recorded_book_has_microseconds_and_no_sequence(venue: ScriptedSource) -> None:
+    """Its `timestamp` beside it is cut to seconds; a number made of a time would be no sequence."""
+    body = read_answers("BITSTAMP.http.0.0")["https://www.bitstamp.net/api/v2/order_book/ethusd"]
+    venue.routes["/api/v2/order_book/btcusd/"] = Reply(body=body)
+    poll = build(venue).poll("order_books", positions={}, ts_ingest=NOON_S * SECOND_US)
+    [book] = poll.records
+    assert isinstance(book, OrderBook)
+    assert (book.ts_event, book.sequence) == (1_641_343_695_681_418, None)
+
+
 def test_type_0_is_a_taker_who_bought(venue: ScriptedSource) -> None:
     """The recorded stream names both orders: of a type 0 the buying one is the younger."""
     venue.script(

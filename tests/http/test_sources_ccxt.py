@@ -104,8 +104,10 @@ def test_every_recorded_page_of_trades_is_records_with_their_digits(venue: Scrip
         assert {trade.symbol for trade in list_trades(found)} == {"BTC/USDT"}
 
 
-def test_every_recorded_book_is_a_record_with_its_digits(venue: ScriptedSource) -> None:
-    """Lists that alternate price and quantity; one market's spread is threefold: no matter."""
+def test_every_recorded_book_whose_lists_alternate_price_and_quantity_is_a_record(
+    venue: ScriptedSource,
+) -> None:
+    """With its digits; one market's spread is threefold: no matter."""
     books = [told for told in read_market("poloniex") if told.path.endswith("/orderBook")]
     assert len(books) == 6
     for told in books:
@@ -135,7 +137,7 @@ def test_a_book_with_nobody_in_it_is_a_record(venue: ScriptedSource) -> None:
     assert (book.bid_prices, book.ask_prices) == ((), ())
 
 
-def test_every_recorded_page_of_candles_is_records_with_their_digits(
+def test_recorded_candles_of_fourteen_fields_and_implausible_prices_are_records(
     venue: ScriptedSource,
 ) -> None:
     """Fourteen fields in Poloniex's own order, and prices that no BTC ever had: 5e-06."""

@@ -85,6 +85,17 @@ def test_every_recorded_page_of_trades_is_records_with_their_digits(venue: Scrip
         assert {trade.symbol for trade in trades} == {"BTC/USD"}
 
 
+def test_trades_of_one_second_are_told_apart_by_their_milliseconds(venue: ScriptedSource) -> None:
+    """`timestamp` beside it is in seconds: by it, the recorded page would have far fewer times."""
+    [body, *_] = read_market_answers("gemini", "/v1/trades/BTCUSD")
+    venue.script(Reply(body=body))
+    trades = [record for record in poll_trades(build(venue)).records if isinstance(record, Trade)]
+    told = json.loads(body)
+    times = {trade.ts_event for trade in trades}
+    assert times == {trade["timestampms"] * 1000 for trade in told}
+    assert len(times) > len({trade["timestamp"] for trade in told})
+
+
 def test_two_questions_with_the_same_answer_read_its_trades_once(venue: ScriptedSource) -> None:
     """Recorded: asked with a `since` and with another, Gemini gave the same 500 trades."""
     first, second, *_ = read_market_answers("gemini", "/v1/trades/BTCUSD")

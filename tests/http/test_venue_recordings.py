@@ -14,7 +14,7 @@ import pytest
 from crypto_platform.feeds.candles import Candle
 from crypto_platform.feeds.instruments import Instrument, ListedKind, TradeNumbering
 from crypto_platform.feeds.order_books import OrderBook, TimedBy
-from crypto_platform.feeds.trades import Side
+from crypto_platform.feeds.trades import Side, Trade
 from crypto_platform.sources import DIALECTS
 from crypto_platform.sources.base import Poll
 from crypto_platform.sources.candle_pages import CandleCursor, encode_cursor
@@ -187,6 +187,22 @@ def test_kraken_trade_times_go_from_text_to_integer(server: ScriptedSource) -> N
     assert told[0] == ("1023.82219", "0.00435995", 1_385_579_841_777_400, Side.SELL)
     assert told[13] == ("999.56699", "0.02300000", 1_385_579_841_881_800, Side.SELL)
     assert [f"{t.price} {t.quantity}" for t in found.records] == [f"{t[0]} {t[1]}" for t in trades]
+
+
+def test_kraken_sides_are_b_and_s_whatever_the_kind_of_order(server: ScriptedSource) -> None:
+    """Beside it stands l or m, no side. All recorded trades sold, so some are turned round."""
+    trades = load_digits(read_recording("xchange/kraken_trades.json"))["result"]["XXBTZUSD"]
+    for trade, side, kind in zip(trades, "bsbs", "lmml", strict=False):
+        trade[3:5] = [side, kind]
+    items = [[*trade, number] for number, trade in enumerate(trades, start=1)]
+    result = {"XXBTZUSD": items, "last": "1"}
+    body = json.dumps({"error": [], "result": result}).encode()
+    answer(server, AssetPairs=read_recording(KRAKEN_PAIRS), Trades=body)
+    found = poll(build(server, "kraken", "XXBTZUSD"), "trades")
+    sides = {"b": Side.BUY, "s": Side.SELL}
+    read = [trade.taker_side for trade in found.records if isinstance(trade, Trade)]
+    assert read == [sides[trade[3]] for trade in trades]
+    assert set(read) == {Side.BUY, Side.SELL}
 
 
 def test_kraken_depth_becomes_a_book_timed_by_our_poll(server: ScriptedSource) -> None:

@@ -91,6 +91,17 @@ def test_a_small_price_is_written_out() -> None:
     assert quote.price == "0.00001054"
 
 
+def test_other_figures_under_the_same_last_updated_are_another_quote() -> None:
+    """CoinGecko repeats the time and changes a figure: by the time alone, one of both were lost."""
+    body = read_markets_in_eth()
+    corrected = body.replace(b'"current_price":12.666344', b'"current_price":12.666345')
+    [[first, same], [second, again]] = (list_quotes(parse(each)) for each in (body, corrected))
+    assert (first.price, second.price) == ("12.666344", "12.666345")
+    assert first.ts_event == second.ts_event
+    assert first.event_id != second.event_id
+    assert same.event_id == again.event_id
+
+
 def test_null_and_missing_are_unknown() -> None:
     """A rank of 0 or a time of now would be our invention."""
     body = b'[{"id": "a", "market_cap_rank": null, "last_updated": null, "max_supply": null}]'
