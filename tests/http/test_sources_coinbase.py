@@ -1,13 +1,13 @@
 """Trades read back to their cursor over a real socket: none missed, none repeated."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 
 import pytest
 
 from crypto_platform.errors import (
     SourceMalformedError,
-    SourceRefusedError,
     SourceUnavailableError,
 )
 from crypto_platform.feeds.trades import Trade
@@ -192,10 +192,19 @@ def test_a_page_that_goes_no_further_back_ends_the_poll_at_once(venue: ScriptedS
     assert len(venue.asked) == 2
 
 
-def test_a_poll_of_two_products_is_whole_or_nothing(venue: ScriptedSource) -> None:
-    """Nothing is lost by it: the cursors stand, and the next poll pages back."""
+def test_a_product_that_is_gone_is_told_and_the_other_is_read(venue: ScriptedSource) -> None:
+    """Its refusal says which setting to change."""
     venue.script(reply([7, 8]), Reply(status=404, body=b'{"message": "NotFound"}'))
-    with pytest.raises(SourceRefusedError, match=r"ETH-USD.*NotFound.*sources\.mine\.symbols"):
+    found = poll(build(venue, "BTC-USD", "ETH-USD"), BTC=7)
+    [text] = found.refused
+    assert re.search(r"ETH-USD.*NotFound.*sources\.mine\.symbols", text)
+    assert dict(found.positions) == {"BTC-USD": "8"}
+
+
+def test_a_poll_with_a_malformed_page_is_whole_or_nothing(venue: ScriptedSource) -> None:
+    """Nothing is lost by it: the cursors stand, and the next poll pages back."""
+    venue.script(reply([7, 8]), Reply(body=b"<html>"))
+    with pytest.raises(SourceMalformedError, match="ETH-USD"):
         poll(build(venue, "BTC-USD", "ETH-USD"), BTC=7)
 
 
