@@ -64,8 +64,8 @@ def test_a_materialization_says_what_people_want_to_know(stack: Stack) -> None:
 
     def labels(path: list[str]) -> set[str]:
         query = "assetMaterializations(limit: 1) { metadataEntries { label } }"
-        [latest] = stack.ask_node(path, query)["assetMaterializations"]
-        return {entry["label"] for entry in latest["metadataEntries"]}
+        newest = stack.ask_node(path, query)["assetMaterializations"]
+        return {entry["label"] for found in newest for entry in found["metadataEntries"]}
 
     wanted = {"stored_records", "freshness_s_max", "lag_records", "preview"}
     for path in LOADS:
