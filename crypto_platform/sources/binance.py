@@ -10,6 +10,7 @@ Source: Binance Spot API docs, "Market Data endpoints", "Exchange information", 
 URLs".
 """
 
+import http.client
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -282,7 +283,10 @@ class Binance(Venue):
             steps = walk_forward(
                 partial(self._fetch_until, symbol, newest), str(cursor), pages_max=pages_max
             )
-        except SourceRefusedError:
+        except SourceRefusedError as error:
+            if error.context.get("status") != http.client.NOT_FOUND:
+                raise
+            # this host has no such page at all
             self._gives_old_trades = False
             return [newest]
         pages = [step.page for step in steps]

@@ -6,7 +6,7 @@ Here: those, what settings it can work with, its symbols unified. Not here: how 
 
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from crypto_platform.domain.currencies import map_currencies
@@ -88,7 +88,7 @@ class VenueDialect:
             Budget(settings.requests_per_minute_max),
             source=name,
         )
-        self._unified: Mapping[str, str | None] | None = None
+        self._unified: dict[str, str | None] = {}
         self._unifying = threading.Lock()
 
     def unify(self, venue_symbol: str) -> str | None:
@@ -102,15 +102,14 @@ class VenueDialect:
         """
         with self._unifying:
             unified = self._unified
-            if unified is None or venue_symbol not in unified:
-                asked = tuple(dict.fromkeys((*self.symbols, venue_symbol)))
-                listed = self.read_instruments(symbols=asked, ts_ingest=0).records
-                unified = self._unified = {
-                    instrument.native_id: instrument.symbol
-                    for instrument in listed
-                    if isinstance(instrument, Instrument)
-                    and instrument.kind is ListedKind.INSTRUMENT
-                }
+            if venue_symbol not in unified:
+                wanted = dict.fromkeys((*self.symbols, venue_symbol))
+                asked = [symbol for symbol in wanted if symbol not in unified]
+                try:
+                    unified |= self._read_unified(asked)
+                except SourceRefusedError:
+                    # a venue refuses the whole question for one symbol that it does not list
+                    unified |= self._read_unified([venue_symbol])
         if venue_symbol not in unified:
             message = (
                 f"{self.name}: its list has no {venue_symbol}; sources.{self.name}.symbols takes "
@@ -118,6 +117,14 @@ class VenueDialect:
             )
             raise SourceRefusedError(message, source=self.name, url="")
         return unified[venue_symbol]
+
+    def _read_unified(self, symbols: Sequence[str]) -> dict[str, str | None]:
+        listed = self.read_instruments(symbols=symbols, ts_ingest=0).records
+        return {
+            instrument.native_id: instrument.symbol
+            for instrument in listed
+            if isinstance(instrument, Instrument) and instrument.kind is ListedKind.INSTRUMENT
+        }
 
     def read_trades(self, subject: Subject, *, position: str | None, pages_max: int) -> TradesRead:
         """Trades behind the position, oldest first; the newest page where there is no position."""

@@ -353,6 +353,25 @@ def test_symbols_that_only_the_list_can_unify_are_not_guessed(venue: Exchange) -
         poll(build(venue, "binance", "ETHUSDT"), "trades")
 
 
+def test_a_list_that_refuses_a_question_for_one_symbol_is_asked_for_the_others(
+    venue: Exchange,
+) -> None:
+    """Kraken and Binance answer for all of them or for none."""
+    kraken_trades(venue, [at(1), at(2)])
+    listed = venue.answers["/AssetPairs"]
+    venue.answers["/AssetPairs"] = lambda query: (
+        {"error": ["EQuery:Unknown asset pair"]} if "GONE" in query["pair"] else listed(query)
+    )
+    source = build(venue, "kraken", "GONE", "XXBTZUSD")
+    for _ in range(3):
+        found = poll(source, "trades")
+        assert len(found.records) == 2
+        [text] = found.refused
+        assert "Unknown asset pair" in text
+    # the pair that is there once, and the one that is gone at each poll
+    assert venue.count("/AssetPairs") <= 2 + 2 * 3
+
+
 # Coinbase: its polls are in test_sources_coinbase.py
 
 
