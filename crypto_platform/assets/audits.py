@@ -19,7 +19,7 @@ from crypto_platform.domain.hours import to_time_us
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.settings import Settings
-from crypto_platform.stores import STORES, open_store
+from crypto_platform.stores import STORES, open_stores
 
 WAIT_S = 20.0
 """For a store to come past the end of the hour: its loads are seconds behind."""
@@ -132,8 +132,7 @@ def _build_spec(feed: Feed[Record]) -> dg.AssetSpec:
 
 
 def _audit(settings: Settings, feed: Feed[Record], window: dg.TimeWindow) -> AuditReport:
-    stores = {name: open_store(name, settings, role="analyst") for name in STORES}
-    try:
+    with open_stores(settings, role="analyst") as stores:
         return audit(
             settings,
             stores,
@@ -142,9 +141,6 @@ def _audit(settings: Settings, feed: Feed[Record], window: dg.TimeWindow) -> Aud
             until_us=to_time_us(window.end),
             wait_s=WAIT_S,
         )
-    finally:
-        for store in stores.values():
-            store.close()
 
 
 def _describe(report: AuditReport) -> Mapping[str, dg.MetadataValue | int | float | str]:

@@ -11,7 +11,13 @@ from pathlib import Path
 
 import click
 
-from crypto_platform.cli.options import data_dir_option, feed_option, json_option, select_feeds
+from crypto_platform.cli.options import (
+    data_dir_option,
+    feed_option,
+    json_option,
+    parse_moment,
+    select_feeds,
+)
 from crypto_platform.cli.text import format_age, format_count, format_table, printable
 from crypto_platform.delivery.audit import AuditProgress, audit
 from crypto_platform.delivery.audit_report import (
@@ -24,8 +30,7 @@ from crypto_platform.delivery.audit_report import (
 from crypto_platform.domain.hours import name_hour, to_time_us
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.settings import Settings, load_settings
-from crypto_platform.stores import STORES, open_store
-from crypto_platform.stores.base import Store
+from crypto_platform.stores import open_stores
 
 PROGRESS_EVERY_S = 1.0
 EXAMPLES_SHOWN = 5
@@ -124,10 +129,7 @@ def run_audit(
             nothing is proved.
     """
     with ExitStack() as closing:
-        stores: dict[str, Store] = {}
-        for name in STORES:
-            stores[name] = open_store(name, settings, role="analyst")
-            closing.callback(stores[name].close)
+        stores = closing.enter_context(open_stores(settings, role="analyst"))
         file = None if list_path is None else closing.enter_context(list_path.open("wb"))
         return audit(
             settings,
@@ -151,11 +153,10 @@ def parse_since(text: str, *, now: datetime) -> int:
     if ago:
         return max(to_time_us(now) - int(ago[1]) * _SECONDS_OF[ago[2]] * 1_000_000, 0)
     try:
-        moment = datetime.fromisoformat(text)
+        return max(to_time_us(parse_moment(text)), 0)
     except ValueError:
         message = f"{text!r} is no time: use 90m, 2h, 3d or 2026-01-31T14:00"
         raise click.BadParameter(message, param_hint="--since") from None
-    return max(to_time_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC)), 0)
 
 
 class _Speaker:

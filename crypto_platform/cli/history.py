@@ -10,7 +10,6 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,7 +58,7 @@ from crypto_platform.sources import (
     find_history,
     list_history,
 )
-from crypto_platform.stores import STORES, open_store
+from crypto_platform.stores import STORES, open_stores
 from crypto_platform.stores.base import Store
 
 
@@ -277,11 +276,7 @@ def run_history(
         A report a feed, and what arrived in each store; the latter empty where nobody waits, or
         nothing was published.
     """
-    with ExitStack() as closing:
-        stores: dict[str, Store] = {}
-        for name in STORES if waits else ():
-            stores[name] = open_store(name, settings, role="analyst")
-            closing.callback(stores[name].close)
+    with open_stores(settings, STORES if waits else (), role="analyst") as stores:
         if stores:
             click.echo("waiting until both stores have what Kafka holds", err=True)
         before = _count(settings, stores, source_name, wanted, stop)

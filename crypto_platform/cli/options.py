@@ -54,6 +54,16 @@ def is_confirmed(question: str, *, yes: bool) -> bool:
     return click.confirm(question, err=True)
 
 
+def parse_moment(text: str) -> datetime:
+    """A time a person types: RFC 3339, or a day; UTC where unsaid.
+
+    Raises:
+        ValueError: Neither.
+    """
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 class TimeType(click.ParamType[int]):
     """A time a person types, as microseconds since 1970: RFC 3339, or a day; UTC where unsaid."""
 
@@ -66,14 +76,13 @@ class TimeType(click.ParamType[int]):
         if isinstance(value, int):
             return value
         try:
-            moment = datetime.fromisoformat(str(value))
+            return to_time_us(parse_moment(str(value)))
         except ValueError:
             self.fail(
                 f"{value!r} is no time: 2026-01-31, 2026-01-31T14:30 or 2026-01-31T14:30:00.5Z",
                 param,
                 ctx,
             )
-        return to_time_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 TIME = TimeType()

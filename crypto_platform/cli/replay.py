@@ -8,7 +8,13 @@ from pathlib import Path
 
 import click
 
-from crypto_platform.cli.options import data_dir_option, feed_option, json_option, select_feeds
+from crypto_platform.cli.options import (
+    data_dir_option,
+    feed_option,
+    json_option,
+    parse_moment,
+    select_feeds,
+)
 from crypto_platform.cli.text import format_count, format_table
 from crypto_platform.delivery.replay import (
     Replayed,
@@ -130,10 +136,9 @@ def _parse_moment(text: str) -> datetime | None:
     except ValueError:
         pass
     try:
-        moment = datetime.fromisoformat(text)
+        return parse_moment(text)
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def format_replayed(store_name: str, replayed: Replayed) -> str:

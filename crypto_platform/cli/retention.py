@@ -4,7 +4,6 @@ import json
 import secrets
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -21,7 +20,7 @@ from crypto_platform.cli.text import format_count
 from crypto_platform.delivery.retention import Removal, count_old, plan_cuts, remove_old
 from crypto_platform.domain.hours import from_time_us
 from crypto_platform.settings import load_settings
-from crypto_platform.stores import STORES, open_store
+from crypto_platform.stores import open_stores
 
 
 @click.command()
@@ -47,10 +46,7 @@ def retention_command(
     """
     settings = load_settings(data_dir)
     cuts = plan_cuts(select_feeds(feed_names), now_us=time.time_ns() // 1000)
-    with ExitStack() as closing:
-        stores = {name: open_store(name, settings) for name in STORES}
-        for store in stores.values():
-            closing.callback(store.close)
+    with open_stores(settings) as stores:
         removals = count_old(stores, cuts)
         if not dry_run:
             click.echo(format_removals(removals), err=True)

@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -17,8 +16,8 @@ from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.reader import RECORDS_MAX, find_quotes, read_quotes
 from crypto_platform.settings import load_settings
-from crypto_platform.stores import STORES, open_store
-from crypto_platform.stores.base import LoadBatch, QuarantineEntry, Store
+from crypto_platform.stores import STORES, open_stores
+from crypto_platform.stores.base import LoadBatch, QuarantineEntry
 
 _US = 1_000_000
 _CLI_RUN = "cli-"
@@ -59,11 +58,8 @@ def trace_command(
         message = "only quotes have a latest one of a currency: give an EVENT_ID"
         raise click.BadParameter(message, param_hint="--latest")
     settings = load_settings(data_dir)
-    with ExitStack() as closing:
-        stores: dict[str, Store] = {}
-        for name in STORES if store_name is None else [store_name]:
-            stores[name] = open_store(name, settings, role="analyst")
-            closing.callback(stores[name].close)
+    names = STORES if store_name is None else [store_name]
+    with open_stores(settings, names, role="analyst") as stores:
         if event_id is None:
             found_quotes = (
                 read_quotes(settings).quotes

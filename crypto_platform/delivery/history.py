@@ -21,7 +21,8 @@ import msgspec
 
 from crypto_platform.crash_points import arm
 from crypto_platform.delivery.history_plan import Piece, Stream, Wanted, is_over, plan_history
-from crypto_platform.delivery.ingest import Clock, back_off_s
+from crypto_platform.delivery.ingest import Clock
+from crypto_platform.delivery.pacing import back_off_s
 from crypto_platform.domain.hours import TimeUs, name_day
 from crypto_platform.errors import (
     KafkaUnavailableError,

@@ -8,15 +8,14 @@ up to a month more is kept. A record that comes later than the cut is stored lik
 removed by the next run.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, TimeUs, to_time_us
+from crypto_platform.domain.hours import MICROSECONDS_PER_DAY, TimeUs, to_time_us
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.stores.base import Store
-
-_US_PER_DAY = 24 * MICROSECONDS_PER_HOUR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +46,22 @@ class Removal:
 
 def plan_cuts(feeds: Iterable[Feed[Record]], *, now_us: TimeUs) -> Sequence[Cut]:
     """Of each feed that forgets, how far."""
-    return [
-        Cut(feed=feed, before_us=to_time_us(feed.partition_step.begin_of(now_us - kept_us)))
-        for feed in feeds
-        if feed.retention_days is not None
-        and feed.partition_step is not None
-        and (kept_us := feed.retention_days * _US_PER_DAY)
-    ]
+    cuts: list[Cut] = []
+    for feed in feeds:
+        if feed.retention_days and feed.partition_step:
+            kept_from_us = now_us - feed.retention_days * MICROSECONDS_PER_DAY
+            before_us = to_time_us(feed.partition_step.begin_of(kept_from_us))
+            cuts.append(Cut(feed=feed, before_us=before_us))
+    return cuts
 
 
 def count_old(stores: Mapping[str, Store], cuts: Sequence[Cut]) -> Sequence[Removal]:
     """What `remove_old` would remove now."""
-    return [_try(store, name, cut, run_id=None) for name, store in stores.items() for cut in cuts]
+    return [
+        _ask(name, cut, partial(store.count_before, cut.feed, cut.before_us))
+        for name, store in stores.items()
+        for cut in cuts
+    ]
 
 
 def remove_old(
@@ -71,15 +74,15 @@ def remove_old(
         cuts: The same for all of them.
         run_id: Written beside the sums of what went.
     """
-    return [_try(store, name, cut, run_id=run_id) for name, store in stores.items() for cut in cuts]
+    return [
+        _ask(name, cut, partial(store.remove_before, cut.feed, cut.before_us, run_id=run_id))
+        for name, store in stores.items()
+        for cut in cuts
+    ]
 
 
-def _try(store: Store, name: str, cut: Cut, *, run_id: str | None) -> Removal:
+def _ask(store: str, cut: Cut, work: Callable[[], int]) -> Removal:
     try:
-        if run_id is None:
-            records = store.count_before(cut.feed, cut.before_us)
-        else:
-            records = store.remove_before(cut.feed, cut.before_us, run_id=run_id)
+        return Removal(store=store, cut=cut, records=work())
     except PlatformError as error:
-        return Removal(store=name, cut=cut, records=None, problem=error)
-    return Removal(store=name, cut=cut, records=records)
+        return Removal(store=store, cut=cut, records=None, problem=error)

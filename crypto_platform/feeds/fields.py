@@ -10,7 +10,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, Literal, NamedTuple
 
-from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR
+from crypto_platform.domain.hours import MICROSECONDS_PER_DAY
 from crypto_platform.domain.money import are_amounts, explain_amount
 from crypto_platform.feeds.feed import (
     EVENT_ID_LENGTH_MAX,
@@ -25,7 +25,7 @@ EVENT_TIME_US_MIN = 1_230_940_800_000_000
 """2009-01-03, when the first bitcoin block was made: older market data can only be a mistake."""
 EVENT_TIME_US_MAX = 4_102_444_800_000_000
 """2100-01-01."""
-EVENT_AHEAD_US_MAX = 24 * MICROSECONDS_PER_HOUR
+EVENT_AHEAD_US_MAX = MICROSECONDS_PER_DAY
 """How far a source's clock may run ahead of our receipt, where event time decides the partition."""
 
 

@@ -4,14 +4,13 @@ Here: the job. Not here: what is too old and what is written down of it (deliver
 """
 
 import time
-from contextlib import ExitStack
 
 import dagster as dg
 
 from crypto_platform.delivery.retention import plan_cuts, remove_old
 from crypto_platform.feeds import FEEDS
 from crypto_platform.settings import Settings
-from crypto_platform.stores import STORES, open_store
+from crypto_platform.stores import open_stores
 
 RETENTION_JOB = "remove_old_records"
 RETENTION_OP = "remove_records_before_the_cut"
@@ -30,10 +29,7 @@ def build_retention_job(settings: Settings) -> dg.JobDefinition:
         description="Remove what is older than its feed keeps, and write down what it was.",
     )
     def remove_records_before_the_cut(context: dg.OpExecutionContext) -> None:
-        with ExitStack() as closing:
-            stores = {name: open_store(name, settings) for name in STORES}
-            for store in stores.values():
-                closing.callback(store.close)
+        with open_stores(settings) as stores:
             cuts = plan_cuts(FEEDS, now_us=time.time_ns() // 1000)
             removals = remove_old(stores, cuts, run_id=context.run_id)
         context.add_output_metadata(

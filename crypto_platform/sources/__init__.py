@@ -1,7 +1,7 @@
 """WHERE FROM: the dialects, and the configured sources that speak them.
 
 Here: DIALECTS, which sources are asked and why others are not, and a check that asks each once.
-A new dialect is one file here and one line in DIALECTS. Not here: pace (delivery/ingest.py).
+A new dialect is one file here and one line in DIALECTS. Not here: pace (delivery/pacing.py).
 """
 
 import threading

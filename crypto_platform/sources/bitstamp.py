@@ -43,6 +43,7 @@ from crypto_platform.sources.readings import (
     build_candle,
     build_order_book,
     build_trade,
+    find_step,
     join_symbol,
     read_epoch,
     require,
@@ -319,15 +320,10 @@ def parse_instrument(
             base_currency=base_currency,
             quote_currency=quote_currency,
             status=pair.trading,
-            price_step=_find_step(pair.counter_decimals),
-            quantity_step=_find_step(pair.base_decimals),
+            price_step=find_step(pair.counter_decimals),
+            quantity_step=find_step(pair.base_decimals),
             notional_min=parse_amount(least) if least and least_currency == quote else None,
             trade_numbering=TradeNumbering.RISING,
             ts_ingest=ts_ingest,
         )
     )
-
-
-def _find_step(decimals: int | None) -> str | None:
-    """The smallest step of so many decimals: 2 is 0.01."""
-    return None if decimals is None else parse_amount(f"1e-{decimals}" if decimals else "1")

@@ -1,6 +1,6 @@
 """How many requests a source may still be asked, counted before they are sent.
 
-Here: the count, with the clock handed in. Not here: waiting (http.py), pace (delivery/ingest.py).
+Here: the count, with the clock handed in. Not here: waiting (http.py), pace (delivery/pacing.py).
 A count over a sliding window, not a bucket that refills: a full bucket plus its refill would let
 through twice the allowance within one minute, and sources count by the minute.
 

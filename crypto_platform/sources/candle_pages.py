@@ -2,7 +2,7 @@
 
 Here: what is closed, windows of candles, the cursor that remembers the last few so that a venue's
 correction becomes a revision and an unchanged candle is not sent again. Not here: what a candle
-says (the dialects), asking (venue.py).
+says (the dialects), asking (venue_polls.py, venue.py).
 """
 
 from collections.abc import Iterable, Sequence

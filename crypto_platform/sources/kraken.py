@@ -52,6 +52,7 @@ from crypto_platform.sources.readings import (
     build_candle,
     build_order_book,
     build_trade,
+    find_step,
     join_symbol,
     read_epoch,
     require,
@@ -336,7 +337,7 @@ def _parse_pair(
     base, _, quote = (pair.wsname or "").partition("/")
     base_currency = codes.get(base)
     quote_currency = codes.get(quote)
-    price_step = read_amount(pair.tick_size, "tick_size") or _print_step(pair.pair_decimals)
+    price_step = read_amount(pair.tick_size, "tick_size") or find_step(pair.pair_decimals)
     return seal_instrument(
         Instrument(
             source=source,
@@ -351,16 +352,10 @@ def _parse_pair(
             quote_currency=quote_currency,
             status=pair.status,
             price_step=price_step,
-            quantity_step=_print_step(pair.lot_decimals),
+            quantity_step=find_step(pair.lot_decimals),
             quantity_min=read_amount(pair.ordermin, "ordermin"),
             notional_min=read_amount(pair.costmin, "costmin"),
             trade_numbering=TradeNumbering.RISING,
             ts_ingest=ts_ingest,
         )
     )
-
-
-def _print_step(decimals: int | None) -> str | None:
-    if decimals is None:
-        return None
-    return "1" if decimals == 0 else "0." + "0" * (decimals - 1) + "1"

@@ -1,7 +1,8 @@
 """From a venue's fields to sealed records: what every venue's dialect does alike, field by field.
 
 Here: one builder a market feed, times in the venues' forms, levels in order, what may not be
-missing. Not here: which field of an answer means what (the dialects), when it is asked (venue.py).
+missing. Not here: which field of an answer means what (the dialects), when it is asked
+(venue_polls.py, venue.py).
 """
 
 import re
@@ -12,6 +13,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 
+from crypto_platform.domain.money import parse_amount
 from crypto_platform.errors import Reason, RecordRejectedError
 from crypto_platform.feeds.candles import Candle, Interval, seal_candle
 from crypto_platform.feeds.order_books import OrderBook, TimedBy, seal_order_book
@@ -216,6 +218,11 @@ def _price(priced: tuple[Decimal, Level]) -> Decimal:
 def join_symbol(base: str | None, quote: str | None) -> str | None:
     """BASE/QUOTE; None where a currency is unmapped."""
     return None if base is None or quote is None else f"{base}/{quote}"
+
+
+def find_step(decimals: int | None) -> str | None:
+    """The smallest step of a figure of so many decimals: 2 is 0.01."""
+    return None if decimals is None else parse_amount(f"1e-{decimals}")
 
 
 def require(value: T | None, name: str) -> T:

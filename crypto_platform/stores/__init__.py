@@ -3,7 +3,8 @@
 A new one is one package here, one shell in resources/, one entry in STORES.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,6 +78,19 @@ def open_store(name: str, settings: Settings, *, role: Role = "loader") -> Store
         raise ConfigurationError(message)
     arm(settings.crash_at, by=settings.crash_by)
     return STORES[name].open(settings, role)
+
+
+@contextmanager
+def open_stores(
+    settings: Settings, names: Iterable[str] = STORES, *, role: Role = "loader"
+) -> Generator[Mapping[str, Store]]:
+    """These stores by name, open for as long as the block lasts; see `open_store`."""
+    with ExitStack() as closing:
+        stores: dict[str, Store] = {}
+        for name in names:
+            stores[name] = open_store(name, settings, role=role)
+            closing.callback(stores[name].close)
+        yield stores
 
 
 def _reveal(url: SecretStr | None, setting: str, scheme: str) -> str:

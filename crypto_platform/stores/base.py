@@ -474,6 +474,11 @@ class Market(NamedTuple):
     symbol: str | None
 
 
+def market_name(market: Market) -> tuple[str, str]:
+    """By which markets are ordered."""
+    return market.venue, market.venue_symbol
+
+
 class Span(NamedTuple):
     """A stretch of time in microseconds: its begin inclusive, its end exclusive, None is open."""
 

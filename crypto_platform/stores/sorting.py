@@ -7,7 +7,6 @@ Not here: asking the store (its own look-up), writing.
 from collections import Counter
 from collections.abc import Collection, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
 
 from crypto_platform.stores.base import Arrivals
 
@@ -50,11 +49,6 @@ def sort_out(
     ids, hashes = arrivals.event_ids, arrivals.content_hashes
     met = _find_met(ids, known)
     found = Sorted()
-    if not (met or without):
-        found.new = list(range(len(ids)))
-        arrived = repeat(True)  # noqa: FBT003 - a value
-        known.update(zip(ids, zip(hashes, arrived, strict=False), strict=True))
-        return found
     for index, event_id in enumerate(ids):
         if index in without:
             continue

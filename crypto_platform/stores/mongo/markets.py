@@ -13,7 +13,7 @@ from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.candles import CANDLES, Interval
 from crypto_platform.feeds.instruments import INSTRUMENTS
 from crypto_platform.feeds.quotes import QUOTES
-from crypto_platform.stores.base import Market, Span
+from crypto_platform.stores.base import Market, Span, market_name
 from crypto_platform.stores.mongo.connection import Connection, Document
 from crypto_platform.stores.mongo.pieces import documents_of
 from crypto_platform.stores.mongo.schema import build_indexes
@@ -85,7 +85,7 @@ def list_markets(connection: Connection, feed: Feed[Record]) -> list[Market]:
             newest = collection.find_one(query, {"symbol": 1}, sort=own_order)
             symbol = None if newest is None else newest.get("symbol")
             found.append(Market(venue, venue_symbol, symbol))
-    return sorted(found, key=_name)
+    return sorted(found, key=market_name)
 
 
 def read_newest(
@@ -157,7 +157,3 @@ def _event_time(document: Document) -> int:
 
 def _listed(document: Document) -> tuple[str, str, str]:
     return document["source"], document["kind"], document["native_id"]
-
-
-def _name(market: Market) -> tuple[str, str]:
-    return market.venue, market.venue_symbol

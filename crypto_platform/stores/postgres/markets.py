@@ -10,7 +10,7 @@ from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.candles import CANDLES, Interval
 from crypto_platform.feeds.instruments import INSTRUMENTS
 from crypto_platform.feeds.quotes import QUOTES
-from crypto_platform.stores.base import Market, Span
+from crypto_platform.stores.base import Market, Span, market_name
 from crypto_platform.stores.postgres.reader import on_table, read_structs
 from crypto_platform.stores.postgres.rows import format_time
 from crypto_platform.stores.postgres.session import Session
@@ -96,7 +96,7 @@ def list_markets(session: Session, feed: Feed[Record]) -> list[Market]:
     """See Store.list_markets."""
     with session.autocommit() as connection:
         rows = connection.execute(on_table(_LIST_MARKETS, feed)).fetchall()
-    return sorted(map(Market._make, rows), key=_name)
+    return sorted(map(Market._make, rows), key=market_name)
 
 
 def read_newest(
@@ -131,7 +131,3 @@ def _parameters(market: Market, span: Span, records_max: int) -> dict[str, str |
         "ends": "infinity" if ends is None else format_time(ends),
         "records_max": records_max,
     }
-
-
-def _name(market: Market) -> tuple[str, str]:
-    return market.venue, market.venue_symbol

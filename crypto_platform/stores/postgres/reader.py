@@ -3,7 +3,7 @@
 Here: SELECTs and rows -> values, exact both ways. Long answers come a page at a time, each page a
 statement of its own that goes on behind the last row: memory stays bounded, no transaction stays
 open while the caller works, and other calls may come in between. Not here: writing, what people
-read of the market (market.py).
+read of the market (markets.py).
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
