@@ -10,7 +10,6 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,7 +35,7 @@ from crypto_platform.delivery.history_plan import (
     list_streams,
     plan_history,
 )
-from crypto_platform.delivery.history_stored import count_stored, wait_until_loaded
+from crypto_platform.delivery.history_stored import Arrived, count_stored, wait_until_loaded
 from crypto_platform.domain.hours import (
     DAY_FORMAT,
     MICROSECONDS_PER_DAY,
@@ -60,19 +59,6 @@ from crypto_platform.sources import (
 )
 from crypto_platform.stores import STORES, open_stores
 from crypto_platform.stores.base import Store
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arrived:
-    """What a backfill changed in one store, by its own counts.
-
-    Attributes:
-        new_records: It holds so many more of these days than before.
-        lacking_offsets: So many offsets of the topics it has not loaded yet.
-    """
-
-    new_records: int
-    lacking_offsets: int
 
 
 @click.command()

@@ -9,13 +9,13 @@ import time
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 import click
 
 from crypto_platform.cli.text import format_age, format_count, format_table, printable
 from crypto_platform.delivery.history import HistoryReport, PieceEnd, PieceReport
 from crypto_platform.delivery.history_plan import Estimate, Wanted, estimate_seconds
+from crypto_platform.delivery.history_stored import Arrived
 from crypto_platform.domain.hours import MICROSECONDS_PER_DAY, from_time_us, name_day
 
 BAR_CHARS = 24
@@ -24,20 +24,6 @@ FAILURES_SHOWN = 10
 
 _PLAN_COLUMNS = ("feed", "symbol", "days", "done before", "requests")
 _PLAN_NUMBERS = frozenset({2, 3, 4})
-
-
-class Arrival(Protocol):
-    """What a backfill changed in one store; see history.Arrived."""
-
-    @property
-    def new_records(self) -> int:
-        """More than before."""
-        ...
-
-    @property
-    def lacking_offsets(self) -> int:
-        """Not loaded yet."""
-        ...
 
 
 def format_plan(
@@ -166,7 +152,7 @@ def format_piece(feed: str, piece: PieceReport) -> str:
 
 
 def format_report(
-    reports: Sequence[HistoryReport], arrived: Mapping[str, Arrival], *, again: bool
+    reports: Sequence[HistoryReport], arrived: Mapping[str, Arrived], *, again: bool
 ) -> list[str]:
     """What was done, what became of it in the stores, and what to type next."""
     lines = [line for report in reports for line in _format_feed(report)]
@@ -214,7 +200,7 @@ def _tell_how_to_go_on(reports: Sequence[HistoryReport], *, again: bool) -> str:
 
 
 def build_document(
-    source: str, run_id: str, reports: Sequence[HistoryReport], arrived: Mapping[str, Arrival]
+    source: str, run_id: str, reports: Sequence[HistoryReport], arrived: Mapping[str, Arrived]
 ) -> dict[str, object]:
     """The report for --json."""
     published = sum(piece.records for report in reports for piece in report.pieces)

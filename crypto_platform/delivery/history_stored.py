@@ -7,6 +7,7 @@ here: the loads themselves, which Dagster's sensors ask for.
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from crypto_platform.delivery.history_plan import Stream
 from crypto_platform.domain.hours import TimeUs
@@ -19,6 +20,19 @@ from crypto_platform.stores.base import Store
 LOOK_EVERY_S = 0.5
 STALL_S_MAX = 60.0
 """No store moved for so long: nobody loads, or an incident stops it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrived:
+    """What a backfill changed in one store, by its own counts.
+
+    Attributes:
+        new_records: It holds so many more of these days than before.
+        lacking_offsets: So many offsets of the topics it has not loaded yet.
+    """
+
+    new_records: int
+    lacking_offsets: int
 
 
 def wait_until_loaded(
