@@ -14,6 +14,7 @@ from crypto_platform.feeds.feed import (
     Count,
     Feed,
     Index,
+    MappedText,
     Record,
     Step,
     Text,
@@ -64,7 +65,7 @@ class Candle(Record, frozen=True, kw_only=True, tag=1):
 
     venue: Text
     venue_symbol: Text
-    symbol: Text | None = None
+    symbol: MappedText | None = None
     interval: Interval
     ts_event: TimeUs
     open: Amount

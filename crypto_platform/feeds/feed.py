@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum, auto
-from functools import cached_property
+from functools import cache, cached_property
 from types import NoneType, UnionType
 from typing import Annotated, Generic, TypeVar, get_args, get_origin, get_type_hints
 
@@ -27,6 +27,10 @@ EVENT_ID_LENGTH_MAX = 1024
 
 Text = Annotated[str, msgspec.Meta(title="text")]
 """Text without NUL, which PostgreSQL cannot hold; the codec checks it, a column at a time."""
+
+MappedText = Annotated[str, msgspec.Meta(title="mapped text")]
+"""Text that we looked up in the table of currencies, which users extend: no part of the content, or
+a record read again after the table changed would contradict itself. Stored as first found."""
 
 Amounts = Annotated[tuple[str, ...], msgspec.Meta(title="amounts")]
 """Amounts in stored form, in an order that matters."""
@@ -56,6 +60,7 @@ class FieldKind(Enum):
 
 _KIND_OF_TITLE = {
     "text": FieldKind.TEXT,
+    "mapped text": FieldKind.TEXT,
     "amount": FieldKind.AMOUNT,
     "amounts": FieldKind.AMOUNTS,
     "time_us": FieldKind.TIME_US,
@@ -65,11 +70,16 @@ _KIND_OF_TITLE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One field of a record, as the stores see it."""
+    """One field of a record, as the stores see it.
+
+    Attributes:
+        mapped: See MappedText.
+    """
 
     name: str
     kind: FieldKind
     nullable: bool
+    mapped: bool = False
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="v", tag=0, gc=False):
@@ -93,7 +103,7 @@ R = TypeVar("R", bound=Record)
 R_co = TypeVar("R_co", bound=Record, covariant=True)
 
 NOT_FACTS = frozenset({"event_id", "content_hash", "ts_ingest"})
-"""What a record says about itself or about us; never part of its content."""
+"""What a record says about itself or about us; never part of its content, nor is a MappedText."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,10 +178,7 @@ class Feed(Generic[R_co]):
     @cached_property
     def fields(self) -> tuple[Field, ...]:
         """The record's fields in declared order."""
-        hints = get_type_hints(self.record, include_extras=True)
-        return tuple(
-            _field(info.name, hints[info.name]) for info in msgspec.structs.fields(self.record)
-        )
+        return fields_of(self.record)
 
     @cached_property
     def amount_names(self) -> tuple[str, ...]:
@@ -195,11 +202,19 @@ class Feed(Generic[R_co]):
         return tuple(self.topic.split("."))
 
 
+@cache
+def fields_of(record: type[Record]) -> tuple[Field, ...]:
+    """A record's fields in declared order."""
+    hints = get_type_hints(record, include_extras=True)
+    return tuple(_field(info.name, hints[info.name]) for info in msgspec.structs.fields(record))
+
+
 def _field(name: str, hint: object) -> Field:
     members = get_args(hint) if get_origin(hint) is not Annotated else (hint,)
     nullable = NoneType in members
     [inner] = [member for member in members if member is not NoneType] or [hint]
-    return Field(name=name, kind=_kind(name, inner), nullable=nullable)
+    mapped = MappedText in members
+    return Field(name=name, kind=_kind(name, inner), nullable=nullable, mapped=mapped)
 
 
 def _kind(name: str, hint: object) -> FieldKind:
@@ -231,8 +246,14 @@ def hash_content(facts: Mapping[str, object]) -> int:
 
 def hash_facts(record: Record) -> int:
     """`hash_content` of a record's facts."""
-    names = (name for name in record.__struct_fields__ if name not in NOT_FACTS)
+    names = _name_facts(type(record))
     return hash_content({name: getattr(record, name) for name in names})
+
+
+@cache
+def _name_facts(record: type[Record]) -> tuple[str, ...]:
+    fields = fields_of(record)
+    return tuple(each.name for each in fields if each.name not in NOT_FACTS and not each.mapped)
 
 
 def build_event_id(*parts: str | int | None) -> str:
@@ -267,12 +288,14 @@ __all__ = [
     "Field",
     "FieldKind",
     "Index",
+    "MappedText",
     "Offset",
     "Record",
     "Step",
     "Text",
     "TimeUs",
     "build_event_id",
+    "fields_of",
     "hash_content",
     "hash_facts",
     "seal",

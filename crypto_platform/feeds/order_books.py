@@ -11,6 +11,7 @@ from crypto_platform.feeds.feed import (
     Count,
     Feed,
     Index,
+    MappedText,
     Record,
     Step,
     Text,
@@ -42,7 +43,7 @@ class OrderBook(Record, frozen=True, kw_only=True, tag=1):
 
     venue: Text
     venue_symbol: Text
-    symbol: Text | None = None
+    symbol: MappedText | None = None
     depth: Count
     sequence: Text | None = None
     bid_prices: Amounts

@@ -10,6 +10,7 @@ from crypto_platform.feeds.feed import (
     Amount,
     Feed,
     Index,
+    MappedText,
     Record,
     Step,
     Text,
@@ -32,7 +33,8 @@ class Trade(Record, frozen=True, kw_only=True, tag=1):
         venue: Where it traded: the source's name in the settings.
         venue_symbol: The venue's own (BTC-USD); part of the id, so that a changed mapping doubles
             nothing.
-        symbol: Unified by ccxt's grammar (BTC/USD); None where nobody mapped it, never guessed.
+        symbol: Unified by ccxt's grammar (BTC/USD), as it was mapped when the trade was published;
+            None where nobody mapped it, never guessed. No part of the content.
         trade_id: The venue's own, as text.
         price: Quote currency for one unit of base.
         quantity: Units of base.
@@ -43,7 +45,7 @@ class Trade(Record, frozen=True, kw_only=True, tag=1):
 
     venue: Text
     venue_symbol: Text
-    symbol: Text | None = None
+    symbol: MappedText | None = None
     trade_id: Text
     price: Amount
     quantity: Amount

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from crypto_platform.errors import IncidentKind, Reason
-from crypto_platform.feeds import FEEDS, Feed, Record
+from crypto_platform.feeds import FEED_BY_NAME, FEEDS, Feed, Record
+from crypto_platform.feeds.feed import hash_content
 from crypto_platform.feeds.incidents import Incident, build_load_incident
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.feeds.rejected import build_rejected
@@ -278,6 +279,32 @@ def test_contents_read_back_hash_to_what_was_published(store: Store) -> None:
         [content] = store.read_contents(feed, part, 0, 1)
         assert content.record.event_id == record.event_id
         assert (content.derived_hash, content.problem) == (record.content_hash, None)
+
+
+def test_contents_of_when_a_symbol_was_content_are_right_too(store: Store) -> None:
+    """A data folder of then would have every trade called changed."""
+    trades = FEED_BY_NAME["trades"]
+    [own] = claim(store, P0, feed=trades)
+    now, bare = build_record(trades), build_record(trades, symbol=None)
+    facts = {each.name: getattr(now, each.name) for each in trades.fields[3:]}
+    then = msgspec.structs.replace(now, event_id="then", content_hash=hash_content(facts))
+    wrong = msgspec.structs.replace(now, event_id="wrong", content_hash=7)
+    bare = renamed(bare, "bare")
+    store.commit([piece(own, [now, bare, then, wrong])], run_id="run-a")
+    derived = [content.derived_hash for content in store.read_contents(trades, P0, 0, 4)]
+    assert now.content_hash == bare.content_hash != then.content_hash
+    assert derived == [now.content_hash, now.content_hash, then.content_hash, now.content_hash]
+
+
+def test_a_trade_read_again_under_another_mapping_is_a_repeat(store: Store) -> None:
+    """Else a currency mapped today would put all of its trades into quarantine."""
+    trades = FEED_BY_NAME["trades"]
+    first, again = (build_record(trades, symbol=name) for name in (None, "POL/USD"))
+    [own] = claim(store, P0, feed=trades)
+    outcome = store.commit([piece(own, [first, again])], run_id="run-a")
+    assert outcome.repeated_records == 1
+    assert outcome.quarantined_records == 0
+    assert store.read_facts(trades, [first.event_id]) == [first]
 
 
 def test_records_that_arrived_elsewhere_are_strays(store: Store) -> None:

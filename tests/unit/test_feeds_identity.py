@@ -4,10 +4,14 @@ import msgspec
 import pytest
 
 from crypto_platform.errors import IncidentKind, Reason
+from crypto_platform.feeds.candles import Candle, Interval, seal_candle
 from crypto_platform.feeds.feed import build_event_id, hash_content, hash_facts
 from crypto_platform.feeds.incidents import Incident, build_incident, build_load_incident
+from crypto_platform.feeds.instruments import Instrument, ListedKind, seal_instrument
+from crypto_platform.feeds.order_books import OrderBook, TimedBy, seal_order_book
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.feeds.rejected import RAW_BYTES_MAX, build_rejected
+from crypto_platform.feeds.trades import Trade, seal_trade
 
 
 def draft_quote(**changes: object) -> Quote:
@@ -52,6 +56,47 @@ def test_when_we_received_it_is_no_part_of_a_fact() -> None:
 def test_other_content_is_another_quote(changes: dict[str, object]) -> None:
     """CoinGecko serves other figures under the same time; neither may hide the other."""
     assert seal_quote(draft_quote(**changes)).event_id != seal_quote(draft_quote()).event_id
+
+
+def seal_market_records(symbol: str | None) -> list[Trade | Candle | OrderBook]:
+    """A trade, a candle and a book of one market that was mapped to this."""
+    market = {"venue": "kraken", "venue_symbol": "MATICUSD", "symbol": symbol}
+    times = {"ts_event": 1_767_268_800_000_000, "ts_ingest": 1_767_268_801_000_000}
+    prices = dict.fromkeys(("open", "high", "low", "close"), "0.4")
+    levels = dict.fromkeys(("bid_prices", "bid_quantities", "ask_prices", "ask_quantities"), ())
+    return [
+        seal_trade(Trade(**market, **times, trade_id="7", price="0.4", quantity="1")),
+        seal_candle(
+            Candle(**market, **times, interval=Interval.MINUTE, **prices, base_volume="1")
+        ),
+        seal_order_book(OrderBook(**market, **times, depth=1, timed_by=TimedBy.VENUE, **levels)),
+    ]
+
+
+@pytest.mark.parametrize("symbol", [None, "POL/USD"])
+def test_what_a_market_is_mapped_to_is_no_part_of_its_records(symbol: str | None) -> None:
+    """A mapping made later would turn each trade read again into a conflict."""
+    for before, after in zip(
+        seal_market_records("MATIC/USD"), seal_market_records(symbol), strict=True
+    ):
+        assert msgspec.structs.replace(after, symbol="MATIC/USD") == before
+
+
+def test_what_an_instrument_is_mapped_to_is_content() -> None:
+    """Its revisions say since when a mapping holds."""
+
+    def listed(symbol: str) -> int:
+        return seal_instrument(
+            Instrument(
+                source="kraken",
+                kind=ListedKind.INSTRUMENT,
+                native_id="MATICUSD",
+                symbol=symbol,
+                ts_ingest=1,
+            )
+        ).content_hash
+
+    assert listed("MATIC/USD") != listed("POL/USD")
 
 
 def test_the_hash_does_not_depend_on_an_id_already_set() -> None:

@@ -25,7 +25,7 @@ from bson.int64 import Int64
 
 from crypto_platform.domain.money import SCALE_MAX
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.feeds.facts import encode_facts, facts_type, hash_encoded, list_facts
+from crypto_platform.feeds.facts import derive_hash, encode_facts, facts_type, list_facts
 from crypto_platform.feeds.feed import Field, FieldKind
 from crypto_platform.stores.base import StoredContent, StoredRecord, TopicPart
 from crypto_platform.stores.mongo.connection import Connection, Document
@@ -148,8 +148,7 @@ class Proofs:
                 (time_us,), (date_ms,) = _unpack_int64(groups[exact]), _unpack_int64(groups[date])
                 if time_us // 1000 != date_ms:
                     return StoredContent(record, None, _describe_date(name, date_ms, time_us))
-        facts = self._build(*[parse(groups[place]) for place, parse in self._facts])
-        return StoredContent(record, hash_encoded(encode_facts(facts)))
+        return self._prove(record, [parse(groups[place]) for place, parse in self._facts])
 
     def _explain(self, data: bytes) -> StoredContent:
         """The slow way: field by field, and why."""
@@ -162,8 +161,12 @@ class Proofs:
         ]
         if problems:
             return StoredContent(record, None, "; ".join(problems))
-        values = [_take(field, document) for field in list_facts(self._feed)]
-        return StoredContent(record, hash_encoded(encode_facts(self._build(*values))))
+        return self._prove(record, [_take(each, document) for each in list_facts(self._feed)])
+
+    def _prove(self, record: StoredRecord, values: Sequence[Any]) -> StoredContent:
+        facts = encode_facts(self._build(*values))
+        derived = derive_hash(self._feed, facts, content_hash=record.content_hash)
+        return StoredContent(record, derived)
 
 
 proofs_of = cache(Proofs)

@@ -16,7 +16,7 @@ from psycopg.types.string import TextLoader
 from crypto_platform.domain.hours import from_time_us, to_time_us
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.feeds.facts import hash_encoded, list_facts
+from crypto_platform.feeds.facts import derive_hash, list_facts
 from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.stores.base import (
     BatchKind,
@@ -182,7 +182,9 @@ def read_contents(
     statement = on_table(_READ_CONTENTS, feed)
     for page in _read_pages(session, statement, partition, first_offset, next_offset):
         for *stored, facts in page:
-            yield StoredContent(StoredRecord._make(stored), hash_encoded(facts.encode()))
+            record = StoredRecord._make(stored)
+            derived = derive_hash(feed, facts.encode(), content_hash=record.content_hash)
+            yield StoredContent(record, derived)
 
 
 def _read_pages(
