@@ -16,28 +16,34 @@ What the kinds of range mean for it:
   cover them anew; its rows have stayed. So there the rows are the sum of both, whatever Kafka has.
 
 What retention has removed of a range (Store.read_removed) is taken off what the range has stored.
+
+A record that came out of quarantine is in no live sum, so rows without it add up as well: of older
+ranges its entry says that it has to be there.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
-from itertools import combinations
 
-from crypto_platform.delivery.audit_ranges import judge_content
+from crypto_platform.delivery.audit_chunks import VALUE_BYTES_MAX
+from crypto_platform.delivery.audit_ranges import IDS_PER_CALL, judge_content
+from crypto_platform.delivery.audit_removed import Removals
 from crypto_platform.delivery.audit_report import Fault, Findings, LostRange, format_hash
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.codec import decode_batch
 from crypto_platform.stores.base import (
     EMPTY_SUM,
     BatchKind,
+    EntryState,
     LoadBatch,
-    Removed,
+    QuarantineEntry,
     Store,
     Sum,
     TopicPart,
 )
 
-REPAIRS_MAX = 8
-"""Of one range that are tried in every combination; of more, all or none."""
+POSSIBLE_SUMS_MAX = 2**14
+"""Of one range: of repairs that make more, all or none count."""
 
 USED_AGAIN_TRIES_MAX = 5
 
@@ -79,10 +85,10 @@ class Account:
         old: What only these sums can prove, in order: whole live ranges of one hour each.
         used_again: Where Kafka's log was cut: truncated ranges with the live ones over them.
         truncated: Half-open offset ranges in which rows of the log before may stand.
-        fresh_first, fresh_next: The other live ranges that were complete when the audit began;
-            empty where there is none.
-        fresh: What they stored.
-        is_repaired: Something else than the fresh live ranges has stored rows in there.
+        fresh: The other live ranges that were complete when the audit began, as one; empty where
+            there is none.
+        is_blurred: Something has stored rows in there and beyond, or where offsets are used again:
+            then the fresh rows may be right in too many ways to be worth it.
         removed: What retention has taken away of all ranges; the sums here are without it.
         first_hour: Of the last range that begins before the part compared with Kafka.
         holes, overlaps, lost: Half-open offset ranges.
@@ -91,15 +97,27 @@ class Account:
     old: list[SummedRange] = field(default_factory=list[SummedRange])
     used_again: list[SummedRange] = field(default_factory=list[SummedRange])
     truncated: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-    fresh_first: int = 0
-    fresh_next: int = 0
-    fresh: Sum = EMPTY_SUM
-    is_repaired: bool = False
+    fresh: SummedRange = field(
+        default_factory=lambda: SummedRange(hour=0, first_offset=0, next_offset=0)
+    )
+    is_blurred: bool = False
     first_hour: int = 0
-    removed: Sequence[Removed] = ()
+    removed: Removals = field(default_factory=Removals)
     holes: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     overlaps: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     lost: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+
+    def sums_up(self, first_offset: int, next_offset: int, *, is_whole: bool) -> bool:
+        """Whether a range's rows are compared with what its loads stored.
+
+        Args:
+            is_whole: The older ranges are.
+        """
+        fresh = self.fresh
+        if fresh.first_offset <= first_offset and next_offset <= fresh.next_offset:
+            return not self.is_blurred
+        others = [*self.used_again, *(self.old[-1:] if is_whole else ())]
+        return any(next_offset <= each.next_offset for each in others)
 
 
 def read_account(
@@ -129,7 +147,7 @@ def build_account(
         if batch.kind is not BatchKind.LIVE
         and (batch.kind is BatchKind.LOST or batch.stored != EMPTY_SUM)
     ]
-    account = Account(removed=store.read_removed(partition))
+    account = Account(removed=Removals(store.read_removed(partition)))
     _note_truncated(account, others)
     lost = [batch for batch in others if batch.kind is BatchKind.LOST]
     repairs = [b for b in others if b.kind in {BatchKind.REPLAY, BatchKind.RESTORE}]
@@ -153,23 +171,25 @@ def build_account(
     for each in (*account.old, *account.used_again):
         own = (b for b in repairs if each.first_offset <= b.first_offset < each.next_offset)
         each.repairs = [batch.stored for batch in own if batch not in alone]
-        each.certain -= _sum_removed(account, each.first_offset, each.next_offset)
+        each.certain -= account.removed.sum_between(each.first_offset, each.next_offset)
     if fresh:
-        account.fresh_first, account.fresh_next = fresh[0].first_offset, fresh[-1].next_offset
-        account.fresh = sum((batch.stored for batch in fresh), EMPTY_SUM)
-        account.fresh -= _sum_removed(account, account.fresh_first, account.fresh_next)
-        account.is_repaired = any(
-            batch.next_offset > account.fresh_first
-            for batch in others
-            if batch.kind is not BatchKind.LOST
-        )
+        _sum_fresh(account, fresh, others)
     return account
 
 
-def _sum_removed(account: Account, first_offset: int, next_offset: int) -> Sum:
-    """What was removed of the ranges that begin in there."""
-    own = (each for each in account.removed if first_offset <= each.first_offset < next_offset)
-    return sum((each.removed for each in own), EMPTY_SUM)
+def _sum_fresh(account: Account, live: Sequence[LoadBatch], others: Sequence[LoadBatch]) -> None:
+    account.fresh = fresh = _begin(live[0])
+    for batch in live[1:]:
+        fresh.add(batch)
+    fresh.certain -= account.removed.sum_between(fresh.first_offset, fresh.next_offset)
+    for batch in others:
+        if batch.kind is BatchKind.LOST or not fresh.overlaps(batch):
+            continue
+        fresh.repairs.append(batch.stored)
+        is_inside = (
+            fresh.first_offset <= batch.first_offset and batch.next_offset <= fresh.next_offset
+        )
+        account.is_blurred |= batch.kind is BatchKind.TRUNCATED or not is_inside
 
 
 def _walk_cover(
@@ -293,11 +313,17 @@ class AccountChecker:
             for first_offset, next_offset in account.lost
         ]
 
-    def check_old(self, old: SummedRange, *, deep: bool) -> Sum:
-        """Compare the rows of a range with what its loads stored; returns the rows' sum."""
+    def check_old(self, old: SummedRange, removed: Removals, *, kafka_from: int, deep: bool) -> Sum:
+        """Compare the rows of a range with what its loads stored; returns the rows' sum.
+
+        Args:
+            removed: What retention has taken away of the partition.
+            kafka_from: From which offset on the records are compared with Kafka as well.
+        """
         found = self._sum(old)
-        if found not in _possible_sums(old):
+        if found not in _list_possible_sums(old):
             self._report(old, found)
+        self._check_released(old, removed, next_offset=min(old.next_offset, kafka_from))
         if deep:
             self._check_columns(old)
         return found
@@ -315,7 +341,7 @@ class AccountChecker:
             wrong = [
                 (each, found)
                 for each in account.used_again
-                if (found := self._sum(each)) not in _possible_sums(each)
+                if (found := self._sum(each)) not in _list_possible_sums(each)
             ]
             if not wrong:
                 return notes
@@ -349,20 +375,51 @@ class AccountChecker:
         )
 
     def check_fresh(self, account: Account, found: Sum) -> None:
-        """Compare what the newer ranges say with rows that have just proved equal to Kafka.
-
-        Where a replay repaired something the account may be right in too many ways to be worth it.
-        """
-        if account.is_repaired or found == account.fresh:
+        """Compare what the newer ranges say with rows that have just proved equal to Kafka."""
+        fresh = account.fresh
+        if account.is_blurred or found in _list_possible_sums(fresh):
             return
         detail = (
-            f"offsets {account.fresh_first} to {account.fresh_next - 1}: load_batch says "
-            f"{account.fresh.count} records ({format_hash(account.fresh)}), {found.count} are "
-            f"there and equal to Kafka ({format_hash(found)})"
+            f"offsets {fresh.first_offset} to {fresh.next_offset - 1}: load_batch says "
+            f"{fresh.certain.count} records ({format_hash(fresh.certain)}), less what retention "
+            f"removed; {found.count} are there and equal to Kafka ({format_hash(found)})"
         )
         self.findings.add(
-            Fault.SUM_DIFFERS, self.store.sink, offset=account.fresh_first, detail=detail
+            Fault.SUM_DIFFERS, self.store.sink, offset=fresh.first_offset, detail=detail
         )
+
+    def _check_released(self, old: SummedRange, removed: Removals, *, next_offset: int) -> None:
+        """What came out of quarantine is stored, or old enough for retention to have taken it."""
+        entries = [
+            entry
+            for entry in self.store.read_quarantine(
+                self.partition, first_offset=old.first_offset, next_offset=next_offset
+            )
+            if entry.state == EntryState.RELEASED
+        ]
+        for start in range(0, len(entries), IDS_PER_CALL):
+            self._check_stored(old, entries[start : start + IDS_PER_CALL], removed)
+
+    def _check_stored(
+        self, old: SummedRange, entries: Sequence[QuarantineEntry], removed: Removals
+    ) -> None:
+        values = [entry.value for entry in entries]
+        found = decode_batch(self.feed, values, record_bytes_max=VALUE_BYTES_MAX)
+        ids = [record.event_id for record in found.records]
+        stored = {row.event_id for row in self.store.read_records(self.feed, ids)}
+        for place, record in zip(found.places, found.records, strict=True):
+            offset = entries[place].offset
+            cut, event_us = removed.find_cut(offset), self.feed.event_time_of(record)
+            if record.event_id in stored or (cut and event_us is not None and event_us < cut):
+                continue
+            self.findings.add(
+                Fault.MISSING,
+                self.store.sink,
+                event_id=record.event_id,
+                offset=offset,
+                detail="released from quarantine, but not stored",
+                hour=old.hour,
+            )
 
     def _check_columns(self, old: SummedRange) -> None:
         place = (self.feed, self.partition, old.first_offset, old.next_offset)
@@ -387,12 +444,11 @@ class AccountChecker:
             )
 
 
-def _possible_sums(old: SummedRange) -> Iterator[Sum]:
+def _list_possible_sums(summed: SummedRange) -> Collection[Sum]:
     """What the rows may add up to; see the module's text."""
-    if len(old.repairs) > REPAIRS_MAX:
-        yield old.certain
-        yield sum(old.repairs, old.certain)
-        return
-    for size in range(len(old.repairs) + 1):
-        for some in combinations(old.repairs, size):
-            yield sum(some, old.certain)
+    sums = {summed.certain}
+    for repair in summed.repairs:
+        sums |= {each + repair for each in sums}
+        if len(sums) > POSSIBLE_SUMS_MAX:
+            return {summed.certain, sum(summed.repairs, summed.certain)}
+    return sums

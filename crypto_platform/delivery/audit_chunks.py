@@ -32,7 +32,7 @@ CHUNK_OFFSETS_MAX = 20_000
 CHUNK_BYTES_MAX = 16 * 1024 * 1024
 """Of the values kept; one more batch of the reader may come on top."""
 
-_NO_LIMIT = 2**63 - 1
+VALUE_BYTES_MAX = 2**63 - 1
 """The size limit is a setting that may have changed since; what was stored is a record."""
 
 
@@ -198,7 +198,7 @@ def _list_firsts(ids: Sequence[str], hashes: Sequence[int]) -> Firsts:
 def _look_at(feed: Feed[Record], value: bytes | None) -> Record | Refused:
     """Whether a value is a record, by all rules."""
     try:
-        return decode(feed, value, record_bytes_max=_NO_LIMIT)
+        return decode(feed, value, record_bytes_max=VALUE_BYTES_MAX)
     except RecordRejectedError as error:
         return Refused(error.reason, value)
 

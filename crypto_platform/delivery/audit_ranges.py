@@ -42,13 +42,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from crypto_platform.delivery.audit_chunks import Chunk, Recent, Refused, SeenRecord, leave_out
+from crypto_platform.delivery.audit_removed import Removals
 from crypto_platform.delivery.audit_report import Fault, Findings
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.stores.base import (
     EntryState,
     QuarantineEntry,
-    Removed,
     Store,
     StoredContent,
     StoredRecord,
@@ -112,6 +112,7 @@ class RangeChecker:
             where the audit names that row apart.
         deep: Always the slow way, and hash the columns as read back.
         strays: Rows met that are named apart.
+        passed_over: Records that are not stored, and old enough for retention to have taken them.
     """
 
     store: Store
@@ -120,9 +121,10 @@ class RangeChecker:
     findings: Findings
     is_stored: Callable[[TopicPart, int], bool | None]
     truncated: Sequence[tuple[int, int]] = ()
-    removed: Sequence[Removed] = ()
+    removed: Removals = field(default_factory=Removals)
     deep: bool = False
     strays: int = 0
+    passed_over: int = 0
     _doubled: AbstractSet[str] = frozenset()
     _recent: Recent = field(default_factory=Recent)
 
@@ -274,6 +276,7 @@ class RangeChecker:
             if offset in held or event_id in changed or event_id in missing:
                 continue
             if event_id not in known and self._is_removed(chunk, offset):
+                self.passed_over += 1
                 continue
             if event_id not in known:
                 missing.add(event_id)
@@ -296,11 +299,11 @@ class RangeChecker:
         A later repeat of a removed record is no less gone, so the range that stored it may be any
         before this offset.
         """
-        cuts = [each.events_before for each in self.removed if each.first_offset <= offset]
-        if not cuts:
+        cut = self.removed.find_cut(offset)
+        if cut is None:
             return False
         event_us = chunk.find_event_time(offset)
-        return event_us is not None and event_us < max(cuts)
+        return event_us is not None and event_us < cut
 
     def _check_read(self, chunk: Chunk, stored: Sum, rows: Mapping[str, int | None]) -> None:
         """What was read row by row is what the store has summed; a replay may have come between."""

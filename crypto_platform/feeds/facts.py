@@ -66,7 +66,7 @@ def _find_mapped(feed: Feed[Record]) -> re.Pattern[bytes] | None:
     names = [re.escape(field.name) for field in feed.fields if field.mapped]
     if not names:
         return None
-    member = r'"(?:%s)":"(?:[^"\\]|\\.)*+"' % "|".join(names)
+    member = f'"(?:{"|".join(names)})":' + r'"(?:[^"\\]|\\.)*+"'
     return re.compile(rf"(?<=\{{){member},?|,{member}".encode())
 
 

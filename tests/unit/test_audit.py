@@ -11,6 +11,7 @@ from crypto_platform.delivery.audit import AuditProgress, audit
 from crypto_platform.delivery.audit_report import AuditReport
 from crypto_platform.errors import IncidentError, Reason
 from crypto_platform.feeds import Record
+from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.feed import Step
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.settings import Settings
@@ -449,6 +450,21 @@ def test_a_range_that_retention_cut_in_the_middle_is_audited_whole() -> None:
     assert (total.records, total.older_records) == (4, 1)
     store.drop(Q0.event_id)
     assert found(run(log, store)) == {"sum_differs": [(None, 0)]}
+
+
+def test_a_released_record_is_missed_long_after_kafka_has_forgotten_it() -> None:
+    """No live load has counted it, so the sums are right without it."""
+    log, store = published(Q0, Q1)
+    store.drop(Q1.event_id)
+    store.batches[0] = replace(store.batches[0], stored=sum_of([Q0.content_hash]))
+    store.refuse(1, Reason.INVARIANT, value=encode(Q1), state="released")
+    store.replay(Q1, 1)
+    log.publish(Q2, hour=hours(1))
+    store.load(log, [Q2], hour=hours(1))
+    log.low = 2
+    assert run(log, store).whole
+    store.drop(Q1.event_id)
+    assert found(run(log, store)) == {"missing": [(Q1.event_id, 1)]}
 
 
 def test_a_released_record_is_whole_though_no_live_load_has_stored_it() -> None:

@@ -1,17 +1,20 @@
 """The audit after retention: what it took is no fault, and what somebody else took still is."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from crypto_platform.delivery.audit import audit
+from crypto_platform.delivery.audit_removed import Removals
 from crypto_platform.delivery.audit_report import AuditReport
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import Sum, TopicPart
+from crypto_platform.stores.base import EMPTY_SUM, Removed, Sum, TopicPart
 from tests.audit_fakes import FakeLog, FakeStore
 from tests.store_steps import NOON, quote
 
@@ -84,6 +87,73 @@ def test_a_late_row_that_somebody_else_deleted_is_missed_in_the_account(*, deep:
     assert run(log, store, deep=deep).whole
     store.drop(Q1.event_id)
     assert found(run(log, store, deep=deep)) == {"sum_differs": [None]}
+
+
+@both_ways
+def test_a_replay_nearby_is_no_cover_for_a_late_row_that_was_deleted(*, deep: bool) -> None:
+    """One repaired row among millions would have made the account of them all worthless."""
+    log, store = load([Q0, Q2])
+    store.forget(CUT)
+    log.publish(Q1)
+    store.load(log, [Q1])
+    store.drop(Q2.event_id)
+    store.replay(Q2, 1)
+    assert run(log, store, deep=deep).whole
+    store.drop(Q1.event_id)
+    assert found(run(log, store, deep=deep)) == {"sum_differs": [None]}
+
+
+@both_ways
+def test_what_no_complete_range_speaks_of_is_said(*, deep: bool) -> None:
+    """A load extends its range while it is audited; whether retention took a row is open then."""
+    log, store = load([Q0, Q2])
+    store.forget(CUT)
+    log.publish(Q1)
+    store.load(log, [Q1])
+    store.drop(Q1.event_id)
+    store.batches[-1] = replace(store.batches[-1], next_offset=9)
+    report = run(log, store, deep=deep)
+    assert report.whole
+    said = "1 records of market.quotes/0 are in Kafka, not stored, and older than what retention"
+    assert [said in note for note in report.notes] == [True, False]
+
+
+@both_ways
+def test_a_released_record_that_retention_took_is_no_loss(*, deep: bool) -> None:
+    """Its entry stays, and says when it happened."""
+    log, store = load([Q0, Q2], [Q3])
+    for offset, record in ((0, Q0), (1, Q2)):
+        store.refuse(
+            offset,
+            Reason.UNKNOWN_SCHEMA,
+            event_id=record.event_id,
+            value=encode(record),
+            state="released",
+        )
+    store.forget(CUT)
+    log.low = 2
+    assert run(log, store, deep=deep).whole
+
+
+def test_what_was_removed_of_a_range_is_that_of_all_runs() -> None:
+    """A range is emptied by one nightly run after the other."""
+    rows = [
+        Removed(
+            topic="market.quotes",
+            partition=TopicPart("id", 0),
+            run_id=run_id,
+            hour=NOON,
+            first_offset=first_offset,
+            events_before=cut,
+            removed=Sum(1, 10, 100),
+        )
+        for first_offset, run_id, cut in ((20, "a", 7), (10, "b", 9), (10, "a", 8), (30, "a", 1))
+    ]
+    removals = Removals(rows)
+    assert removals.sum_between(10, 20) == Sum(2, 20, 200)
+    assert removals.sum_between(11, 31) == Sum(2, 20, 200)
+    assert removals.sum_between(0, 10) == removals.sum_between(31, 99) == EMPTY_SUM
+    assert [removals.find_cut(offset) for offset in (9, 10, 25, 99)] == [None, 9, 9, 9]
 
 
 @both_ways

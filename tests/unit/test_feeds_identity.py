@@ -4,11 +4,11 @@ import msgspec
 import pytest
 
 from crypto_platform.errors import IncidentKind, Reason
-from crypto_platform.feeds.candles import Candle, Interval, seal_candle
+from crypto_platform.feeds.candles import Candle, seal_candle
 from crypto_platform.feeds.feed import build_event_id, hash_content, hash_facts
 from crypto_platform.feeds.incidents import Incident, build_incident, build_load_incident
 from crypto_platform.feeds.instruments import Instrument, ListedKind, seal_instrument
-from crypto_platform.feeds.order_books import OrderBook, TimedBy, seal_order_book
+from crypto_platform.feeds.order_books import OrderBook, seal_order_book
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.feeds.rejected import RAW_BYTES_MAX, build_rejected
 from crypto_platform.feeds.trades import Trade, seal_trade
@@ -60,16 +60,17 @@ def test_other_content_is_another_quote(changes: dict[str, object]) -> None:
 
 def seal_market_records(symbol: str | None) -> list[Trade | Candle | OrderBook]:
     """A trade, a candle and a book of one market that was mapped to this."""
-    market = {"venue": "kraken", "venue_symbol": "MATICUSD", "symbol": symbol}
-    times = {"ts_event": 1_767_268_800_000_000, "ts_ingest": 1_767_268_801_000_000}
+    market = {"v": 1, "venue": "kraken", "venue_symbol": "MATICUSD", "symbol": symbol}
+    market |= {"ts_event": 1_767_268_800_000_000, "ts_ingest": 1_767_268_801_000_000}
     prices = dict.fromkeys(("open", "high", "low", "close"), "0.4")
     levels = dict.fromkeys(("bid_prices", "bid_quantities", "ask_prices", "ask_quantities"), ())
+    trade = {"trade_id": "7", "price": "0.4", "quantity": "1"}
+    candle = {"interval": "1m", "base_volume": "1"} | prices
+    book = {"depth": 1, "timed_by": "venue"} | levels
     return [
-        seal_trade(Trade(**market, **times, trade_id="7", price="0.4", quantity="1")),
-        seal_candle(
-            Candle(**market, **times, interval=Interval.MINUTE, **prices, base_volume="1")
-        ),
-        seal_order_book(OrderBook(**market, **times, depth=1, timed_by=TimedBy.VENUE, **levels)),
+        seal_trade(msgspec.convert(market | trade, Trade)),
+        seal_candle(msgspec.convert(market | candle, Candle)),
+        seal_order_book(msgspec.convert(market | book, OrderBook)),
     ]
 
 
