@@ -371,6 +371,11 @@ class Settings(BaseSettings):
     dagster: DagsterSettings = DagsterSettings()
     ingest: IngestSettings = IngestSettings()
     history: HistorySettings = HistorySettings()
+    retention_days: dict[str, Annotated[int, Field(ge=0, le=36_500)]] = Field(
+        default_factory=dict,
+        description="Age of event time at which both stores forget records, by feed, where the "
+        "catalogue's is not meant: {trades = 30, order_books = 7}; 0 keeps them for good.",
+    )
     load: LoadSettings = LoadSettings()
     stack: StackSettings = StackSettings()
 

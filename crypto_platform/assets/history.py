@@ -25,7 +25,12 @@ from crypto_platform.delivery.history import (
     backfill,
     join_failures,
 )
-from crypto_platform.delivery.history_plan import Wanted, list_days, list_streams
+from crypto_platform.delivery.history_plan import (
+    Wanted,
+    list_days,
+    list_streams,
+    warn_of_forgotten,
+)
 from crypto_platform.domain.hours import from_time_us, name_day, to_time_us
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds import FEED_BY_NAME
@@ -85,6 +90,8 @@ def _build_asset(settings: Settings, source_name: str, feed: str) -> dg.AssetsDe
             days=list_days(to_time_us(window.start), to_time_us(window.end) - 1),
             again=config.again,
         )
+        if warning := warn_of_forgotten(kafka.settings, wanted, now_us=time.time_ns() // 1000):
+            context.log.warning(warning)
         stop = threading.Event()
         speaker = _Speaker(context)
         with stopping_on_interrupt(stop):

@@ -18,7 +18,6 @@ import click
 from crypto_platform.cli.history_text import (
     build_document,
     build_plan_document,
-    format_forgotten,
     format_plan,
     format_report,
     open_speaker,
@@ -30,10 +29,10 @@ from crypto_platform.delivery.history_plan import (
     Estimate,
     Wanted,
     estimate_history,
-    find_forgotten,
     list_days,
     list_streams,
     plan_history,
+    warn_of_forgotten,
 )
 from crypto_platform.delivery.history_stored import Arrived, count_stored, wait_until_loaded
 from crypto_platform.domain.hours import (
@@ -135,8 +134,8 @@ def history_command(  # noqa: PLR0913 - an option each
         for feed in choose_feeds(settings, source, feed_names)
     ]
     for each in wanted:
-        if (before_us := find_forgotten(each, now_us=time.time_ns() // 1000)) is not None:
-            click.echo(format_forgotten(each.feed, before_us), err=True)
+        if warning := warn_of_forgotten(settings, each, now_us=time.time_ns() // 1000):
+            click.echo(warning, err=True)
     if dry_run:
         plans = [
             estimate for each in wanted for estimate in estimate_wanted(settings, source, each)

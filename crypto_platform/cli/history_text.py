@@ -49,14 +49,6 @@ def format_plan(
     return [*format_table(_PLAN_COLUMNS, rows, right=_PLAN_NUMBERS), summary]
 
 
-def format_forgotten(feed: str, before_us: int) -> str:
-    """A warning: a backfill of these days is work for one night."""
-    return (
-        f"note: {feed} before {name_day(before_us)} are too old to be kept: they are stored, and "
-        "the next nightly retention removes them again (docs/operations.md)"
-    )
-
-
 def build_plan_document(
     source: str, plans: Sequence[Estimate], *, requests_per_minute_max: float
 ) -> dict[str, object]:

@@ -45,11 +45,13 @@ def retention_command(
     Example: crypto-platform retention --dry-run
     """
     settings = load_settings(data_dir)
-    cuts = plan_cuts(select_feeds(feed_names), now_us=time.time_ns() // 1000)
+    cuts = plan_cuts(settings, select_feeds(feed_names), now_us=time.time_ns() // 1000)
     with open_stores(settings) as stores:
         removals = count_old(stores, cuts)
         if not dry_run:
             click.echo(format_removals(removals), err=True)
+            if not yes:
+                _refuse_unknown(removals)
             if not is_confirmed("Remove these records for good?", yes=yes):
                 raise click.exceptions.Exit(1)
             removals = remove_old(stores, cuts, run_id=f"cli-retention-{secrets.token_hex(6)}")
@@ -58,6 +60,17 @@ def retention_command(
     )
     if any(each.records is None for each in removals):
         raise click.exceptions.Exit(1)
+
+
+def _refuse_unknown(removals: Sequence[Removal]) -> None:
+    """Nobody can agree to what is not known."""
+    silent = sorted({each.store for each in removals if each.records is None})
+    if silent:
+        message = (
+            f"{' and '.join(silent)} did not say how much would go, so nothing was removed; try "
+            "again when `crypto-platform status` shows it up, or with --yes for what does answer"
+        )
+        raise click.ClickException(message)
 
 
 def format_removals(removals: Sequence[Removal]) -> str:

@@ -24,10 +24,10 @@ from crypto_platform.serving.health import (
 STORE_COLUMNS = (
     *("store", "state", "lag", "lag age", "records/min", "last commit", "quarantined", "blocked"),
 )
-FEED_COLUMNS = ("feed", "topic", "offsets/min", "last append", "offsets", "held back")
+FEED_COLUMNS = ("feed", "topic", "offsets/min", "last append", "offsets", "held back", "kept")
 SOURCE_COLUMNS = ("source", "state", "last poll", "next", "failures")
 STORE_NUMBERS = frozenset({2, 3, 4, 5, 6, 7})
-FEED_NUMBERS = frozenset({2, 3, 4, 5})
+FEED_NUMBERS = frozenset({2, 3, 4, 5, 6})
 SOURCE_NUMBERS = frozenset({2, 3, 4})
 
 
@@ -61,6 +61,7 @@ def feed_row(feed: FeedStatus) -> tuple[str, ...]:
         format_age(feed.append_age_s),
         format_count(held),
         format_age(feed.blocked_s) if feed.blocked_s else UNKNOWN,
+        "for good" if feed.kept_days is None else f"{feed.kept_days} d",
     )
 
 

@@ -13,11 +13,12 @@ from crypto_platform.domain.hours import (
     MICROSECONDS_PER_MINUTE,
     TimeUs,
     day_of,
+    name_day,
 )
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.candles import CANDLES, Interval
 from crypto_platform.kafka.history_cursors import HistoryCursor, history_key
-from crypto_platform.settings import SourceSettings
+from crypto_platform.settings import Settings, SourceSettings
 from crypto_platform.sources.base import HistorySource
 from crypto_platform.sources.budget import HISTORY_SHARE
 
@@ -144,10 +145,16 @@ def is_over(piece: Piece, *, asked_at: TimeUs) -> bool:
     return asked_at >= piece.end_us + SETTLE_US
 
 
-def find_forgotten(wanted: Wanted, *, now_us: TimeUs) -> TimeUs | None:
-    """Before which time retention removes again what would be read; None where it all stays."""
-    cuts = plan_cuts([FEED_BY_NAME[wanted.feed]], now_us=now_us)
-    return next((cut.before_us for cut in cuts if wanted.days[0] < cut.before_us), None)
+def warn_of_forgotten(settings: Settings, wanted: Wanted, *, now_us: TimeUs) -> str | None:
+    """What to say where retention removes again what would be read; None where it all stays."""
+    for cut in plan_cuts(settings, [FEED_BY_NAME[wanted.feed]], now_us=now_us):
+        if wanted.days[0] < cut.before_us:
+            return (
+                f"note: {wanted.feed} before {name_day(cut.before_us)} are too old to be kept: "
+                "they are stored, and the next nightly retention removes them again; "
+                f"retention_days.{wanted.feed} keeps them (docs/operations.md)"
+            )
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)

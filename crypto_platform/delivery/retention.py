@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from crypto_platform.domain.hours import MICROSECONDS_PER_DAY, TimeUs, to_time_us
-from crypto_platform.errors import PlatformError
-from crypto_platform.feeds import Feed, Record
+from crypto_platform.errors import ConfigurationError, PlatformError
+from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
+from crypto_platform.settings import Settings
 from crypto_platform.stores.base import Store
 
 
@@ -44,12 +45,38 @@ class Removal:
     problem: PlatformError | None = None
 
 
-def plan_cuts(feeds: Iterable[Feed[Record]], *, now_us: TimeUs) -> Sequence[Cut]:
-    """Of each feed that forgets, how far."""
+def check_retention(settings: Settings) -> None:
+    """Refuse days of a feed that does not exist, or whose records cannot be cut by time.
+
+    Raises:
+        ConfigurationError: Names the setting, and the feeds that it may name.
+    """
+    able = sorted(name for name, feed in FEED_BY_NAME.items() if feed.partition_step)
+    for name in sorted(settings.retention_days.keys() - set(able)):
+        why = "there is no such feed" if name not in FEED_BY_NAME else "it is kept for good"
+        message = f"retention_days.{name}: {why}; days may be set for {', '.join(able)}"
+        raise ConfigurationError(message)
+
+
+def find_kept_days(settings: Settings, feed: Feed[Record]) -> int | None:
+    """How many days of a feed both stores keep: as set, else as the catalogue says; None is all."""
+    return settings.retention_days.get(feed.name, feed.retention_days) or None
+
+
+def plan_cuts(
+    settings: Settings, feeds: Iterable[Feed[Record]], *, now_us: TimeUs
+) -> Sequence[Cut]:
+    """Of each feed that forgets, how far.
+
+    Raises:
+        ConfigurationError: See check_retention.
+    """
+    check_retention(settings)
     cuts: list[Cut] = []
     for feed in feeds:
-        if feed.retention_days and feed.partition_step:
-            kept_from_us = now_us - feed.retention_days * MICROSECONDS_PER_DAY
+        days = find_kept_days(settings, feed)
+        if days and feed.partition_step:
+            kept_from_us = now_us - days * MICROSECONDS_PER_DAY
             before_us = to_time_us(feed.partition_step.begin_of(kept_from_us))
             cuts.append(Cut(feed=feed, before_us=before_us))
     return cuts

@@ -7,7 +7,7 @@ import time
 
 import dagster as dg
 
-from crypto_platform.delivery.retention import plan_cuts, remove_old
+from crypto_platform.delivery.retention import check_retention, plan_cuts, remove_old
 from crypto_platform.feeds import FEEDS
 from crypto_platform.settings import Settings
 from crypto_platform.stores import open_stores
@@ -21,7 +21,12 @@ RETRIES = dg.RetryPolicy(max_retries=5, delay=60)
 
 
 def build_retention_job(settings: Settings) -> dg.JobDefinition:
-    """Scheduled every night."""
+    """Scheduled every night.
+
+    Raises:
+        ConfigurationError: The settings name a feed that keeps all.
+    """
+    check_retention(settings)
 
     @dg.op(
         name=RETENTION_OP,
@@ -30,7 +35,7 @@ def build_retention_job(settings: Settings) -> dg.JobDefinition:
     )
     def remove_records_before_the_cut(context: dg.OpExecutionContext) -> None:
         with open_stores(settings) as stores:
-            cuts = plan_cuts(FEEDS, now_us=time.time_ns() // 1000)
+            cuts = plan_cuts(settings, FEEDS, now_us=time.time_ns() // 1000)
             removals = remove_old(stores, cuts, run_id=context.run_id)
         context.add_output_metadata(
             {

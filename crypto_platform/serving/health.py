@@ -74,6 +74,7 @@ class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         offsets_per_minute: Appended in the last minute; transaction markers count too.
         blocked_s: How long an open transaction has been seen to hold readers back.
+        kept_days: Age of event time at which both stores forget its records; None keeps them.
     """
 
     name: str
@@ -85,6 +86,7 @@ class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
     offsets_per_minute: int | None = None
     append_age_s: float | None = None
     blocked_s: float | None = None
+    kept_days: int | None = None
 
 
 class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):

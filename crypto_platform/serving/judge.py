@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 
 from crypto_platform.delivery.pacing import due_at, find_pace_s
+from crypto_platform.delivery.retention import find_kept_days
 from crypto_platform.domain.hours import from_time_us
 from crypto_platform.errors import ConfigurationError
-from crypto_platform.feeds import FEEDS
+from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.kafka.cursors import Cursor, cursor_key
 from crypto_platform.serving.health import (
@@ -61,7 +62,7 @@ def build_status(settings: Settings, readings: Readings) -> Status:
     loads = tuple(
         _build_load(name, feed.name, readings) for name in readings.stores for feed in FEEDS
     )
-    feeds = tuple(_build_feed(feed.name, feed.topic, readings) for feed in FEEDS)
+    feeds = tuple(_build_feed(settings, feed, readings) for feed in FEEDS)
     sources, source_problems = _build_sources(settings, readings)
     incidents = _build_incidents(readings)
     disk = _build_disk(settings, readings)
@@ -178,11 +179,12 @@ def _find_lag_s(name: str, lags: Mapping[TopicPart, int], readings: Readings) ->
     return _age_s(readings, [min(known)]) if known else None
 
 
-def _build_feed(name: str, topic: str, readings: Readings) -> FeedStatus:
+def _build_feed(settings: Settings, feed: Feed[Record], readings: Readings) -> FeedStatus:
+    kept_days = find_kept_days(settings, feed)
     kafka = readings.kafka.value
-    parts = [p for p, feed in kafka.feed_of.items() if feed == name] if kafka else []
+    parts = [p for p, name in kafka.feed_of.items() if name == feed.name] if kafka else []
     if kafka is None or not parts:
-        return FeedStatus(name=name, topic=topic)
+        return FeedStatus(name=feed.name, topic=feed.topic, kept_days=kept_days)
     bounds = [kafka.bounds[partition] for partition in parts]
     first_of_minute = [
         bound.high if (first := kafka.minute_ago[partition]) is None else first
@@ -191,8 +193,8 @@ def _build_feed(name: str, topic: str, readings: Readings) -> FeedStatus:
     blocked = [readings.blocked_since[p] for p in parts if p in readings.blocked_since]
     high = sum(bound.high for bound in bounds)
     return FeedStatus(
-        name=name,
-        topic=topic,
+        name=feed.name,
+        topic=feed.topic,
         partitions=len(parts),
         low=sum(bound.low for bound in bounds),
         high=high,
@@ -201,6 +203,7 @@ def _build_feed(name: str, topic: str, readings: Readings) -> FeedStatus:
         offsets_per_minute=max(high - sum(first_of_minute), 0),
         append_age_s=_age_s(readings, (kafka.last_append[partition] for partition in parts)),
         blocked_s=_age_s(readings, [min(blocked)]) if blocked else 0.0,
+        kept_days=kept_days,
     )
 
 

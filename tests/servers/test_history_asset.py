@@ -50,6 +50,8 @@ def test_a_range_of_days_is_one_run_and_each_day_says_what_it_has(platform: Plat
         first = materialize(platform, instance)
         assert first.success
         assert describe(instance, first) == [(f"2026-01-0{day}", 675, 0) for day in (2, 3, 4)]
+        said = [entry.user_message for entry in instance.all_logs(first.run_id)]
+        assert any("trades before" in text and "too old to be kept" in text for text in said)
         length = count_offsets(platform, TRADES)
         second = materialize(platform, instance)
         assert describe(instance, second) == [(f"2026-01-0{day}", 0, 1) for day in (2, 3, 4)]

@@ -22,6 +22,7 @@ from crypto_platform.settings import ENV_PREFIX, process_environment
 from crypto_platform.stores import STORES
 from crypto_platform.stores.base import TopicPart
 from tests.platform_harness import Platform, clock
+from tests.servers.test_cli_servers import REFUSED
 
 DAY_US = 24 * 3_600_000_000
 
@@ -50,7 +51,7 @@ def book(number: int, *, days_ago: float) -> OrderBook:
 def forget(platform: Platform) -> Sequence[Removal]:
     """A run of the job, for order books."""
     stores = {name: platform.store(name) for name in STORES}
-    cuts = plan_cuts([ORDER_BOOKS], now_us=clock())
+    cuts = plan_cuts(platform.settings, [ORDER_BOOKS], now_us=clock())
     return remove_old(stores, cuts, run_id=f"run-{time.monotonic_ns()}")
 
 
@@ -182,7 +183,7 @@ def test_a_dry_run_says_what_would_go_and_removes_nothing(platform: Platform) ->
     platform.publish(ORDER_BOOKS, [*OLD, *YOUNG])
     platform.load_both()
     stores = {name: platform.store(name) for name in STORES}
-    cuts = plan_cuts(FEEDS, now_us=clock())
+    cuts = plan_cuts(platform.settings, FEEDS, now_us=clock())
     for _ in range(2):
         found = [each for each in count_old(stores, cuts) if each.cut.feed is ORDER_BOOKS]
         assert counts(found) == in_both(4)
@@ -232,6 +233,17 @@ def test_the_command_shows_asks_and_removes(platform: Platform) -> None:
     done = run_command(platform, "--yes")
     assert done.returncode == 0, done.stderr
     assert len(ids_in(platform, "mongo")) == len(ids_in(platform, "postgres")) == 3
+
+
+def test_nobody_is_asked_to_agree_to_what_could_not_be_counted(platform: Platform) -> None:
+    """`?` records for good is no question."""
+    platform.publish(ORDER_BOOKS, OLD)
+    platform.load_both()
+    platform.reload(CRYPTO_PLATFORM_POSTGRES__LOADER_URL=REFUSED)
+    ended = run_command(platform, "--feed", "order_books")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "postgres did not say how much would go, so nothing was removed" in ended.stderr
+    assert len(ids_in(platform, "mongo")) == 4
 
 
 def test_the_nightly_job_removes_and_says_how_many(platform: Platform) -> None:

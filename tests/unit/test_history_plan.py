@@ -1,6 +1,7 @@
 """Which days of the past a backfill asks for, and what it may take."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -10,22 +11,23 @@ from crypto_platform.delivery.history_plan import (
     Wanted,
     estimate_history,
     estimate_seconds,
-    find_forgotten,
     is_over,
     list_days,
     list_streams,
     plan_history,
+    warn_of_forgotten,
 )
 from crypto_platform.domain.hours import MICROSECONDS_PER_DAY, name_day
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.kafka.history_cursors import HistoryCursor, history_key
-from crypto_platform.settings import SourceSettings
+from crypto_platform.settings import Settings, SourceSettings
 from crypto_platform.sources.base import HistoryPage, Poll
 
 NEW_YEAR_US = 1_767_225_600_000_000
 SECOND_US = NEW_YEAR_US + MICROSECONDS_PER_DAY
 BITCOIN, ETHER = Stream(venue_symbol="BTC-USD"), Stream(venue_symbol="ETH-USD")
 DONE = HistoryCursor(done_at=1)
+PLATFORM = Settings(data_dir=Path("/nonexistent"))
 SETTINGS = SourceSettings(
     dialect="coinbase",
     base_url="http://127.0.0.1:1",
@@ -131,11 +133,13 @@ def test_days_that_retention_removes_again_are_told_beforehand() -> None:
     trades = Wanted(feed="trades", streams=[BITCOIN], days=[NEW_YEAR_US])
     candles = Wanted(feed="candles", streams=[BITCOIN], days=[NEW_YEAR_US])
     in_june_us = NEW_YEAR_US + 160 * MICROSECONDS_PER_DAY
-    cut_us = find_forgotten(trades, now_us=in_june_us)
-    assert cut_us is not None
-    assert name_day(cut_us) == "2026-03-01"
-    assert find_forgotten(trades, now_us=SECOND_US) is None
-    assert find_forgotten(candles, now_us=in_june_us) is None
+    said = warn_of_forgotten(PLATFORM, trades, now_us=in_june_us)
+    assert said is not None
+    assert "trades before 2026-03-01" in said
+    assert warn_of_forgotten(PLATFORM, trades, now_us=SECOND_US) is None
+    assert warn_of_forgotten(PLATFORM, candles, now_us=in_june_us) is None
+    kept = PLATFORM.model_copy(update={"retention_days": {"trades": 365}})
+    assert warn_of_forgotten(kept, trades, now_us=in_june_us) is None
 
 
 def test_history_takes_its_time_by_its_share_of_the_budget() -> None:

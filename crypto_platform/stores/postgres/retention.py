@@ -14,6 +14,8 @@ from crypto_platform.feeds import Feed, Record
 from crypto_platform.stores.base import Removed, Sum, TopicPart
 from crypto_platform.stores.postgres.session import Session
 
+# counting or summing a month of trades takes longer than a statement of a load may
+_NO_TIMEOUT = "SET LOCAL statement_timeout = 0"
 _REMOVE_PARTITION = "SELECT platform.remove_partition(%s, %s, %s, %s)"
 _COUNT = "SELECT count(*) FROM {table} WHERE ts_event < %s"
 _READ_REMOVED = """
@@ -30,8 +32,7 @@ def remove_before(session: Session, feed: Feed[Record], before_us: TimeUs, *, ru
     removed = 0
     while True:
         with session.transaction() as connection:
-            # summing a month of trades takes longer than a statement of a load may
-            connection.execute("SET LOCAL statement_timeout = 0")
+            connection.execute(_NO_TIMEOUT)
             row = connection.execute(_REMOVE_PARTITION, parameters).fetchone()
         if row is None or row[0] is None:
             return removed
@@ -40,7 +41,8 @@ def remove_before(session: Session, feed: Feed[Record], before_us: TimeUs, *, ru
 
 def count_before(session: Session, feed: Feed[Record], before_us: TimeUs) -> int:
     """See Store.count_before."""
-    with session.autocommit() as connection:
+    with session.transaction() as connection:
+        connection.execute(_NO_TIMEOUT)
         [(count,)] = connection.execute(_count_in(feed), [from_time_us(before_us)]).fetchall()
     return int(count)
 
