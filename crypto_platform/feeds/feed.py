@@ -32,6 +32,10 @@ MappedText = Annotated[str, msgspec.Meta(title="mapped text")]
 """Text that we looked up in the table of currencies, which users extend: no part of the content, or
 a record read again after the table changed would contradict itself. Stored as first found."""
 
+Remark = Annotated[str, msgspec.Meta(title="remark")]
+"""What the platform says of a matter in words; no part of the content either: a matter that comes
+back is told with other numbers, and is the same fact."""
+
 Amounts = Annotated[tuple[str, ...], msgspec.Meta(title="amounts")]
 """Amounts in stored form, in an order that matters."""
 
@@ -61,6 +65,7 @@ class FieldKind(Enum):
 _KIND_OF_TITLE = {
     "text": FieldKind.TEXT,
     "mapped text": FieldKind.TEXT,
+    "remark": FieldKind.TEXT,
     "amount": FieldKind.AMOUNT,
     "amounts": FieldKind.AMOUNTS,
     "time_us": FieldKind.TIME_US,
@@ -73,13 +78,13 @@ class Field:
     """One field of a record, as the stores see it.
 
     Attributes:
-        mapped: See MappedText.
+        is_fact: False of a MappedText and a Remark.
     """
 
     name: str
     kind: FieldKind
     nullable: bool
-    mapped: bool = False
+    is_fact: bool = True
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="v", tag=0, gc=False):
@@ -103,7 +108,7 @@ R = TypeVar("R", bound=Record)
 R_co = TypeVar("R_co", bound=Record, covariant=True)
 
 NOT_FACTS = frozenset({"event_id", "content_hash", "ts_ingest"})
-"""What a record says about itself or about us; never part of its content, nor is a MappedText."""
+"""What a record says about itself or about us; never part of its content."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,8 +218,8 @@ def _field(name: str, hint: object) -> Field:
     members = get_args(hint) if get_origin(hint) is not Annotated else (hint,)
     nullable = NoneType in members
     [inner] = [member for member in members if member is not NoneType] or [hint]
-    mapped = MappedText in members
-    return Field(name=name, kind=_kind(name, inner), nullable=nullable, mapped=mapped)
+    is_fact = inner not in {MappedText, Remark}
+    return Field(name=name, kind=_kind(name, inner), nullable=nullable, is_fact=is_fact)
 
 
 def _kind(name: str, hint: object) -> FieldKind:
@@ -253,7 +258,7 @@ def hash_facts(record: Record) -> int:
 @cache
 def _name_facts(record: type[Record]) -> tuple[str, ...]:
     fields = fields_of(record)
-    return tuple(each.name for each in fields if each.name not in NOT_FACTS and not each.mapped)
+    return tuple(each.name for each in fields if each.name not in NOT_FACTS and each.is_fact)
 
 
 def build_event_id(*parts: str | int | None) -> str:
@@ -291,6 +296,7 @@ __all__ = [
     "MappedText",
     "Offset",
     "Record",
+    "Remark",
     "Step",
     "Text",
     "TimeUs",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from crypto_platform.errors import IncidentKind
-from crypto_platform.feeds.feed import Feed, Index, Offset, Record, Text, TimeUs, seal
+from crypto_platform.feeds.feed import Feed, Index, Offset, Record, Remark, Text, TimeUs, seal
 
 OPEN = "open"
 ACKNOWLEDGED = "acknowledged"
@@ -45,8 +45,8 @@ class Incident(Record, frozen=True, kw_only=True, tag=1):
     part: Offset | None = None
     first_offset: Offset | None = None
     next_offset: Offset | None = None
-    message: Text
-    next_step: Text
+    message: Remark
+    next_step: Remark
 
 
 def build_incident(draft: Incident) -> Incident:

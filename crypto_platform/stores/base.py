@@ -448,6 +448,9 @@ class LoadBatch:
 class Removed:
     """What retention has removed of the records that one range of load_batch had stored.
 
+    A record belongs to the live range of its offset; where Kafka's log was cut and no live range
+    has come so far again, to the truncated one, else to the restore, the first by offset.
+
     Attributes:
         hour, first_offset: Of that range.
         events_before: Records with older events went, microseconds.
@@ -588,7 +591,7 @@ class Store(Protocol):
 
     # What the audit reads. Ranges are half open.
     def read_removed(self, partition: TopicPart) -> Sequence[Removed]:
-        """What retention has removed of a partition, by first_offset."""
+        """What retention has removed of a partition, by first_offset and run_id."""
         ...
 
     def read_records(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[StoredRecord]:
@@ -604,7 +607,10 @@ class Store(Protocol):
     def read_range(
         self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
     ) -> Iterator[StoredRecord]:
-        """The records whose first arrival lies in the range, streamed, in order of offset."""
+        """The records whose first arrival lies in the range, streamed, by offset and event_id.
+
+        Two with one offset are a fault, which the audit names alike in every store.
+        """
         ...
 
     def read_contents(
@@ -640,7 +646,7 @@ class Store(Protocol):
         ...
 
     def read_load_batches(self, partition: TopicPart | None = None) -> Iterator[LoadBatch]:
-        """load_batch rows, all or one partition's, by first_offset."""
+        """load_batch rows, all or one partition's, by first_offset, kind, run, epoch and hour."""
         ...
 
     def read_facts(self, feed: Feed[Record], event_ids: Sequence[str]) -> list[Record]:

@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 
 from crypto_platform.stores.base import Arrivals
 
+LOOK_UP_COMMITS = 20
+"""Commits that go a store's look-up way at once after a repeat was seen: repeats come in series,
+and each costs the straight way a failed attempt."""
+
 Known = tuple[int, bool]
 """What the store, or this batch before, holds under an id: its content hash, and whether it has
 arrived (False for an incident that its load wrote before Kafka had it). Plain tuples, for they are

@@ -33,7 +33,8 @@ from crypto_platform.stores.base import (
 )
 from crypto_platform.stores.mongo import MongoStore, migrate
 from crypto_platform.stores.mongo.markets import build_latest
-from crypto_platform.stores.mongo.writer import INVALID_DOCUMENTS_MAX, LOOK_UP_COMMITS
+from crypto_platform.stores.mongo.writer import INVALID_DOCUMENTS_MAX
+from crypto_platform.stores.sorting import LOOK_UP_COMMITS
 from tests.feed_samples import build_record
 from tests.mongo_harness import MongoDatabase, free_port, start_mongod
 from tests.mongo_writer import PARTITION, TOPIC, quote

@@ -24,6 +24,8 @@ LOADER_MUST_NOT = (
     "DELETE FROM platform.load_batch",
     "DELETE FROM platform.quarantine",
     "UPDATE platform.alembic_version SET version_num = 'x'",
+    "INSERT INTO platform.removed SELECT * FROM platform.removed",
+    "INSERT INTO market.currency_alias VALUES ('a', 'b', 'c')",
 )
 
 ANALYST_MUST_NOT = (
@@ -53,6 +55,29 @@ def test_the_loader_changes_neither_tables_nor_facts(
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         connection.execute(statement.encode())
+
+
+def test_rights_of_an_older_version_are_taken_back(
+    migrated_urls: PostgresUrls,
+) -> None:
+    """It let the loader insert into whatever table came later: what was removed among them."""
+    with psycopg.connect(migrated_urls.migrator) as owner:
+        owner.execute("GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA market, platform TO loader")
+        owner.execute(
+            "ALTER DEFAULT PRIVILEGES IN SCHEMA market, platform GRANT INSERT ON TABLES TO loader"
+        )
+    migrate(migrated_urls)
+    with psycopg.connect(migrated_urls.migrator) as owner:
+        owner.execute("CREATE TABLE platform.tomorrow (id integer)")
+    for statement in (*LOADER_MUST_NOT, "INSERT INTO platform.tomorrow VALUES (1)"):
+        with (
+            psycopg.connect(migrated_urls.loader) as loader,
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+        ):
+            loader.execute(statement.encode())
+    with contextlib.closing(PostgresStore(migrated_urls.loader)) as store:
+        [own] = claim(store, P0)
+        store.commit([piece(own, [quote(1)], refusals=[refusal(1)])], run_id="run-a")
 
 
 @pytest.mark.parametrize("statement", ANALYST_MUST_NOT)

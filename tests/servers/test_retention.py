@@ -6,9 +6,11 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import psycopg
 import pytest
+from bson.int64 import Int64
 from pymongo import MongoClient
 
 from crypto_platform.delivery.audit_report import AuditReport
@@ -20,7 +22,7 @@ from crypto_platform.feeds.order_books import ORDER_BOOKS, OrderBook, TimedBy, s
 from crypto_platform.jobs.retention import build_retention_job
 from crypto_platform.settings import ENV_PREFIX, process_environment
 from crypto_platform.stores import STORES
-from crypto_platform.stores.base import TopicPart
+from crypto_platform.stores.base import Removed, Store, TopicPart
 from tests.platform_harness import Platform, clock
 from tests.servers.test_cli_servers import REFUSED
 
@@ -176,6 +178,43 @@ def test_what_went_is_written_down_by_range(forgotten: Platform) -> None:
         hashes = [record.content_hash & (2**64 - 1) for record in OLD]
         assert sum(each.removed.high for each in removed) == sum(h >> 32 for h in hashes)
         assert sum(each.removed.low for each in removed) == sum(h & (2**32 - 1) for h in hashes)
+
+
+def test_both_stores_write_down_the_same_range(platform: Platform) -> None:
+    """Where Kafka's log was cut and a range restored, a row's offset lies in several ranges."""
+    platform.publish(ORDER_BOOKS, OLD[:2])
+    platform.load_both()
+    platform.publish(ORDER_BOOKS, OLD[2:])
+    platform.load_both()
+    with platform.postgres_admin() as connection:
+        connection.execute(
+            "UPDATE platform.load_batch SET kind = 'truncated' WHERE lower(offsets) > 0"
+        )
+        connection.execute(
+            "INSERT INTO platform.load_batch SELECT sink, topic_id, part, hour, epoch, 'restore', "
+            "run_id, topic, int8range(0, 99), 0, 0, 0, 0, 0 FROM platform.load_batch "
+            "WHERE kind = 'truncated'"
+        )
+    mongo: MongoClient[dict[str, Any]] = MongoClient(platform.servers.mongo_admin_url)
+    with mongo:
+        batches = mongo[platform.name]["load_batch"]
+        batches.update_many({"first_offset": {"$gt": 0}}, {"$set": {"kind": "truncated"}})
+        for batch in list(batches.find({"kind": "truncated"})):
+            restore = {"kind": "restore", "first_offset": Int64(0), "next_offset": Int64(99)}
+            batches.insert_one(batch | restore | {"_id": f"restore {batch['_id']}"})
+    assert counts(forget(platform)) == in_both(4)
+    first, second = [
+        [(each.partition, each.first_offset, each.removed) for each in removed]
+        for removed in map(read_removed, map(platform.store, STORES))
+    ]
+    assert first == second
+    assert [(offset, removed.count) for _, offset, removed in first] == [(0, 2), (3, 2)]
+
+
+def read_removed(store: Store) -> list[Removed]:
+    """Of order books, wherever they arrived."""
+    partitions = sorted({row.partition for row in store.read_offsets()})
+    return [each for partition in partitions for each in store.read_removed(partition)]
 
 
 def test_a_dry_run_says_what_would_go_and_removes_nothing(platform: Platform) -> None:

@@ -181,5 +181,7 @@ def test_noticing_an_incident_again_says_the_same_fact() -> None:
         )
 
     assert notice(1).event_id == notice(2).event_id
+    told = msgspec.structs.replace(notice(2), message="12 records are gone", next_step="-")
+    assert build_incident(told).content_hash == notice(1).content_hash
     acknowledged = build_incident(msgspec.structs.replace(notice(3), state="acknowledged"))
     assert acknowledged.event_id != notice(1).event_id

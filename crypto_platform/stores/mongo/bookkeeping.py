@@ -155,8 +155,9 @@ def read_quarantine(
 
 
 def read_load_batches(connection: Connection, partition: TopicPart | None) -> Iterator[LoadBatch]:
-    """All ranges, by partition and first_offset."""
-    order = [("topic_id", 1), ("part", 1), ("first_offset", 1)]
+    """See Store.read_load_batches."""
+    names = ("topic_id", "part", "first_offset", "kind", "run_id", "epoch", "hour_us")
+    order = [(name, 1) for name in names]
     for document in connection.collection(LOAD_BATCH).find(_of_partition(partition)).sort(order):
         yield _parse_batch(document)
 

@@ -30,7 +30,7 @@ from crypto_platform.feeds.feed import Field, FieldKind
 from crypto_platform.stores.base import StoredContent, StoredRecord, TopicPart
 from crypto_platform.stores.mongo.connection import Connection, Document
 from crypto_platform.stores.mongo.documents import decode_amount, stored_name
-from crypto_platform.stores.mongo.reader import of_range, parse_stored
+from crypto_platform.stores.mongo.reader import of_range, parse_stored, sort_equal_offsets
 
 BATCH_DOCUMENTS = 2_000
 """In one answer, which has 16 MB at most."""
@@ -93,9 +93,16 @@ def read_contents(
     next_offset: int,
 ) -> Iterator[StoredContent]:
     """See Store.read_contents."""
+    found = _read_contents(connection, feed, of_range(partition, first_offset, next_offset))
+    return sort_equal_offsets(found, lambda content: content.record)
+
+
+def _read_contents(
+    connection: Connection, feed: Feed[Record], query: Mapping[str, Any]
+) -> Iterator[StoredContent]:
     proofs = proofs_of(feed)
     found = connection.collection(feed.collection).find_raw_batches(
-        of_range(partition, first_offset, next_offset),
+        query,
         sort=[("arrival_offset", 1)],
         batch_size=BATCH_DOCUMENTS,
     )

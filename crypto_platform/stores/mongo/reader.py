@@ -4,8 +4,9 @@ Here: queries and their answers as values. Not here: bookkeeping (bookkeeping.py
 people read of the market (markets.py).
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, TypeVar
 
 from bson.int64 import Int64
 
@@ -13,6 +14,8 @@ from crypto_platform.feeds import Feed, Record
 from crypto_platform.stores.base import StoredRecord, Sum, TopicPart
 from crypto_platform.stores.mongo.connection import Connection, Document
 from crypto_platform.stores.mongo.pieces import documents_of
+
+T = TypeVar("T")
 
 _HALF = 2**32
 PROOF = {
@@ -90,10 +93,16 @@ def read_range(
     first_offset: int,
     next_offset: int,
 ) -> Iterator[StoredRecord]:
-    """The records whose first arrival lies in the range, in order of offset."""
+    """See Store.read_range."""
     query = of_range(partition, first_offset, next_offset)
     found = connection.collection(feed.collection).find(query, PROOF).sort("arrival_offset", 1)
-    return (parse_stored(document) for document in found)
+    return sort_equal_offsets(map(parse_stored, found), lambda row: row)
+
+
+def sort_equal_offsets(rows: Iterable[T], record_of: Callable[[T], StoredRecord]) -> Iterator[T]:
+    """Rows in order of offset, those of one offset by id: the index by arrival has no ids."""
+    for _, group in groupby(rows, key=lambda row: record_of(row).offset):
+        yield from sorted(group, key=lambda row: record_of(row).event_id)
 
 
 def read_strays(

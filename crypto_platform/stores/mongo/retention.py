@@ -25,7 +25,7 @@ DOCUMENTS_PER_TRANSACTION = 5_000
 """A transaction has seconds to live, and no load waits for it."""
 
 _HOLDING = (BatchKind.LIVE, BatchKind.TRUNCATED, BatchKind.RESTORE)
-"""Kinds of range to which a record may belong, the likeliest first."""
+"""Kinds of range to which a record may belong, in this order; see Removed."""
 
 
 def remove_before(

@@ -44,15 +44,12 @@ from crypto_platform.stores.mongo.pieces import (
     order_slices,
 )
 from crypto_platform.stores.mongo.records import InsertFailedError
-from crypto_platform.stores.sorting import sort_out
+from crypto_platform.stores.sorting import LOOK_UP_COMMITS, sort_out
 
 TRANSACTION_BYTES_MAX = 32 * 1024 * 1024
 """What a caller should not exceed: a longer transaction may outlive the server's limit."""
 INVALID_DOCUMENTS_MAX = 100
 """A commit with more documents that break a rule is refused whole: loader and schema disagree."""
-LOOK_UP_COMMITS = 20
-"""How many commits a collection stays on the look-up way after a repeat: repeats come in series,
-and a failed insert costs a whole transaction."""
 
 
 @dataclass(kw_only=True)

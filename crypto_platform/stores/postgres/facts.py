@@ -34,10 +34,8 @@ from crypto_platform.stores.postgres.rows import (
     pick_lines,
 )
 from crypto_platform.stores.postgres.session import Connection
-from crypto_platform.stores.sorting import Known, Sorted, sort_out
+from crypto_platform.stores.sorting import LOOK_UP_COMMITS, Known, Sorted, sort_out
 
-LOOK_UP_COMMITS = 20
-"""Commits that go the look-up way at once after a repeat was seen: repeats come in series."""
 LOOK_UPS_MAX = 5
 """Others may store an id between our look-up and our COPY: then it is asked again."""
 

@@ -3,7 +3,8 @@
 Set at every migration, for a new feed's table has to be covered as well, and a database made from a
 template keeps the rights of its tables but not its own. Roles are made outside (by the stack or an
 administrator); their names are those in the settings' URLs. Facts never change, so the loader may
-update nothing in them but the first arrival, which an incident gets after it was written.
+update nothing in them but the first arrival, which an incident gets after it was written. What an
+older version granted and this one does not is taken back.
 """
 
 from typing import LiteralString
@@ -34,6 +35,8 @@ REVOKE ALL ON DATABASE {database} FROM PUBLIC;
 """
 
 _LOADER = """
+ALTER DEFAULT PRIVILEGES IN SCHEMA market, platform REVOKE INSERT ON TABLES FROM {role};
+REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA market, platform FROM {role};
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA market, platform TO {role};
 GRANT SELECT ON ALL TABLES IN SCHEMA market, platform TO {role};
@@ -43,7 +46,7 @@ GRANT DELETE ON platform.touched TO {role};
 GRANT USAGE ON SEQUENCE platform.touched_version TO {role};
 GRANT EXECUTE ON FUNCTION platform.make_partition(text, text, text, timestamptz),
   platform.remove_partition(text, text, timestamptz, text) TO {role};
-ALTER DEFAULT PRIVILEGES IN SCHEMA market, platform GRANT SELECT, INSERT ON TABLES TO {role};
+ALTER DEFAULT PRIVILEGES IN SCHEMA market, platform GRANT SELECT ON TABLES TO {role};
 """
 
 _LOADER_FACTS = """
@@ -68,15 +71,20 @@ def set_rights(*, migrator_url: str, loader_url: str | None, analyst_url: str | 
     with translated(), connect(migrator_url, application_name="crypto_platform rights") as owner:
         _execute(owner, _DATABASE, role=None)
         if loader_url:
-            role = _role_of(loader_url)
-            _execute(owner, _LOADER, role=role)
-            for feed in FEEDS:
-                table = sql.Identifier(feed.schema, feed.table)
-                _execute(owner, _LOADER_FACTS, role=role, table=table, arrival=_ARRIVAL)
+            # at once, or a load that runs meanwhile would find its rights gone
+            with owner.transaction():
+                _grant_to_loader(owner, _role_of(loader_url))
         if analyst_url:
             _execute(owner, _ANALYST, role=_role_of(analyst_url))
     if analyst_url:
         _set_analyst_defaults(analyst_url)
+
+
+def _grant_to_loader(owner: Connection, role: str) -> None:
+    _execute(owner, _LOADER, role=role)
+    for feed in FEEDS:
+        table = sql.Identifier(feed.schema, feed.table)
+        _execute(owner, _LOADER_FACTS, role=role, table=table, arrival=_ARRIVAL)
 
 
 def _execute(
