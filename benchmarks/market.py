@@ -28,8 +28,8 @@ from crypto_platform.feeds.candles import Interval
 from crypto_platform.migrations import migrate
 from crypto_platform.stack.embedded import embedded_servers
 from crypto_platform.stores import open_store
-from crypto_platform.stores.base import Market, Span, Store
-from crypto_platform.stores.postgres.markets import READ_CANDLES, READ_NEWEST
+from crypto_platform.stores.base import MARKET_PAGE_RECORDS, Market, Span, Store
+from crypto_platform.stores.postgres.markets import READ_CANDLES, READ_NEWEST, READ_OLDEST
 from crypto_platform.stores.postgres.reader import on_table
 from crypto_platform.stores.postgres.rows import columns_of, format_time
 
@@ -210,20 +210,22 @@ def _list_questions(
         ),
         Question(
             name="an hour of the median symbol",
-            ask=lambda: len(
-                store.read_newest(TRADES, median, any_span(HOUR), records_max=1_000_000)
-            ),
-            statement=on_table(READ_NEWEST, TRADES),
-            values=_values(median, hour, records_max=1_000_000),
+            ask=lambda: len(_read_all(store.read_market(TRADES, median, any_span(HOUR)))),
+            statement=on_table(READ_OLDEST, TRADES),
+            values=_values(median, hour, records_max=MARKET_PAGE_RECORDS),
             table="trade_2026_01",
         ),
         Question(
             name="a day of 1-minute candles",
             ask=lambda: len(
-                store.read_candles(any_market(), Interval.MINUTE, any_span(DAY), records_max=10_000)
+                _read_all(
+                    store.read_market(
+                        CANDLES, any_market(), any_span(DAY), interval=Interval.MINUTE
+                    )
+                )
             ),
             statement=on_table(READ_CANDLES, CANDLES),
-            values=_values(median, day, records_max=10_000) | {"interval": "1m"},
+            values=_values(median, day, records_max=MARKET_PAGE_RECORDS) | {"interval": "1m"},
             table="candle_revision_2026_01",
         ),
         Question(
@@ -244,7 +246,12 @@ def _values(market: Market, span: Span, *, records_max: int = 1) -> Values:
         "begins": "-infinity" if begins is None else format_time(begins),
         "ends": "infinity" if ends is None else format_time(ends),
         "records_max": records_max,
+        "after_offset": -1,
     }
+
+
+def _read_all(pages: Iterator[Sequence[Record]]) -> list[Record]:
+    return [record for page in pages for record in page]
 
 
 def _report(question: Question, owner: "psycopg.Connection[Any]", rounds: int) -> bool:

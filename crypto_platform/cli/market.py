@@ -5,6 +5,7 @@ Here: arguments, tables for people with exact digits. Not here: which store, whi
 """
 
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from crypto_platform.cli.sheet import (
     echo_problems,
     form_options,
     print_time,
+    writing,
 )
 from crypto_platform.cli.text import UNKNOWN, align_points, format_table, printable
 from crypto_platform.domain.order_books import find_mid_price, find_spread
@@ -32,17 +34,17 @@ from crypto_platform.feeds.trades import Trade
 from crypto_platform.serving.market import (
     MarketAnswer,
     Place,
-    read_candles,
-    read_order_book,
-    read_trades,
+    reading_candles,
+    reading_order_book,
+    reading_trades,
 )
 from crypto_platform.settings import load_settings
 from crypto_platform.stores.base import Span
 
 LAST = 50
 """Records shown where neither a number nor a range is given."""
-RECORDS_MAX = 1_000_000
-"""They are all held in memory, about 1 kB each."""
+SPEAK_EVERY_S = 2.0
+"""On stderr, of an answer that takes longer."""
 
 venue_argument = click.argument("venue")
 symbol_argument = click.argument("symbol")
@@ -56,7 +58,7 @@ def range_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     return click.option(
         *("-n", "--last"),
-        type=click.IntRange(1, RECORDS_MAX),
+        type=click.IntRange(min=1),
         help=f"The newest so many [default: {LAST}, with --from or --to all of them].",
     )(command)
 
@@ -85,12 +87,10 @@ def trades_command(
     """
     form = Form(as_json, as_csv, parquet_file)
     form.check()
-    span, records_max = _choose_range(begins_us, ends_us, last)
-    answer = read_trades(
-        load_settings(data_dir), Place(venue, symbol), span, records_max=records_max
-    )
-    _echo(form, answer, "trades", lambda: format_trades(answer.trades()))
-    _end(answer, "trades", records_max=records_max, last=last)
+    span, newest = _choose_range(begins_us, ends_us, last)
+    settings = load_settings(data_dir)
+    with reading_trades(settings, Place(venue, symbol), span, newest=newest) as answer:
+        _echo(form, answer, "trades", format_trades)
 
 
 @click.command()
@@ -127,16 +127,10 @@ def candles_command(
     """
     form = Form(as_json, as_csv, parquet_file)
     form.check()
-    span, records_max = _choose_range(begins_us, ends_us, last)
-    answer = read_candles(
-        load_settings(data_dir),
-        Place(venue, symbol),
-        Interval(interval),
-        span,
-        records_max=records_max,
-    )
-    _echo(form, answer, "candles", lambda: format_candles(answer.candles()))
-    _end(answer, "candles", records_max=records_max, last=last)
+    span, newest = _choose_range(begins_us, ends_us, last)
+    settings, place = load_settings(data_dir), Place(venue, symbol)
+    with reading_candles(settings, place, Interval(interval), span, newest=newest) as answer:
+        _echo(form, answer, "candles", format_candles)
 
 
 @click.command()
@@ -163,9 +157,10 @@ def book_command(
     """
     form = Form(as_json, as_csv, parquet_file)
     form.check()
-    answer = read_order_book(load_settings(data_dir), Place(venue, symbol), as_of_us=as_of_us)
-    echo_problems(answer.problems, answer.store)
-    books = answer.order_books()
+    settings = load_settings(data_dir)
+    with reading_order_book(settings, Place(venue, symbol), as_of_us=as_of_us) as answer:
+        echo_problems(answer.problems, answer.store)
+        books = [each for page in answer.pages for each in page if isinstance(each, OrderBook)]
     if form.as_json:
         document = {**_describe(answer), **_figures(books)}
         echo_form(form, build_sheet(FEED_BY_NAME["order_books"], books), document, name="books")
@@ -178,34 +173,58 @@ def book_command(
         sys.exit(1)
 
 
-def _choose_range(begins_us: int | None, ends_us: int | None, last: int | None) -> tuple[Span, int]:
+def _choose_range(
+    begins_us: int | None, ends_us: int | None, last: int | None
+) -> tuple[Span, int | None]:
     if begins_us is not None and ends_us is not None and begins_us >= ends_us:
         message = "--from is not before --to, so nothing lies between them"
         raise click.UsageError(message)
     is_open = begins_us is None and ends_us is None
-    return Span(begins_us, ends_us), last or (LAST if is_open else RECORDS_MAX)
+    return Span(begins_us, ends_us), last or (LAST if is_open else None)
 
 
 def _describe(answer: MarketAnswer) -> dict[str, object]:
     return {"store": answer.store, **answer.market._asdict()}
 
 
-def _echo(form: Form, answer: MarketAnswer, name: str, lines: Callable[[], Sequence[str]]) -> None:
+def _echo(
+    form: Form,
+    answer: MarketAnswer,
+    name: str,
+    format_lines: Callable[[Sequence[Any]], Sequence[str]],
+) -> None:
+    """Page by page; nothing at all is exit 1."""
     echo_problems(answer.problems, answer.store)
-    sheet = build_sheet(FEED_BY_NAME[name], answer.records)
-    echo_form(form, sheet, _describe(answer), name=name)
-    if form.is_for_people and answer.records:
-        click.echo("\n".join(lines()))
-
-
-def _end(answer: MarketAnswer, name: str, *, records_max: int, last: int | None) -> None:
-    """Say what is not shown; nothing at all is exit 1."""
-    if not answer.records:
+    feed, shown = FEED_BY_NAME[name], 0
+    speaker = _Speaker(name)
+    columns = build_sheet(feed, []).columns
+    with writing(form, columns, _describe(answer), name=name) as write:
+        for page in answer.pages:
+            write(build_sheet(feed, page).rows)
+            if form.is_for_people:
+                # each page is aligned by itself
+                click.echo("\n".join(format_lines(page)[1 if shown else 0 :]))
+            shown += len(page)
+            speaker.note(shown, feed.event_time_of(page[-1]))
+    if not shown:
         click.echo(f"no {name} of that time are stored", err=True)
         sys.exit(1)
-    if last is None and len(answer.records) == RECORDS_MAX == records_max:
-        message = f"only the newest {RECORDS_MAX:,} are given; a shorter --from, --to has all"
-        raise click.ClickException(message)
+
+
+class _Speaker:
+    """How far a long answer is, on stderr."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._spoken_at = time.monotonic()
+
+    def note(self, shown: int, reached_us: int | None) -> None:
+        """Called after each page."""
+        if time.monotonic() - self._spoken_at < SPEAK_EVERY_S:
+            return
+        self._spoken_at = time.monotonic()
+        reached = "" if reached_us is None else f", up to {print_time(reached_us)}"
+        click.echo(f"{shown:,} {self._name} so far{reached}", err=True)
 
 
 def format_trades(trades: Sequence[Trade]) -> list[str]:

@@ -9,9 +9,11 @@ in Parquet microseconds UTC. Not here: tables for people (text.py).
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from textwrap import indent
+from typing import Any, NamedTuple, cast
 
 import click
 
@@ -48,11 +50,15 @@ class Column(NamedTuple):
     kind: FieldKind | None
 
 
+Rows = Sequence[Sequence[Any]]
+"""Plain values: text, integers, amounts as text, times in microseconds."""
+
+
 class Sheet(NamedTuple):
-    """A table of plain values: text, integers, amounts as text, times in microseconds."""
+    """A table."""
 
     columns: Sequence[Column]
-    rows: Sequence[Sequence[Any]]
+    rows: Rows
 
 
 class Form(NamedTuple):
@@ -85,6 +91,63 @@ def _plain(value: object) -> object:
     return f"{value}" if isinstance(value, str) else value
 
 
+@contextmanager
+def writing(
+    form: Form, columns: Sequence[Column], document: Mapping[str, object], *, name: str
+) -> Generator[Callable[[Rows], None]]:
+    """Print or write rows as asked, page by page; for people nothing is.
+
+    Where it ends by an error, JSON and CSV end in the middle, and a Parquet file is as it was.
+
+    Args:
+        document: What stands in JSON beside the rows.
+        name: What the rows are called there.
+
+    Raises:
+        click.ClickException: The library is not installed, or the file cannot be written.
+    """
+    if form.as_json:
+        with _writing_json(columns, document, name) as write:
+            yield write
+    elif form.as_csv:
+        click.echo(print_csv(Sheet(columns, [])), nl=False)
+        yield lambda rows: click.echo(_print_csv_rows(columns, rows), nl=False)
+    elif form.parquet_file is not None:
+        with _writing_parquet(columns, form.parquet_file) as write:
+            yield write
+    else:
+        yield lambda _: None
+
+
+def echo_form(form: Form, sheet: Sheet, document: Mapping[str, object], *, name: str) -> None:
+    """A whole sheet by `writing`."""
+    with writing(form, sheet.columns, document, name=name) as write:
+        write(sheet.rows)
+
+
+@contextmanager
+def _writing_json(
+    columns: Sequence[Column], document: Mapping[str, object], name: str
+) -> Generator[Callable[[Rows], None]]:
+    """The text that json.dumps of the whole document would be, with indent 2."""
+    end = "]\n}"
+    click.echo(_dump({**document, name: []}).removesuffix(end), nl=False)
+    between = ["\n"]
+
+    def write(rows: Rows) -> None:
+        texts = [indent(_dump(row), "    ") for row in build_rows(Sheet(columns, rows))]
+        if texts:
+            click.echo(between[0] + ",\n".join(texts), nl=False)
+            between[0] = ",\n"
+
+    yield write
+    click.echo(end if between[0] == "\n" else f"\n  {end}")
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
 def build_rows(sheet: Sheet) -> list[dict[str, object]]:
     """The rows as JSON objects."""
     names = [column.name for column in sheet.columns]
@@ -98,29 +161,17 @@ def build_rows(sheet: Sheet) -> list[dict[str, object]]:
     ]
 
 
-def echo_form(form: Form, sheet: Sheet, document: Mapping[str, object], *, name: str) -> None:
-    """Print or write a sheet as asked; for people nothing is.
-
-    Args:
-        document: What stands in JSON beside the rows.
-        name: What the rows are called there.
-    """
-    if form.as_json:
-        whole = {**document, name: build_rows(sheet)}
-        click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
-    elif form.as_csv:
-        click.echo(print_csv(sheet), nl=False)
-    elif form.parquet_file is not None:
-        write_parquet(sheet, form.parquet_file)
-        click.echo(f"{len(sheet.rows):,} rows written to {form.parquet_file}", err=True)
-
-
 def print_csv(sheet: Sheet) -> str:
     """Header and rows; unknown is empty, a list is JSON."""
+    header = io.StringIO()
+    csv.writer(header, lineterminator="\n").writerow([column.name for column in sheet.columns])
+    return header.getvalue() + _print_csv_rows(sheet.columns, sheet.rows)
+
+
+def _print_csv_rows(columns: Sequence[Column], rows: Rows) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([column.name for column in sheet.columns])
-    for row in build_rows(sheet):
+    for row in build_rows(Sheet(columns, rows)):
         writer.writerow([_cell(value) for value in row.values()])
     return text.getvalue()
 
@@ -129,32 +180,51 @@ def _cell(value: object) -> object:
     return json.dumps(value) if isinstance(value, list | tuple | bool) else value
 
 
-def write_parquet(sheet: Sheet, file: Path) -> None:
-    """Write the file whole, or leave what was there.
-
-    Raises:
-        click.ClickException: The library is not installed, or the file cannot be written.
-    """
-    # a second to import, and only for this
-    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
-
-    columns = zip(*sheet.rows, strict=True) if sheet.rows else ((),) * len(sheet.columns)
-    series = {
-        column.name: pd.Series(list(values), dtype=_DTYPES.get(column.kind, "string"))
-        for column, values in zip(sheet.columns, columns, strict=True)
-    }
-    part = file.with_name(f".{file.name}.part")
+@contextmanager
+def _writing_parquet(columns: Sequence[Column], file: Path) -> Generator[Callable[[Rows], None]]:
+    """A row group a page; the file appears whole, or what was there stays."""
     try:
-        frame = pd.DataFrame(series)
-        frame.to_parquet(part, engine="pyarrow", index=False)  # pyright: ignore[reportUnknownMemberType]
-        part.replace(file)
+        # a second to import, and only for this
+        import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
+        from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
     except ImportError:
         message = "--parquet needs pyarrow, which is not installed: pip install pyarrow, or --csv"
         raise click.ClickException(message) from None
+
+    # as any: it has no types
+    arrow, writer_of = cast("Any", pa), cast("Any", parquet).ParquetWriter
+    schema = arrow.Schema.from_pandas(_build_frame(columns, []), preserve_index=False)
+    part = file.with_name(f".{file.name}.part")
+    written = 0
+
+    def write(rows: Rows) -> None:
+        nonlocal written
+        frame = _build_frame(columns, rows)
+        writer.write_table(arrow.Table.from_pandas(frame, schema=schema, preserve_index=False))
+        written += len(rows)
+
+    try:
+        with writer_of(part, schema) as writer:
+            yield write
+        part.replace(file)
     except OSError as error:
-        part.unlink(missing_ok=True)
         message = f"{file} cannot be written: {error}"
         raise click.ClickException(message) from None
+    finally:
+        part.unlink(missing_ok=True)
+    click.echo(f"{written:,} rows written to {file}", err=True)
+
+
+def _build_frame(columns: Sequence[Column], rows: Rows) -> Any:  # noqa: ANN401 - a DataFrame
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
+
+    values = zip(*rows, strict=True) if rows else ((),) * len(columns)
+    return pd.DataFrame(
+        {
+            column.name: pd.Series(list(own), dtype=_DTYPES.get(column.kind, "string"))
+            for column, own in zip(columns, values, strict=True)
+        }
+    )
 
 
 _DTYPES: Mapping[FieldKind | None, str] = {

@@ -60,12 +60,31 @@ class Listed:
     status: str | None = None
 
 
+def find_symbol(codes: CurrencyCodes, instrument: Instrument) -> str | None:
+    """What an instrument or a currency is called by the mapping of today.
+
+    Its record's own name holds as long as the mapping says the same, for that may have more than
+    base and quote (BTC/USDT:USDT); and where today's mapping says nothing.
+    """
+    source = instrument.source
+    if instrument.kind == ListedKind.CURRENCY:
+        return codes.find(source, instrument.native_id) or instrument.symbol
+    base, quote = (
+        None if own is None else codes.find(source, own)
+        for own in (instrument.base_id, instrument.quote_id)
+    )
+    is_new = (base, quote) != (instrument.base_currency, instrument.quote_currency)
+    if base and quote and (is_new or instrument.symbol is None):
+        return f"{base}/{quote}"
+    return instrument.symbol
+
+
 def list_symbols(
     codes: CurrencyCodes, instruments: Iterable[Instrument], quotes: Iterable[Quote]
 ) -> list[Listed]:
     """All that sources list, by source, kind and id: currencies of quotes count as listed.
 
-    A mapping of today goes before what the record was given when it was published.
+    A mapping of today goes before what the record was given when it was published, see find_symbol.
     """
     found = {
         (listed.source, listed.kind, listed.native_id): listed
@@ -90,16 +109,15 @@ def _of_quote(codes: CurrencyCodes, quote: Quote) -> Listed:
 
 
 def _of_instrument(codes: CurrencyCodes, instrument: Instrument) -> Listed:
-    source = instrument.source
-    if instrument.kind == ListedKind.CURRENCY:
-        ids: Sequence[str | None] = [instrument.native_id]
-    else:
-        ids = [instrument.base_id, instrument.quote_id]
-    found = [None if own is None else codes.find(source, own) for own in ids]
-    unified = "/".join(code for code in found if code) if all(found) else instrument.symbol
-    unmapped = [own for own, code in zip(ids, found, strict=True) if own and not code]
+    ids: Sequence[str | None] = (
+        [instrument.native_id]
+        if instrument.kind == ListedKind.CURRENCY
+        else [instrument.base_id, instrument.quote_id]
+    )
+    unified = find_symbol(codes, instrument)
+    unmapped = [own for own in ids if own and not codes.find(instrument.source, own)]
     return Listed(
-        source=source,
+        source=instrument.source,
         kind=f"{instrument.kind}",
         native_id=instrument.native_id,
         unified=unified,

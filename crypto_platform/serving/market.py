@@ -1,21 +1,30 @@
 """Trades, order books and candles for people and their tools, from whichever store answers.
 
+An answer comes page by page, so that a year of trades fits into any memory; all of it from the
+store that gave the first page.
+
 Here: typed queries by venue and symbol, a symbol being the unified one (BTC/USD) or the venue's own
 (BTC-USD), and which names are near where there is none. Not here: SQL and BSON (stores/), text
 (cli/).
 """
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
+import msgspec
+
 from crypto_platform.errors import PlatformError
-from crypto_platform.feeds import FEED_BY_NAME, Record
-from crypto_platform.feeds.candles import CANDLES, Candle, Interval
-from crypto_platform.feeds.order_books import ORDER_BOOKS, OrderBook
-from crypto_platform.feeds.trades import TRADES, Trade
-from crypto_platform.serving.failover import ask_once
+from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
+from crypto_platform.feeds.candles import CANDLES, Interval
+from crypto_platform.feeds.instruments import Instrument, ListedKind
+from crypto_platform.feeds.order_books import ORDER_BOOKS
+from crypto_platform.feeds.trades import TRADES
+from crypto_platform.serving.currencies import CurrencyCodes, find_symbol
+from crypto_platform.serving.failover import Failover
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import Market, Span, Store
 
@@ -37,92 +46,135 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class MarketAnswer:
-    """Records of one market and where they came from.
+    """Records of one market and where they come from.
 
     Attributes:
-        store: Which store answered.
+        store: Which store answers.
         problems: Why the stores before it did not, one line each.
-        market: Whose they are.
-        records: Oldest first.
+        market: Whose they are; its symbol as it is mapped now, which all the records are given.
+        pages: Oldest first; the first one is here, the others are read when they are asked for.
     """
 
     store: str
     problems: tuple[str, ...]
     market: Market
-    records: Sequence[Record]
-
-    def trades(self) -> list[Trade]:
-        """The records that are trades."""
-        return [record for record in self.records if isinstance(record, Trade)]
-
-    def order_books(self) -> list[OrderBook]:
-        """The records that are order books."""
-        return [record for record in self.records if isinstance(record, OrderBook)]
-
-    def candles(self) -> list[Candle]:
-        """The records that are candles."""
-        return [record for record in self.records if isinstance(record, Candle)]
+    pages: Iterator[Sequence[Record]]
 
 
-def read_trades(settings: Settings, place: Place, span: Span, *, records_max: int) -> MarketAnswer:
-    """The newest trades of a market within a span of event time.
+@contextmanager
+def reading_trades(
+    settings: Settings, place: Place, span: Span, *, newest: int | None
+) -> Generator[MarketAnswer]:
+    """The trades of a market within a span of event time.
+
+    Args:
+        newest: Only so many, the newest.
 
     Raises:
         UnknownMarketError: There are none of this venue and symbol at all.
-        StoreUnavailableError: No store answered; holds what each said.
+        StoreUnavailableError: No store answered; holds what each said. Or the one that did has
+            stopped in between.
     """
     feed = FEED_BY_NAME[TRADES.name]
-    return _read(
+    with _reading(
         settings,
-        feed.name,
+        feed,
         place,
-        lambda store, market: store.read_newest(feed, market, span, records_max=records_max),
-    )
+        lambda store, market: store.read_market(feed, market, span, newest=newest),
+    ) as answer:
+        yield answer
 
 
-def read_order_book(settings: Settings, place: Place, *, as_of_us: int | None) -> MarketAnswer:
-    """The last order book of a market, at or before a time; see read_trades for errors."""
+@contextmanager
+def reading_candles(
+    settings: Settings, place: Place, interval: Interval, span: Span, *, newest: int | None
+) -> Generator[MarketAnswer]:
+    """The candles of a market within a span of open times; see reading_trades."""
+    feed = FEED_BY_NAME[CANDLES.name]
+    with _reading(
+        settings,
+        feed,
+        place,
+        lambda store, market: store.read_market(
+            feed, market, span, interval=interval, newest=newest
+        ),
+    ) as answer:
+        yield answer
+
+
+@contextmanager
+def reading_order_book(
+    settings: Settings, place: Place, *, as_of_us: int | None
+) -> Generator[MarketAnswer]:
+    """The last order book of a market, at or before a time; see reading_trades."""
     feed = FEED_BY_NAME[ORDER_BOOKS.name]
     span = Span(None, None if as_of_us is None else as_of_us + 1)
-    return _read(
+    with _reading(
         settings,
-        feed.name,
+        feed,
         place,
-        lambda store, market: store.read_newest(feed, market, span, records_max=1),
-    )
+        lambda store, market: iter([store.read_newest(feed, market, span, records_max=1)]),
+    ) as answer:
+        yield answer
 
 
-def read_candles(
-    settings: Settings, place: Place, interval: Interval, span: Span, *, records_max: int
-) -> MarketAnswer:
-    """The newest candles of a market within a span of open times; see read_trades for errors."""
-    return _read(
-        settings,
-        CANDLES.name,
-        place,
-        lambda store, market: store.read_candles(market, interval, span, records_max=records_max),
-    )
-
-
-def _read(
+@contextmanager
+def _reading(
     settings: Settings,
-    feed_name: str,
+    feed: Feed[Record],
     place: Place,
-    read: Callable[[Store, Market], Sequence[Record]],
-) -> MarketAnswer:
-    def question(store: Store) -> tuple[Sequence[Market], Sequence[Record]]:
-        markets = store.list_markets(FEED_BY_NAME[feed_name])
-        named = match_markets(markets, place)
-        return markets, read(store, named[0]) if len(named) == 1 else ()
+    read: Callable[[Store, Market], Iterator[Sequence[Record]]],
+) -> Generator[MarketAnswer]:
+    codes = CurrencyCodes(settings)
 
-    answered = ask_once(settings, question, answer_s_max=RANGE_S_MAX)
-    markets, records = answered.value
-    return MarketAnswer(
-        store=answered.store,
-        problems=answered.problems,
-        market=find_market(markets, place, what=feed_name),
-        records=records[::-1],
-    )
+    def question(store: Store) -> tuple[Sequence[Market], Iterator[Sequence[Record]]]:
+        markets = _name_as_mapped_now(codes, store, store.list_markets(feed), place.venue)
+        named = match_markets(markets, place)
+        pages = read(store, named[0]) if len(named) == 1 else iter(())
+        return markets, chain(
+            [next(pages, ())], pages
+        )  # the first page here, where it is waited for
+
+    failover = Failover(settings, question, answer_s_max=RANGE_S_MAX)
+    try:
+        answered = failover.read()
+        markets, pages = answered.value
+        market = find_market(markets, place, what=feed.name)
+        yield MarketAnswer(
+            store=answered.store,
+            problems=answered.problems,
+            market=market,
+            pages=(_give_symbol(page, market.symbol) for page in pages if page),
+        )
+    finally:
+        failover.close()
+
+
+def _name_as_mapped_now(
+    codes: CurrencyCodes, store: Store, markets: Sequence[Market], venue: str
+) -> Sequence[Market]:
+    """A venue's markets by today's mapping; what it does not list goes by its newest record."""
+    names = {market.venue for market in markets if market.venue.lower() == venue.lower()}
+    symbols = {
+        (record.source, record.native_id): find_symbol(codes, record)
+        for name in names
+        for record in store.read_instruments(name)
+        if isinstance(record, Instrument) and record.kind == ListedKind.INSTRUMENT
+    }
+    return [
+        market._replace(symbol=symbols.get((market.venue, market.venue_symbol)) or market.symbol)
+        for market in markets
+    ]
+
+
+def _give_symbol(page: Sequence[Record], symbol: str | None) -> Sequence[Record]:
+    """Records of one market by one name, whatever they were mapped to when they were published."""
+    return [
+        record
+        if getattr(record, "symbol", None) == symbol
+        else msgspec.structs.replace(record, symbol=symbol)
+        for record in page
+    ]
 
 
 def match_markets(markets: Sequence[Market], place: Place) -> list[Market]:

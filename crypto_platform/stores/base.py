@@ -491,6 +491,9 @@ class Span(NamedTuple):
 
 ALWAYS = Span()
 
+MARKET_PAGE_RECORDS = 10_000
+"""In a page of `Store.read_market`: about 10 MB of trades."""
+
 
 class Store(Protocol):
     """One store as the loads, the audit and the readers see it. Not safe for several threads."""
@@ -722,17 +725,28 @@ class Store(Protocol):
         """
         ...
 
-    def read_candles(
+    def read_market(
         self,
+        feed: Feed[Record],
         market: Market,
-        interval: Interval,
         span: Span = ALWAYS,
         *,
-        records_max: int,
-    ) -> list[Record]:
-        """The newest candles of a market by open time, newest first, of each its last revision."""
+        interval: Interval | None = None,
+        newest: int | None = None,
+        page_records: int = MARKET_PAGE_RECORDS,
+    ) -> Iterator[Sequence[Record]]:
+        """Trades, order books or candles of a market by event time, oldest first, page by page.
+
+        Those of one microsecond stand in the order in which Kafka has them; of each candle its last
+        revision. What is loaded meanwhile may be among them.
+
+        Args:
+            interval: Of candles, and only of them.
+            newest: Only so many, the newest.
+            page_records: In a page, at most.
+        """
         ...
 
-    def read_instruments(self) -> list[Record]:
-        """The last revision of all that sources list, by source, kind and native_id."""
+    def read_instruments(self, source: str | None = None) -> list[Record]:
+        """The last revision of all that sources list, or one does, by source, kind, native_id."""
         ...

@@ -17,7 +17,7 @@ from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.trades import Trade, seal_trade
 from crypto_platform.settings import load_settings
 from crypto_platform.stores import STORES, open_store
-from crypto_platform.stores.base import Market, Span, Store, TopicPart
+from crypto_platform.stores.base import ALWAYS, Market, Span, Store, TopicPart
 from tests.store_steps import NOON, TOPIC_ID, claim, piece, quote
 
 TRADES, CANDLES = FEED_BY_NAME["trades"], FEED_BY_NAME["candles"]
@@ -179,6 +179,34 @@ def test_trades_come_back_as_they_were_published(store: Store) -> None:
     assert store.read_newest(TRADES, ODD, records_max=9) == [trade(ODD, 1, at=0)]
 
 
+def tell(pages: Iterator[Sequence[Record]]) -> list[str]:
+    """What `read_market` gives, a text a page."""
+    return ["".join(ids(page)) for page in pages]
+
+
+@pytest.mark.parametrize(
+    ("span", "newest", "pages"),
+    [
+        (Span(), None, ["12", "36", "45", "7"]),
+        (Span(), 1, ["7"]),
+        (Span(), 2, ["57"]),
+        (Span(), 3, ["45", "7"]),
+        (Span(), 4, ["64", "57"]),
+        (Span(), 7, ["12", "36", "45", "7"]),
+        (Span(), 99, ["12", "36", "45", "7"]),
+        (Span(NOON + 2 * S, NOON + 5 * S), None, ["23"]),
+        (Span(NOON + 2 * S, NOON + 5 * S + 1), 2, ["45"]),
+        (Span(NOON + 8 * S, None), None, []),
+    ],
+)
+def test_a_market_is_read_oldest_first_page_by_page(
+    store: Store, span: Span, newest: int | None, pages: list[str]
+) -> None:
+    """A border between two pages may lie within a microsecond; a million trades fit no memory."""
+    found = store.read_market(TRADES, BTC, span, newest=newest, page_records=2)
+    assert tell(found) == pages
+
+
 def test_the_markets_of_a_feed_are_those_it_has_records_of(store: Store) -> None:
     """What is not there cannot be read, whatever a venue lists."""
     assert store.list_markets(TRADES) == [BTC, XBT, ODD]
@@ -199,12 +227,17 @@ def test_the_book_as_of_a_time_is_the_one_that_stood_then(
 
 def test_a_candle_is_its_last_revision(store: Store) -> None:
     """The venue has corrected itself; of two corrections in one poll the later one counts."""
-    every = store.read_candles(BTC, Interval.MINUTE, records_max=9)
-    assert ids(every) == ["3", "2.0", "1.6"]
-    assert ids(store.read_candles(BTC, Interval.MINUTE, records_max=2)) == ["3", "2.0"]
-    assert ids(store.read_candles(BTC, Interval.HOUR, records_max=9)) == ["7"]
-    first = Span(NOON, NOON + MINUTE)
-    assert ids(store.read_candles(BTC, Interval.MINUTE, first, records_max=9)) == ["1.6"]
+
+    def read(interval: Interval, span: Span = ALWAYS, newest: int | None = None) -> list[str]:
+        pages = store.read_market(
+            CANDLES, BTC, span, interval=interval, newest=newest, page_records=1
+        )
+        return tell(pages)
+
+    assert read(Interval.MINUTE) == read(Interval.MINUTE, newest=3) == ["1.6", "2.0", "3"]
+    assert read(Interval.MINUTE, newest=2) == ["2.0", "3"]
+    assert read(Interval.HOUR) == ["7"]
+    assert read(Interval.MINUTE, Span(NOON, NOON + MINUTE)) == ["1.6"]
 
 
 def test_what_is_listed_is_its_last_revision_in_order(store: Store) -> None:
@@ -219,6 +252,12 @@ def test_what_is_listed_is_its_last_revision_in_order(store: Store) -> None:
         ("instrument", "B-USD", "online"),
         ("instrument", "b-usd", "delisted"),
     ]
+
+
+def test_what_one_source_lists_is_read_alone(store: Store) -> None:
+    """A venue's trades need its own list only."""
+    assert len(store.read_instruments("coinbase")) == 3
+    assert store.read_instruments("kraken") == []
 
 
 def test_quotes_as_of_a_time_are_those_received_by_then(store: Store) -> None:

@@ -77,6 +77,23 @@ def test_either_store_gives_the_same_market(platform: Platform) -> None:
     ]
 
 
+def test_a_mapping_made_today_names_the_trades_of_yesterday(platform: Platform) -> None:
+    """They are not published again, and nobody should have to know when it was made."""
+    market = BTC._replace(venue_symbol="ODD-USD", symbol=None)
+    publish(platform)
+    platform.publish(FEED_BY_NAME["trades"], [trade(market, 1, at=0)])
+    platform.load_both()
+    assert run(platform, "trades", "coinbase", "ODD/USD").returncode == 1
+    file = platform.data_dir / SETTINGS_FILE
+    said = file.read_text("utf-8") if file.exists() else ""
+    file.write_text(f'{said}\n[sources.coinbase.currencies]\n"ODD" = "ODD"\n', "utf-8")
+    for _ in range(2):
+        document = json.loads(run(platform, "trades", "coinbase", "ODD/USD", "--json").stdout)
+        assert document["symbol"] == "ODD/USD"
+        assert [one["symbol"] for one in document["trades"]] == ["ODD/USD"]
+        platform.reload(CRYPTO_PLATFORM_POSTGRES__ANALYST_URL=REFUSED)
+
+
 def test_an_unknown_market_names_what_is_near(platform: Platform) -> None:
     """From the store that answered, whichever it was."""
     publish(platform)

@@ -2,13 +2,24 @@
 
 import csv
 import io
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from crypto_platform.cli.market import build_levels, format_book, format_candles, format_trades
-from crypto_platform.cli.sheet import build_rows, build_sheet, print_csv, write_parquet
+from crypto_platform.cli.sheet import (
+    Form,
+    Sheet,
+    build_rows,
+    build_sheet,
+    echo_form,
+    print_csv,
+    writing,
+)
+from crypto_platform.errors import StoreUnavailableError
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.candles import Candle, Interval
 from crypto_platform.feeds.order_books import OrderBook, TimedBy
@@ -96,6 +107,55 @@ def test_csv_has_the_digits_and_leaves_the_unknown_empty() -> None:
     row = dict(zip(header, cheap, strict=True))
     assert (row["price"], row["ts_event"]) == ("0.10", "2025-11-22T12:00:00.000001Z")
     assert dict(zip(header, dear, strict=True))["taker_side"] == ""
+
+
+def write_parquet(sheet: Sheet, file: Path) -> None:
+    """As `--parquet` does."""
+    echo_form(Form(as_json=False, as_csv=False, parquet_file=file), sheet, {}, name="trades")
+
+
+@pytest.mark.parametrize("pages", [[], [[CHEAP]], [[CHEAP], [], [DEAR, CHEAP]]])
+def test_pages_print_as_the_whole_would(
+    pages: list[list[Trade]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who reads the document must not be able to tell how it was made."""
+    whole = build_sheet(TRADES, [trade for page in pages for trade in page])
+    printed: list[str] = []
+    for form in (Form(True, False, None), Form(False, True, None)):
+        with writing(form, whole.columns, {"store": "postgres"}, name="trades") as write:
+            for page in pages:
+                write(build_sheet(TRADES, page).rows)
+        printed.append(capsys.readouterr().out)
+    document = {"store": "postgres", "trades": build_rows(whole)}
+    assert printed[0] == json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    assert printed[1] == print_csv(whole)
+
+
+def test_a_parquet_file_has_all_pages_or_stays_as_it_was(tmp_path: Path) -> None:
+    """Half an hour of trades under the name of the whole would be believed."""
+    pytest.importorskip("pyarrow")
+    file = tmp_path / "trades.parquet"
+    sheet = build_sheet(TRADES, [CHEAP])
+    form = Form(as_json=False, as_csv=False, parquet_file=file)
+    with writing(form, sheet.columns, {}, name="trades") as write:
+        write(sheet.rows)
+        write(build_sheet(TRADES, [DEAR]).rows)
+    assert list(pd.read_parquet(file)["price"]) == ["0.10", LONG]
+
+    def pages() -> Iterator[list[Trade]]:
+        yield [CHEAP]
+        message = "down"
+        raise StoreUnavailableError(message)
+
+    def write_half() -> None:
+        with writing(form, sheet.columns, {}, name="trades") as write:
+            for page in pages():
+                write(build_sheet(TRADES, page).rows)
+
+    with pytest.raises(StoreUnavailableError):
+        write_half()
+    assert list(pd.read_parquet(file)["price"]) == ["0.10", LONG]
+    assert [path.name for path in tmp_path.iterdir()] == ["trades.parquet"]
 
 
 def test_parquet_keeps_digits_as_strings_and_microseconds_as_times(tmp_path: Path) -> None:

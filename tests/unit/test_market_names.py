@@ -1,11 +1,12 @@
 """Markets by the names people type, and what is mapped to what."""
 
+import msgspec
 import pytest
 
 from crypto_platform.domain.order_books import find_mid_price, find_spread
 from crypto_platform.feeds.instruments import Instrument, ListedKind
 from crypto_platform.feeds.quotes import Quote, seal_quote
-from crypto_platform.serving.currencies import CurrencyCodes, Listed, list_symbols
+from crypto_platform.serving.currencies import CurrencyCodes, Listed, find_symbol, list_symbols
 from crypto_platform.serving.market import Place, UnknownMarketError, find_market
 from crypto_platform.settings import Settings, SourceSettings
 from crypto_platform.stores.base import Market
@@ -90,6 +91,26 @@ def currency(currency_id: str) -> Quote:
     return seal_quote(
         Quote(source="gecko", currency_id=currency_id, quote_currency="USD", ts_ingest=1)
     )
+
+
+@pytest.mark.parametrize(
+    ("base", "base_currency", "symbol", "found"),
+    [
+        ("XXBT", "BTC", "BTC/USD:USD-261225", "BTC/USD:USD-261225"),
+        ("XXBT", "XBT", "XBT/USD:USD-261225", "BTC/USD"),
+        ("XXBT", None, None, "BTC/USD"),
+        ("NEW", "NEWCOIN", "NEWCOIN/USD", "NEWCOIN/USD"),
+        ("NEW", None, None, None),
+    ],
+)
+def test_a_listed_name_holds_until_the_mapping_says_another(
+    base: str, base_currency: str | None, symbol: str | None, found: str | None
+) -> None:
+    """BASE/QUOTE made anew would name a future as the market of its currencies."""
+    instrument = msgspec.structs.replace(
+        pair("ID", base, symbol=symbol), base_currency=base_currency, quote_currency="USD"
+    )
+    assert find_symbol(CurrencyCodes(Settings(sources=SOURCES)), instrument) == found
 
 
 def test_what_is_listed_is_mapped_by_its_sources_ids_or_said_to_be_unmapped() -> None:

@@ -5,12 +5,12 @@ What the index does not order (facts of one microsecond, revisions) is ordered h
 documents <-> records (documents.py).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby, islice
 from typing import Any
 
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
-from crypto_platform.feeds.candles import CANDLES, Interval
+from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.instruments import INSTRUMENTS
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.stores.base import Market, Span, market_name
@@ -104,24 +104,61 @@ def read_newest(
     return [documents.decode(document) for document in found[:records_max]]
 
 
-def read_candles(
-    connection: Connection, market: Market, interval: Interval, span: Span, *, records_max: int
-) -> list[Record]:
-    """See Store.read_candles."""
-    candles = FEED_BY_NAME[CANDLES.name]
-    query = _of(market, span) | {"interval": interval.value}
-    with connection.collection(CANDLES.collection).find(query, sort=_NEWEST_FIRST) as cursor:
-        revisions = groupby(cursor, key=_event_time)
-        found = [_last_revision(group) for _, group in islice(revisions, records_max)]
-    documents = documents_of(candles)
-    return [documents.decode(document) for document in found]
+def read_market(
+    connection: Connection,
+    feed: Feed[Record],
+    market: Market,
+    span: Span,
+    *,
+    interval: Interval | None,
+    newest: int | None,
+    page_records: int,
+) -> Iterator[Sequence[Record]]:
+    """See Store.read_market; one cursor, and what the index does not order a group at a time."""
+    query = _of(market, span) | ({} if interval is None else {"interval": interval.value})
+    choose = _in_order if interval is None else _only_last_revision
+    surplus = 0
+    if newest is not None:
+        query, surplus = _leave_older_out(connection, feed, query, newest, choose)
+    documents = documents_of(feed)
+    with connection.collection(feed.collection).find(query, sort=[("ts_event_us", 1)]) as cursor:
+        each = chain.from_iterable(choose(group) for _, group in groupby(cursor, key=_event_time))
+        wanted = islice(each, surplus, None)
+        while page := [documents.decode(one) for one in islice(wanted, page_records)]:
+            yield page
 
 
-def read_instruments(connection: Connection) -> list[Record]:
+def _leave_older_out(
+    connection: Connection,
+    feed: Feed[Record],
+    query: Mapping[str, Any],
+    newest: int,
+    choose: Callable[[Iterable[Document]], Sequence[Document]],
+) -> tuple[Mapping[str, Any], int]:
+    """The query from the time on at which so many are reached, and how many it has too many."""
+    times = connection.collection(feed.collection).find(
+        query, {"ts_event_us": 1, "ts_ingest_us": 1, "arrival_offset": 1}, sort=_NEWEST_FIRST
+    )
+    reached = 0
+    with times as cursor:
+        for time_us, group in groupby(cursor, key=_event_time):
+            reached += len(choose(group))
+            if reached >= newest:
+                bounds = {"$gte": time_us} | _upper_bound(query)
+                return {**query, "ts_event_us": bounds}, reached - newest
+    return query, 0
+
+
+def _upper_bound(query: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in query.get("ts_event_us", {}).items() if key == "$lt"}
+
+
+def read_instruments(connection: Connection, source: str | None) -> list[Record]:
     """See Store.read_instruments."""
     instruments = FEED_BY_NAME[INSTRUMENTS.name]
     names = [("source", 1), ("kind", 1), ("native_id", 1), ("ts_ingest_us", -1)]
-    cursor = connection.collection(INSTRUMENTS.collection).find(sort=names)
+    query = {} if source is None else {"source": source}
+    cursor = connection.collection(INSTRUMENTS.collection).find(query, sort=names)
     documents = documents_of(instruments)
     with cursor:
         return [
@@ -137,6 +174,14 @@ def _of(market: Market, span: Span) -> dict[str, Any]:
     }
     query: dict[str, Any] = {"venue": market.venue, "venue_symbol": market.venue_symbol}
     return query | {"ts_event_us": bounds} if bounds else query
+
+
+def _in_order(group: Iterable[Document]) -> Sequence[Document]:
+    return sorted(group, key=_event_order)
+
+
+def _only_last_revision(group: Iterable[Document]) -> Sequence[Document]:
+    return [_last_revision(group)]
 
 
 def _last_revision(group: Iterable[Document]) -> Document:

@@ -13,6 +13,7 @@ from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.stores.base import (
     ALWAYS,
+    MARKET_PAGE_RECORDS,
     Acknowledgement,
     BatchKind,
     Claim,
@@ -292,16 +293,29 @@ class MongoStore:
                 self._connection, feed, market, span, records_max=records_max
             )
 
-    def read_candles(
-        self, market: Market, interval: Interval, span: Span = ALWAYS, *, records_max: int
-    ) -> list[Record]:
+    def read_market(
+        self,
+        feed: Feed[Record],
+        market: Market,
+        span: Span = ALWAYS,
+        *,
+        interval: Interval | None = None,
+        newest: int | None = None,
+        page_records: int = MARKET_PAGE_RECORDS,
+    ) -> Iterator[Sequence[Record]]:
         """See Store."""
-        with translating("read candles", table=markets.CANDLES.collection):
-            return markets.read_candles(
-                self._connection, market, interval, span, records_max=records_max
+        with translating("read a market", table=feed.collection):
+            yield from markets.read_market(
+                self._connection,
+                feed,
+                market,
+                span,
+                interval=interval,
+                newest=newest,
+                page_records=page_records,
             )
 
-    def read_instruments(self) -> list[Record]:
+    def read_instruments(self, source: str | None = None) -> list[Record]:
         """See Store."""
         with translating("read instruments", table=markets.INSTRUMENTS.collection):
-            return markets.read_instruments(self._connection)
+            return markets.read_instruments(self._connection, source)

@@ -4,14 +4,19 @@ Here: SELECTs that an index answers and that leave out the partitions of other t
 -> records (reader.py), the views and functions that people call themselves (migrations/).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
-from crypto_platform.feeds.candles import CANDLES, Interval
+from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.instruments import INSTRUMENTS
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.stores.base import Market, Span, market_name
-from crypto_platform.stores.postgres.reader import on_table, read_structs
+from crypto_platform.stores.postgres.reader import (
+    build_structs,
+    fetch_exact,
+    on_table,
+    read_structs,
+)
 from crypto_platform.stores.postgres.rows import format_time
 from crypto_platform.stores.postgres.session import Session
 
@@ -63,16 +68,41 @@ WHERE venue = %(venue)s AND venue_symbol = %(venue_symbol)s
 ORDER BY ts_event DESC, arrival_offset DESC LIMIT %(records_max)s
 """
 
+# The bound by time alone is the index's, the one by time and offset goes on behind a page.
+READ_OLDEST = """
+SELECT {columns}, arrival_offset FROM {table}
+WHERE venue = %(venue)s AND venue_symbol = %(venue_symbol)s
+  AND ts_event >= %(begins)s::timestamptz AND ts_event < %(ends)s::timestamptz
+  AND (ts_event, arrival_offset) > (%(begins)s::timestamptz, %(after_offset)s)
+ORDER BY ts_event, arrival_offset LIMIT %(records_max)s
+"""
+
+_FIND_BEFORE_NEWEST = """
+SELECT ts_event, arrival_offset FROM {table}
+WHERE venue = %(venue)s AND venue_symbol = %(venue_symbol)s
+  AND ts_event >= %(begins)s::timestamptz AND ts_event < %(ends)s::timestamptz
+ORDER BY ts_event DESC, arrival_offset DESC LIMIT 1 OFFSET %(newest)s
+"""
+
 READ_CANDLES = """
-SELECT DISTINCT ON (ts_event) {columns} FROM {table}
+SELECT DISTINCT ON (ts_event) {columns}, 0 FROM {table}
 WHERE venue = %(venue)s AND venue_symbol = %(venue_symbol)s AND "interval" = %(interval)s
   AND ts_event >= %(begins)s::timestamptz AND ts_event < %(ends)s::timestamptz
-ORDER BY ts_event DESC, ts_ingest DESC, arrival_offset DESC LIMIT %(records_max)s
+  AND (ts_event, 0) > (%(begins)s::timestamptz, %(after_offset)s)
+ORDER BY ts_event, ts_ingest DESC, arrival_offset DESC LIMIT %(records_max)s
+"""
+
+_FIND_CANDLE_BEFORE_NEWEST = """
+SELECT DISTINCT ts_event, 0 FROM {table}
+WHERE venue = %(venue)s AND venue_symbol = %(venue_symbol)s AND "interval" = %(interval)s
+  AND ts_event >= %(begins)s::timestamptz AND ts_event < %(ends)s::timestamptz
+ORDER BY ts_event DESC LIMIT 1 OFFSET %(newest)s
 """
 
 _READ_INSTRUMENTS = """
 SELECT * FROM (
   SELECT DISTINCT ON (source, kind, native_id) {columns} FROM {table}
+  WHERE source = coalesce(%(source)s, source)
   ORDER BY source, kind, native_id, ts_ingest DESC, arrival_offset DESC) AS latest
 ORDER BY source COLLATE "C", kind COLLATE "C", native_id COLLATE "C"
 """
@@ -107,19 +137,47 @@ def read_newest(
     return read_structs(session, feed, on_table(READ_NEWEST, feed), parameters)
 
 
-def read_candles(
-    session: Session, market: Market, interval: Interval, span: Span, *, records_max: int
-) -> list[Record]:
-    """See Store.read_candles."""
-    candles = FEED_BY_NAME[CANDLES.name]
-    parameters = {**_parameters(market, span, records_max), "interval": interval.value}
-    return read_structs(session, candles, on_table(READ_CANDLES, candles), parameters)
+def read_market(
+    session: Session,
+    feed: Feed[Record],
+    market: Market,
+    span: Span,
+    *,
+    interval: Interval | None,
+    newest: int | None,
+    page_records: int,
+) -> Iterator[Sequence[Record]]:
+    """See Store.read_market; each page is a statement of its own."""
+    read, find = (
+        (READ_OLDEST, _FIND_BEFORE_NEWEST)
+        if interval is None
+        else (READ_CANDLES, _FIND_CANDLE_BEFORE_NEWEST)
+    )
+    parameters: dict[str, object] = {
+        **_parameters(market, span, page_records),
+        "interval": interval,
+        "after_offset": -1,
+    }
+    if newest is not None:
+        before = fetch_exact(session, on_table(find, feed), {**parameters, "newest": newest})
+        for begins, after_offset in before:
+            parameters |= {"begins": begins, "after_offset": after_offset}
+    while True:
+        rows = fetch_exact(session, on_table(read, feed), parameters)
+        page = build_structs(feed, rows)
+        if page:
+            yield page
+        if len(page) < page_records:
+            return
+        begins = format_time(feed.event_time_of(page[-1]) or 0)
+        parameters |= {"begins": begins, "after_offset": rows[-1][-1]}
 
 
-def read_instruments(session: Session) -> list[Record]:
+def read_instruments(session: Session, source: str | None) -> list[Record]:
     """See Store.read_instruments."""
     instruments = FEED_BY_NAME[INSTRUMENTS.name]
-    return read_structs(session, instruments, on_table(_READ_INSTRUMENTS, instruments), {})
+    statement = on_table(_READ_INSTRUMENTS, instruments)
+    return read_structs(session, instruments, statement, {"source": source})
 
 
 def _parameters(market: Market, span: Span, records_max: int) -> dict[str, str | int]:

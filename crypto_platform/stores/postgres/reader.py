@@ -372,14 +372,25 @@ def read_structs(
     parameters: Sequence[object] | Mapping[str, object],
 ) -> list[Record]:
     """Rows of the feed's columns, in order, as its records."""
-    names = [field.name for field in feed.fields]
-    convert = [_VALUE_OF_KIND.get(field.kind) for field in feed.fields]
+    return build_structs(feed, fetch_exact(session, statement, parameters))
+
+
+def fetch_exact(
+    session: Session, statement: bytes, parameters: Sequence[object] | Mapping[str, object]
+) -> list[tuple[Any, ...]]:
+    """Rows with amounts in stored form."""
     with session.autocommit() as connection, connection.cursor() as cursor:
         # numeric's text is the stored form, with the scale it was given
         cursor.adapters.register_loader("numeric", TextLoader)
-        rows = cursor.execute(statement, parameters).fetchall()
+        return cursor.execute(statement, parameters).fetchall()
+
+
+def build_structs(feed: Feed[Record], rows: Sequence[tuple[Any, ...]]) -> list[Record]:
+    """Rows that begin with the feed's columns, in order, as its records."""
+    names = [field.name for field in feed.fields]
+    convert = [_VALUE_OF_KIND.get(field.kind) for field in feed.fields]
     return [
-        feed.record(**dict(zip(names, map(_convert, convert, row), strict=True))) for row in rows
+        feed.record(**dict(zip(names, map(_convert, convert, row), strict=False))) for row in rows
     ]
 
 

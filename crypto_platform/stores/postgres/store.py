@@ -11,6 +11,7 @@ from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.stores.base import (
     ALWAYS,
+    MARKET_PAGE_RECORDS,
     Acknowledgement,
     Claim,
     EntryFilter,
@@ -200,10 +201,25 @@ class PostgresStore:
     ) -> list[Record]:
         return markets.read_newest(self._session, feed, market, span, records_max=records_max)
 
-    def read_candles(
-        self, market: Market, interval: Interval, span: Span = ALWAYS, *, records_max: int
-    ) -> list[Record]:
-        return markets.read_candles(self._session, market, interval, span, records_max=records_max)
+    def read_market(
+        self,
+        feed: Feed[Record],
+        market: Market,
+        span: Span = ALWAYS,
+        *,
+        interval: Interval | None = None,
+        newest: int | None = None,
+        page_records: int = MARKET_PAGE_RECORDS,
+    ) -> Iterator[Sequence[Record]]:
+        return markets.read_market(
+            self._session,
+            feed,
+            market,
+            span,
+            interval=interval,
+            newest=newest,
+            page_records=page_records,
+        )
 
-    def read_instruments(self) -> list[Record]:
-        return markets.read_instruments(self._session)
+    def read_instruments(self, source: str | None = None) -> list[Record]:
+        return markets.read_instruments(self._session, source)
