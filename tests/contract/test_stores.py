@@ -328,6 +328,24 @@ def test_a_trade_read_again_under_another_mapping_is_a_repeat(store: Store) -> N
     assert store.read_facts(trades, [first.event_id]) == [first]
 
 
+def test_one_id_under_two_event_times_is_never_passed_over(store: Store) -> None:
+    """A venue that moves a trade's time: docs/exactly-once.md 2 says what each store answers."""
+    trades = FEED_BY_NAME["trades"]
+    first = build_record(trades)
+    moved = build_record(trades, ts_event=(trades.event_time_of(first) or 0) + 1)
+    [own] = claim(store, P0, feed=trades)
+    store.commit([piece(own, [first])], run_id="run-a")
+    store.commit([piece(own, [moved], first_offset=1)], run_id="run-a")
+    rows = sorted(row.offset for row in store.read_records(trades, [first.event_id]))
+    repeated = [row.offset for row in store.read_repeated(trades, P0, 0, 9)]
+    refused = [(entry.offset, entry.reason) for entry in store.read_quarantine(P0)]
+    assert first.event_id == moved.event_id
+    assert (rows, repeated, refused) in (
+        ([0, 1], [0, 1], []),
+        ([0], [], [(1, Reason.CONFLICT)]),
+    )
+
+
 def test_records_that_arrived_elsewhere_are_strays(store: Store) -> None:
     """A row in no range that is audited would be seen by nobody."""
     [first, second] = claim(store, P0, P1)
