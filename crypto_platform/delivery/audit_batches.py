@@ -42,8 +42,8 @@ from crypto_platform.stores.base import (
     TopicPart,
 )
 
-POSSIBLE_SUMS_MAX = 2**14
-"""Of one range: of repairs that make more, all or none count."""
+REPAIRS_MAX = 14
+"""Of one range that are tried in every combination; of more, all or none."""
 
 USED_AGAIN_TRIES_MAX = 5
 
@@ -87,8 +87,8 @@ class Account:
         truncated: Half-open offset ranges in which rows of the log before may stand.
         fresh: The other live ranges that were complete when the audit began, as one; empty where
             there is none.
-        is_blurred: Something has stored rows in there and beyond, or where offsets are used again:
-            then the fresh rows may be right in too many ways to be worth it.
+        is_blurred: Too many repairs have stored rows in there, or one in there and beyond, or
+            offsets in there are used again: the fresh rows may be right in too many ways.
         removed: What retention has taken away of all ranges; the sums here are without it.
         first_hour: Of the last range that begins before the part compared with Kafka.
         holes, overlaps, lost: Half-open offset ranges.
@@ -116,8 +116,10 @@ class Account:
         fresh = self.fresh
         if fresh.first_offset <= first_offset and next_offset <= fresh.next_offset:
             return not self.is_blurred
-        others = [*self.used_again, *(self.old[-1:] if is_whole else ())]
-        return any(next_offset <= each.next_offset for each in others)
+        others = [*self.used_again, *(self.old if is_whole else ())]
+        return any(
+            each.first_offset <= first_offset and next_offset <= each.next_offset for each in others
+        )
 
 
 def read_account(
@@ -190,6 +192,7 @@ def _sum_fresh(account: Account, live: Sequence[LoadBatch], others: Sequence[Loa
             fresh.first_offset <= batch.first_offset and batch.next_offset <= fresh.next_offset
         )
         account.is_blurred |= batch.kind is BatchKind.TRUNCATED or not is_inside
+    account.is_blurred |= len(fresh.repairs) > REPAIRS_MAX
 
 
 def _walk_cover(
@@ -446,9 +449,9 @@ class AccountChecker:
 
 def _list_possible_sums(summed: SummedRange) -> Collection[Sum]:
     """What the rows may add up to; see the module's text."""
+    if len(summed.repairs) > REPAIRS_MAX:
+        return {summed.certain, sum(summed.repairs, summed.certain)}
     sums = {summed.certain}
     for repair in summed.repairs:
         sums |= {each + repair for each in sums}
-        if len(sums) > POSSIBLE_SUMS_MAX:
-            return {summed.certain, sum(summed.repairs, summed.certain)}
     return sums
