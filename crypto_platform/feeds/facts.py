@@ -54,7 +54,9 @@ def derive_hash(feed: Feed[Record], facts: bytes, *, content_hash: int) -> int:
     find_no_facts = _find_no_facts(feed)
     if find_no_facts is None:
         return _hash(facts)
-    derived = _hash(find_no_facts.sub(b"", facts))
+    # each member has a comma before it, so that the pattern begins with a literal, which is quick
+    members = find_no_facts.sub(b"", b"," + facts[1:])
+    derived = _hash(b"{" + members.removeprefix(b","))
     if derived != content_hash and _hash(facts) == content_hash:
         return content_hash
     return derived
@@ -66,8 +68,9 @@ def _find_no_facts(feed: Feed[Record]) -> re.Pattern[bytes] | None:
     names = [re.escape(field.name) for field in feed.fields if not field.is_fact]
     if not names:
         return None
-    member = f'"(?:{"|".join(names)})":' + r'"(?:[^"\\]|\\.)*+"'
-    return re.compile(rf"(?<=\{{)(?:{member},?)+|,{member}".encode())
+    text = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+    name = names[0] if len(names) == 1 else f"(?:{'|'.join(names)})"
+    return re.compile(f',"{name}":{text}'.encode())
 
 
 def _hash(facts: bytes) -> int:
