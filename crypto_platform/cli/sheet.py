@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from textwrap import indent
 from typing import Any, NamedTuple, cast
 
 import click
@@ -132,16 +131,18 @@ def _writing_json(
     """The text that json.dumps of the whole document would be, with indent 2."""
     end = "]\n}"
     click.echo(_dump({**document, name: []}).removesuffix(end), nl=False)
-    between = ["\n"]
+    margin = "\n    "
+    between = [margin]
 
     def write(rows: Rows) -> None:
-        texts = [indent(_dump(row), "    ") for row in build_rows(Sheet(columns, rows))]
-        if texts:
-            click.echo(between[0] + ",\n".join(texts), nl=False)
-            between[0] = ",\n"
+        # in a text there is no line feed but an escaped one
+        lines = [_dump(row).replace("\n", margin) for row in build_rows(Sheet(columns, rows))]
+        if lines:
+            click.echo(between[0] + f",{margin}".join(lines), nl=False)
+            between[0] = f",{margin}"
 
     yield write
-    click.echo(end if between[0] == "\n" else f"\n  {end}")
+    click.echo(end if between[0] == margin else f"\n  {end}")
 
 
 def _dump(value: object) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 
@@ -114,7 +115,10 @@ def write_parquet(sheet: Sheet, file: Path) -> None:
     echo_form(Form(as_json=False, as_csv=False, parquet_file=file), sheet, {}, name="trades")
 
 
-@pytest.mark.parametrize("pages", [[], [[CHEAP]], [[CHEAP], [], [DEAR, CHEAP]]])
+ODD = msgspec.structs.replace(CHEAP, symbol='line\u2028or\x85two "\n')
+
+
+@pytest.mark.parametrize("pages", [[], [[CHEAP]], [[CHEAP], [], [DEAR, ODD]]])
 def test_pages_print_as_the_whole_would(
     pages: list[list[Trade]], capsys: pytest.CaptureFixture[str]
 ) -> None:
