@@ -15,6 +15,7 @@ driver's errors (each driver's home does that) and Dagster's Failure (the shells
     ├─ StoreRefusedError         the store refused a statement of ours: mend it first
     ├─ OutcomeUnknownError       the reply to COMMIT was lost: believe the offset row
     ├─ IncidentError             kind: one of IncidentKind
+    ├─ AccountingError           kind: one of AccountingKind
     ├─ StackError                a part of the embedded stack cannot start
     └─ ConfigurationError        names the setting, the value found, a value that works
 """
@@ -43,6 +44,13 @@ class IncidentKind(StrEnum):
     SOURCE_DRIFT = "source_drift"
     TRADE_GAP = "trade_gap"
     CANDLE_GAP = "candle_gap"
+
+
+class AccountingKind(StrEnum):
+    """What an account's own events contradict."""
+
+    MISSING_ACQUISITION = "missing_acquisition"
+    IMPOSSIBLE_EVENT = "impossible_event"
 
 
 class PlatformError(Exception):
@@ -160,6 +168,18 @@ class IncidentError(PlatformError):
     """
 
     def __init__(self, message: str, /, *, kind: IncidentKind, **context: object) -> None:
+        super().__init__(message, **context)
+        self.kind = kind
+
+
+class AccountingError(PlatformError):
+    """The events of an account contradict each other; nothing of what was asked is answered.
+
+    Attributes:
+        kind: One of AccountingKind.
+    """
+
+    def __init__(self, message: str, /, *, kind: AccountingKind, **context: object) -> None:
         super().__init__(message, **context)
         self.kind = kind
 

@@ -1,0 +1,175 @@
+"""A tax report as files: CSV for tables, JSON for programs, PDF for people and offices.
+
+Here: bytes, the same for the same report: no clock, no font of this machine. Amounts are written
+as the report has them, so whoever wants cents rounds first (domain/tax_rounding.py). Not here: who
+may see it, where it is stored.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from enum import StrEnum
+from importlib.resources import files
+from typing import cast
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from crypto_platform.domain.hours import from_time_us
+from crypto_platform.domain.tax_report import TaxReport
+from crypto_platform.errors import ConfigurationError
+
+TEMPLATE_FILE = "tax_report.typ"
+
+
+class TaxTable(StrEnum):
+    """What a CSV file may hold."""
+
+    DISPOSALS = "disposals"
+    GAINS = "gains"
+    FEES = "fees"
+    HOLDINGS = "holdings"
+    TRANSFERS = "transfers"
+    UNVALUED = "unvalued"
+
+
+Row = Mapping[str, object]
+
+
+def write_csv(report: TaxReport, table: TaxTable) -> bytes:
+    """One table of the report: a header and rows; unknown is empty.
+
+    Disposals are written one row a lot consumed, so that each row has one day of acquisition; all
+    rows of one event_id, kind and currency are one disposal.
+    """
+    columns, build_rows = _TABLES[table]
+    document = plain_report(report)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in build_rows(document):
+        writer.writerow({name: _cell(row[name]) for name in columns})
+    return text.getvalue().encode()
+
+
+def write_json(report: TaxReport) -> bytes:
+    """All of the report: amounts as strings, times as RFC 3339 in its time zone, unknown null."""
+    return json.dumps(plain_report(report), indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def write_pdf(report: TaxReport) -> bytes:
+    """All of the report but how each value came about, on A4.
+
+    Raises:
+        ConfigurationError: The PDF writer is not installed.
+    """
+    try:
+        import typst  # noqa: PLC0415 (80 MB that only this function needs)
+    except ImportError as error:
+        message = "a PDF needs typst, which is not installed: pip install 'crypto-platform[pdf]'"
+        raise ConfigurationError(message) from error
+    template = files("crypto_platform.serving").joinpath(TEMPLATE_FILE).read_bytes()
+    compiler = typst.Compiler(
+        template,
+        sys_inputs={"report": json.dumps(plain_report(report))},
+        ignore_system_fonts=True,
+    )
+    document = compiler.compile(format="pdf", timestamp=0, pdf_tags=False)
+    assert isinstance(document, bytes), "one document"
+    return document
+
+
+def plain_report(report: TaxReport) -> dict[str, object]:
+    """The report as JSON's types."""
+    zone = ZoneInfo(report.time_zone)
+    return cast(
+        "dict[str, object]", _plain(msgspec.to_builtins(report, builtin_types=(Decimal,)), zone)
+    )
+
+
+def _cell(value: object) -> object:
+    return json.dumps(value) if isinstance(value, bool) else value
+
+
+def _plain(value: object, zone: ZoneInfo) -> object:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, dict):
+        pairs = cast("dict[str, object]", value).items()
+        return {name: _plain_field(name, item, zone) for name, item in pairs}
+    if isinstance(value, list | tuple):
+        return [_plain(item, zone) for item in cast("Sequence[object]", value)]
+    return value
+
+
+def _plain_field(name: str, value: object, zone: ZoneInfo) -> object:
+    if name.startswith("ts_") and isinstance(value, int):
+        return from_time_us(value).astimezone(zone).isoformat(timespec="microseconds")
+    return _plain(value, zone)
+
+
+def _rows(document: Mapping[str, object], name: str) -> Iterable[Row]:
+    return cast("Iterable[Row]", document[name])
+
+
+def _list_parts(name: str) -> Callable[[Mapping[str, object]], Iterable[Row]]:
+    def build(document: Mapping[str, object]) -> Iterable[Row]:
+        return (
+            {**whole, **part} for whole in _rows(document, name) for part in _rows(whole, "parts")
+        )
+
+    return build
+
+
+def _list_rows(name: str) -> Callable[[Mapping[str, object]], Iterable[Row]]:
+    return lambda document: _rows(document, name)
+
+
+def _list_lots(document: Mapping[str, object]) -> Iterable[Row]:
+    for moment in ("opening", "closing"):
+        holdings = cast("Mapping[str, object]", document[moment])
+        yield from ({"moment": moment, **lot} for lot in _rows(holdings, "lots"))
+
+
+_TABLES: Mapping[
+    TaxTable, tuple[tuple[str, ...], Callable[[Mapping[str, object]], Iterable[Row]]]
+] = {
+    TaxTable.DISPOSALS: (
+        (
+            "event_id", "ts_event", "kind", "currency", "quantity", "lot_event_id", "ts_acquired",
+            "is_acquired_known", "holding", "proceeds", "cost_basis", "realized_gain", "how",
+        ),
+        _list_parts("disposals"),
+    ),
+    TaxTable.GAINS: (
+        (
+            "currency", "holding", "quantity", "proceeds", "cost_basis", "realized_gain",
+            "unknown_parts",
+        ),
+        _list_rows("gains"),
+    ),
+    TaxTable.FEES: (
+        ("event_id", "ts_event", "currency", "amount", "value", "treatment"),
+        _list_rows("fees"),
+    ),
+    TaxTable.HOLDINGS: (
+        (
+            "moment", "currency", "event_id", "ts_acquired", "is_acquired_known", "quantity",
+            "cost_basis", "market_value", "unrealized_gain", "how",
+        ),
+        _list_lots,
+    ),
+    TaxTable.TRANSFERS: (
+        (
+            "event_id", "ts_event", "currency", "quantity", "lot_event_id", "ts_acquired",
+            "is_acquired_known", "cost_basis",
+        ),
+        _list_parts("transfers"),
+    ),
+    TaxTable.UNVALUED: (
+        ("event_id", "ts_event", "what", "currency", "quantity", "why"),
+        _list_rows("unvalued"),
+    ),
+}  # fmt: skip
