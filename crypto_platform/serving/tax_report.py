@@ -9,6 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from importlib.resources import files
@@ -17,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from crypto_platform.domain import exact
 from crypto_platform.domain.hours import from_time_us
 from crypto_platform.domain.tax_report import TaxReport
 from crypto_platform.errors import ConfigurationError
@@ -82,32 +84,39 @@ def write_pdf(report: TaxReport) -> bytes:
 
 
 def plain_report(report: TaxReport) -> dict[str, object]:
-    """The report as JSON's types."""
-    zone = ZoneInfo(report.time_zone)
-    return cast(
-        "dict[str, object]", _plain(msgspec.to_builtins(report, builtin_types=(Decimal,)), zone)
-    )
+    """The report as JSON's types.
+
+    Amounts of an exact report lose the zeros behind their last digit, which sums leave there; cents
+    keep theirs.
+    """
+    builtins = msgspec.to_builtins(report, builtin_types=(Decimal,))
+    printer = _Printer(ZoneInfo(report.time_zone), is_rounded=report.rounding is not None)
+    return cast("dict[str, object]", printer.print(builtins))
+
+
+@dataclass(frozen=True)
+class _Printer:
+    zone: ZoneInfo
+    is_rounded: bool
+
+    def print(self, value: object) -> object:
+        if isinstance(value, Decimal):
+            return format(value if self.is_rounded else exact.EXACT.normalize(value), "f")
+        if isinstance(value, dict):
+            pairs = cast("dict[str, object]", value).items()
+            return {name: self._print_field(name, item) for name, item in pairs}
+        if isinstance(value, list | tuple):
+            return [self.print(item) for item in cast("Sequence[object]", value)]
+        return value
+
+    def _print_field(self, name: str, value: object) -> object:
+        if name.startswith("ts_") and isinstance(value, int):
+            return from_time_us(value).astimezone(self.zone).isoformat(timespec="microseconds")
+        return self.print(value)
 
 
 def _cell(value: object) -> object:
     return json.dumps(value) if isinstance(value, bool) else value
-
-
-def _plain(value: object, zone: ZoneInfo) -> object:
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, dict):
-        pairs = cast("dict[str, object]", value).items()
-        return {name: _plain_field(name, item, zone) for name, item in pairs}
-    if isinstance(value, list | tuple):
-        return [_plain(item, zone) for item in cast("Sequence[object]", value)]
-    return value
-
-
-def _plain_field(name: str, value: object, zone: ZoneInfo) -> object:
-    if name.startswith("ts_") and isinstance(value, int):
-        return from_time_us(value).astimezone(zone).isoformat(timespec="microseconds")
-    return _plain(value, zone)
 
 
 def _rows(document: Mapping[str, object], name: str) -> Iterable[Row]:
