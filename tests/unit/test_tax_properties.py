@@ -201,6 +201,10 @@ def test_a_rounded_report_still_adds_up(events: History, method: BookingMethod) 
     exactly = report_of(events, method, prices=prices, year=2026)
     rounded = round_report(exactly)
     _check_sums(rounded)
+    for before, after in zip(exactly.transfers, rounded.transfers, strict=True):
+        cost = exact.total(part.cost_basis or exact.ZERO for part in before.parts)
+        parts = exact.total(part.cost_basis or exact.ZERO for part in after.parts)
+        assert parts == exact.round_half_up(cost, 2)
     assert rounded.realized_gain is not None
     assert exactly.realized_gain is not None
     difference = exact.subtract(rounded.realized_gain, exactly.realized_gain)
