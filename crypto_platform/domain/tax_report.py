@@ -7,7 +7,6 @@ sums (tax_totals.py), rounding (tax_rounding.py), files for people (serving/tax_
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -81,14 +80,6 @@ class TaxReport(msgspec.Struct, frozen=True, kw_only=True):
     events: int
 
 
-class _Year(NamedTuple):
-    start: int
-    end: int
-
-    def holds(self, ts_event: int) -> bool:
-        return self.start <= ts_event < self.end
-
-
 def build_tax_report(
     events: Iterable[TaxEvent],
     prices: PriceFunction,
@@ -120,28 +111,28 @@ def build_tax_report(
         AccountingError: missing_acquisition: something was given that had never come.
             impossible_event: two events of one name.
     """
-    span = _Year(*(_first_moment(each, time_zone) for each in (year, year + 1)))
-    own = _order(events, user=user, ts_end=span.end)
+    ts_start, ts_end = (_first_moment(each, time_zone) for each in (year, year + 1))
+    own = _order(events, user=user, ts_end=ts_end)
     valuer = Valuer(rates, prices, reporting_currency, time_zone, money)
     book = TaxBook(
         valuer, booking_method=booking_method, holding_limit=holding_limit, time_zone=time_zone
     )
-    first_inside = sum(event.ts_event < span.start for event in own)
+    first_inside = sum(event.ts_event < ts_start for event in own)
     for event in own[:first_inside]:
         book.apply(event)
-    opening, opening_unvalued = _hold(book, valuer, span.start)
+    opening, opening_unvalued = _hold(book, valuer, ts_start)
     for event in own[first_inside:]:
         book.apply(event)
-    closing, closing_unvalued = _hold(book, valuer, span.end)
-    disposals = tuple(each for each in book.disposals if span.holds(each.ts_event))
-    fees = tuple(each for each in book.fees if span.holds(each.ts_event))
+    closing, closing_unvalued = _hold(book, valuer, ts_end)
+    disposals = tuple(each for each in book.disposals if each.ts_event >= ts_start)
+    fees = tuple(each for each in book.fees if each.ts_event >= ts_start)
     gains = sum_gains(disposals)
     return TaxReport(
         user=user,
         year=year,
         time_zone=time_zone.key,
-        ts_start=span.start,
-        ts_end=span.end,
+        ts_start=ts_start,
+        ts_end=ts_end,
         booking_method=booking_method,
         holding_limit=holding_limit,
         reporting_currency=reporting_currency,
@@ -151,10 +142,10 @@ def build_tax_report(
         disposals=disposals,
         fees=fees,
         fee_totals=sum_fees(fees),
-        transfers=tuple(each for each in book.transfers if span.holds(each.ts_event)),
+        transfers=tuple(each for each in book.transfers if each.ts_event >= ts_start),
         opening=opening,
         closing=closing,
-        unvalued=(*_list_unvalued(book, opening, span), *opening_unvalued, *closing_unvalued),
+        unvalued=(*_list_unvalued(book, opening, ts_start), *opening_unvalued, *closing_unvalued),
         events=len(own),
     )
 
@@ -217,7 +208,7 @@ def _name_unvalued(part: LotPart, ts_event: int, why: str) -> Unvalued:
     )
 
 
-def _list_unvalued(book: TaxBook, opening: Holdings, span: _Year) -> tuple[Unvalued, ...]:
+def _list_unvalued(book: TaxBook, opening: Holdings, ts_start: int) -> tuple[Unvalued, ...]:
     """The year's own, and costs unknown since before of what it began with."""
     unknown = [lot for lot in opening.lots if lot.cost_basis is None]
     lots = {lot.event_id for lot in unknown}
@@ -225,6 +216,6 @@ def _list_unvalued(book: TaxBook, opening: Holdings, span: _Year) -> tuple[Unval
     return tuple(
         each
         for each in book.unvalued
-        if span.holds(each.ts_event)
+        if each.ts_event >= ts_start
         or (each.what == "cost_basis" and (each.event_id in lots or each.currency in pools))
     )

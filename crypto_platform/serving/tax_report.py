@@ -78,7 +78,7 @@ def write_pdf(report: TaxReport) -> bytes:
         sys_inputs={"report": json.dumps(plain_report(report))},
         ignore_system_fonts=True,
     )
-    document = compiler.compile(format="pdf", timestamp=0, pdf_tags=False)
+    document = compiler.compile(format="pdf", pdf_tags=False)
     assert isinstance(document, bytes), "one document"
     return document
 

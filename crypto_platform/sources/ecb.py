@@ -43,12 +43,13 @@ def parse_rates_xml(body: bytes, *, url: str) -> OfficialRates:
         SourceMalformedError: Not such a document, or a day or currency twice. Nothing of it is
             used.
     """
-    if len(body) > BODY_BYTES_MAX or b"<!DOCTYPE" in body or b"<!ENTITY" in body:
-        raise _malformed(body, url, "no reference rates: it is too long or declares entities")
     try:
+        text = body.decode("utf-8-sig")
+        if len(body) > BODY_BYTES_MAX or "<!DOCTYPE" in text:
+            raise _malformed(body, url, "no reference rates: too long, or it declares entities")
         # an entity may unfold to gigabytes; those were refused above
-        root = ET.fromstring(body)  # noqa: S314
-    except ET.ParseError as error:
+        root = ET.fromstring(text)  # noqa: S314
+    except (UnicodeDecodeError, ET.ParseError) as error:
         raise _malformed(body, url, f"no XML: {error}") from error
     rows = (
         (day.get("time", ""), [(rate.get("currency", ""), rate.get("rate", "")) for rate in day])

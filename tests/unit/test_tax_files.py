@@ -91,6 +91,9 @@ def test_json_has_every_digit_as_text() -> None:
     assert part["cost_basis"] == "0.0000003" + "3" * 43
     assert document["closing"]["lots"][0]["quantity"] == "2.99999999"
     assert document["rounding"] is None
+    sales = [sell(f"s{at}", "1", "9", at=at) for at in (2, 3, 4)]
+    thirds = report_of([buy("b", "3", "100", at=1), *sales])
+    assert json.loads(write_json(thirds))["gains"][0]["cost_basis"] == "100"
     assert document["ts_start"] == "2025-01-01T00:00:00.000000+00:00"
     assert json.loads(write_json(round_report(report)))["rounding"].startswith("half up")
 

@@ -49,6 +49,8 @@ def test_each_method_consumes_its_own_lots(
     """The same sale has four different gains; whoever mixes them up pays for another's."""
     report = report_of(THREE_LOTS, method)
     assert lines_of(report) == lines
+    ages = [lot.ts_acquired for lot in report.closing.lots]
+    assert ages == sorted(ages)
     left = Decimal(600) - sum(Decimal(cost) for _, _, cost in lines)
     assert sum(lot.cost_basis or 0 for lot in report.closing.lots) == left
 
@@ -182,6 +184,14 @@ def test_a_deposit_keeps_the_day_and_cost_its_owner_names() -> None:
     ]
     [part] = parts_of(report_of(events))
     assert (part.lot_event_id, part.holding, part.realized_gain) == ("older", "long", 420)
+
+
+def test_what_arrived_before_it_was_acquired_is_refused() -> None:
+    """Days mixed up by their owner would make a short lot of a long one."""
+    origin = Origin(FIRST_US + 2 * DAY * 1_000_000, Money("USD", Decimal(80)))
+    with pytest.raises(AccountingError) as refused:
+        deposit("d", "1", at=DAY, origin=origin)
+    assert refused.value.kind is AccountingKind.IMPOSSIBLE_EVENT
 
 
 def test_one_unknown_cost_makes_the_average_unknown_until_all_is_gone() -> None:

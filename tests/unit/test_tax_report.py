@@ -1,6 +1,7 @@
 """Which events a year has, what it adds up to, and what it does not know."""
 
 import random
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -11,11 +12,11 @@ import pytest
 from crypto_platform.domain.exchange_rates import OfficialRates
 from crypto_platform.domain.holding_periods import HoldingLimit
 from crypto_platform.domain.hours import to_time_us
-from crypto_platform.domain.tax_events import Exchange
+from crypto_platform.domain.tax_events import Exchange, Origin, TaxEvent, TransferIn
 from crypto_platform.domain.tax_lots import BookingMethod
 from crypto_platform.domain.tax_report import TaxReport, build_tax_report
 from crypto_platform.domain.tax_rounding import round_report
-from crypto_platform.domain.valuation import Money
+from crypto_platform.domain.valuation import Money, Price
 from crypto_platform.errors import AccountingError, AccountingKind
 from tests.tax_histories import USER, buy, no_prices, price_of, report_of, sell
 
@@ -50,7 +51,7 @@ def coins(amount: str) -> Money:
 
 
 def year_of(
-    events: list[Exchange], year: int, zone: str, *, limit: HoldingLimit | None = None
+    events: Sequence[TaxEvent], year: int, zone: str, *, limit: HoldingLimit | None = None
 ) -> TaxReport:
     return build_tax_report(
         events,
@@ -139,6 +140,50 @@ def test_what_is_left_is_valued_at_the_end_of_the_year() -> None:
     assert (lot.cost_basis, lot.market_value, lot.unrealized_gain) == (200, 260, 60)
     [total] = report.closing.totals
     assert (total.market_value, total.unrealized_gain, total.unknown_lots) == (260, 60, 0)
+
+
+def test_the_ends_of_a_year_lie_just_before_midnight() -> None:
+    """What is bought at midnight is not held before it; December 31 has December 31's rate."""
+    midnight = "2025-12-31T23:00:00Z"
+    events = [
+        trade("a", "2024-12-31T12:00:00Z", dollars("100"), coins("1")),
+        trade("b", midnight, dollars("200"), coins("1"), sequence=2),
+    ]
+    asked: list[int] = []
+
+    def prices(currency: str, ts_event: int) -> Price | None:
+        asked.append(ts_event)
+        return Price(Decimal(500), "USD", ts_event, "test")
+
+    rates = {**RATES.days, date(2026, 1, 1): {"USD": Decimal("5.00")}}
+    report = build_tax_report(
+        events,
+        prices,
+        OfficialRates(base="EUR", source="ECB", days=rates),
+        user=USER,
+        year=2026,
+        time_zone=ZoneInfo("Europe/Berlin"),
+        booking_method=BookingMethod.FIFO,
+    )
+    [lot] = report.opening.lots
+    assert (lot.event_id, lot.market_value) == ("a", 400)
+    assert to_time_us(datetime.fromisoformat(midnight)) - 1 in asked
+    assert report.ts_start == to_time_us(datetime.fromisoformat(midnight))
+
+
+def test_a_named_cost_is_valued_on_the_day_it_was_paid() -> None:
+    """100 USD of a day at 1.00 are 100 EUR, whatever the dollar was when the coins arrived."""
+    paid_at = to_time_us(datetime.fromisoformat("2024-12-31T12:00:00Z"))
+    arrived = TransferIn(
+        event_id="d",
+        user=USER,
+        sequence=1,
+        ts_event=to_time_us(datetime.fromisoformat("2026-06-01T12:00:00Z")),
+        received=coins("1"),
+        origin=Origin(paid_at, dollars("100")),
+    )
+    [lot] = year_of([arrived], 2026, "Europe/Berlin").closing.lots
+    assert (lot.cost_basis, lot.ts_acquired, lot.is_acquired_known) == (100, paid_at, True)
 
 
 def test_another_users_events_are_left_out() -> None:
