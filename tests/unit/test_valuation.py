@@ -2,9 +2,11 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from importlib.resources import files
 from zoneinfo import ZoneInfo
 
-from crypto_platform.domain.exchange_rates import OfficialRates, Rate
+from crypto_platform.domain.currencies import TABLE_FILE
+from crypto_platform.domain.exchange_rates import MONEY, OfficialRates, Rate
 from crypto_platform.domain.hours import to_time_us
 from crypto_platform.domain.valuation import Money, Price, PriceFunction, Valuer
 
@@ -124,3 +126,12 @@ def test_what_is_unknown_says_what_is_missing() -> None:
     assert (dollars.value, tokens.value) == (None, None)
     assert dollars.how == "no rate of USD in EUR of 2025-01-01 from ECB"
     assert tokens.how == "no price of PEPE at 2026-11-27T12:00:00+00:00"
+
+
+def test_the_money_of_the_currency_table_is_money_here() -> None:
+    """A state's currency that is taken for a coin would get lots, and gains that nobody taxes."""
+    text = files("crypto_platform.domain").joinpath(TABLE_FILE).read_text("utf-8")
+    listed = text.partition("# money of states")[2].partition("# cryptocurrencies")[0]
+    codes = {line.partition(" ")[0] for line in listed.splitlines() if line}
+    assert {"EUR", "USD"} < codes <= MONEY
+    assert "USDT" not in MONEY
