@@ -11,9 +11,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from crypto_platform.simulation.__main__ import VenueServer, listen
 from crypto_platform.simulation.currencies import list_currencies
 from crypto_platform.simulation.market import Market
+from crypto_platform.simulation.process import VenueServer, listen
 from crypto_platform.simulation.server import SimulatedVenue
 
 NOON_MS = 1_767_268_800_000

@@ -1,16 +1,16 @@
-"""The simulated market as an exchange, in the dialect of Coinbase Exchange's REST API.
+"""A place of trade as an exchange, in the dialect of Coinbase Exchange's REST API.
 
-Here: paths, parameters and headers of Coinbase. Not here: products and trades (trades.py), books
-(books.py), candles (candles.py), Coinbase's field names (exchange_fields.py), how a fault looks on
-the wire (answers.py).
+Here: paths, parameters and headers of Coinbase. Not here: products, trades, books and candles
+(floor.py), Coinbase's field names (exchange_fields.py), how a fault looks on the wire (answers.py).
+The simulated market has these paths below /exchange, the company at its root.
 
-    GET    /exchange/products                                   [{"id": "BTC-USD", ...}, ...]
-    GET    /exchange/products/{id}                              {"id": "BTC-USD", ...}
-    GET    /exchange/products/{id}/trades?limit=&before=&after= [{"trade_id": ...}, ...]
-    GET    /exchange/products/{id}/book?level=                  {"bids": ..., "sequence": ...}
-    GET    /exchange/products/{id}/candles?granularity=&start=&end=   [[time, low, ...], ...]
-    GET    /exchange/currencies, /exchange/currencies/{id}
-    GET    /exchange/time                                       {"iso": ..., "epoch": ...}
+    GET    /products                                   [{"id": "BTC-USD", ...}, ...]
+    GET    /products/{id}                              {"id": "BTC-USD", ...}
+    GET    /products/{id}/trades?limit=&before=&after= [{"trade_id": ...}, ...]
+    GET    /products/{id}/book?level=                  {"bids": ..., "sequence": ...}
+    GET    /products/{id}/candles?granularity=&start=&end=   [[time, low, ...], ...]
+    GET    /currencies, /currencies/{id}
+    GET    /time                                       {"iso": ..., "epoch": ...}
 
 Trades come newest first. `after` asks for what is older than a trade_id, `before` for what is
 newer; the headers CB-AFTER and CB-BEFORE say the last and the first id of a page. Candles come
@@ -40,8 +40,8 @@ from crypto_platform.simulation.answers import (
     answer_json,
     parse_whole_number,
 )
-from crypto_platform.simulation.books import LEVELS_A_SIDE, Books
-from crypto_platform.simulation.candles import CANDLES_MAX, GRANULARITIES_S, Charts
+from crypto_platform.simulation.books import LEVELS_A_SIDE
+from crypto_platform.simulation.candles import CANDLES_MAX, GRANULARITIES_S
 from crypto_platform.simulation.exchange_fields import (
     CANDLE_CLOSE,
     render_book,
@@ -51,9 +51,8 @@ from crypto_platform.simulation.exchange_fields import (
     render_product,
     render_trade,
 )
-from crypto_platform.simulation.trades import Product, Tape
+from crypto_platform.simulation.floor import Floor, Listed
 
-EXCHANGE_PATH = "/exchange"
 PAGE_MAX = 1000
 ID_MAX = 2**63 - 1
 LEVELS_OF = {1: 1, 2: LEVELS_A_SIDE}
@@ -74,7 +73,7 @@ class _Question:
     """
 
     look_up: Callable[[int], Data]
-    product: Product | None = None
+    product: Listed | None = None
     has_edges: bool = False
     wants_key: bool = field(default=False, init=False)
 
@@ -104,16 +103,15 @@ class _Question:
 
 
 class Exchange:
-    """The market's products, books, candles and trades as HTTP endpoints."""
+    """Products, books, candles and trades of a floor as HTTP endpoints."""
 
-    def __init__(self, tape: Tape, answers: Answers) -> None:
-        """Serve the trades of `tape` and what follows from them."""
-        self._tape = tape
-        self._books = Books(tape)
-        self._charts = Charts(tape)
+    def __init__(self, floor: Floor, answers: Answers, *, path: str) -> None:
+        """Serve what `floor` tells, below `path`."""
+        self._floor = floor
         self._answers = answers
+        self._path = path
         self._currencies = {
-            str(item["id"]): item for item in render_currencies(tape.products.values())
+            str(item["id"]): item for item in render_currencies(floor.products.values())
         }
 
     def list_routes(self) -> list[Route]:
@@ -129,7 +127,7 @@ class Exchange:
             "/time": self._ask_time,
         }
         return [
-            Route(f"{EXCHANGE_PATH}{path}", self._answer(read)) for path, read in endpoints.items()
+            Route(f"{self._path}{path}", self._answer(read)) for path, read in endpoints.items()
         ]
 
     def _answer(
@@ -142,7 +140,7 @@ class Exchange:
 
     def _ask_products(self, request: Request) -> _Question:
         del request
-        products = self._tape.products.values()
+        products = self._floor.products.values()
         return _Question(look_up=lambda _: [render_product(product) for product in products])
 
     def _ask_product(self, request: Request) -> _Question:
@@ -156,8 +154,8 @@ class Exchange:
         before, after = _parse_id(request, "before"), _parse_id(request, "after")
 
         def look_up(now_ms: int) -> Data:
-            trades = self._tape.read_trades(
-                product, now_us=now_ms * 1000, limit=limit, before=before, after=after
+            trades = self._floor.read_trades(
+                product.product_id, now_us=now_ms * 1000, limit=limit, before=before, after=after
             )
             return [render_trade(product, trade) for trade in trades]
 
@@ -170,7 +168,7 @@ class Exchange:
 
         def look_up(now_ms: int) -> Data:
             now_us = now_ms * 1000
-            book = self._books.read_book(product, now_us=now_us, levels=levels)
+            book = self._floor.read_book(product.product_id, now_us=now_us, levels=levels)
             return render_book(product, book, now_us)
 
         return _Question(look_up=look_up, product=product)
@@ -187,8 +185,8 @@ class Exchange:
                 raise HTTPException(400, f"{text}requested exceeds {CANDLES_MAX}")
 
         def look_up(now_ms: int) -> Data:
-            candles = self._charts.list_candles(
-                product,
+            candles = self._floor.list_candles(
+                product.product_id,
                 granularity_s=granularity_s,
                 first_s=first_s,
                 last_s=last_s,
@@ -212,8 +210,8 @@ class Exchange:
         del request
         return _Question(look_up=render_clock)
 
-    def _find_product(self, request: Request) -> Product:
-        product = self._tape.products.get(request.path_params["product_id"])
+    def _find_product(self, request: Request) -> Listed:
+        product = self._floor.products.get(request.path_params["product_id"])
         if product is None:
             raise HTTPException(404, "NotFound")
         return product

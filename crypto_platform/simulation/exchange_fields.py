@@ -1,4 +1,4 @@
-"""How Coinbase Exchange's REST API writes down what the simulated market has.
+"""How Coinbase Exchange's REST API writes down what a place of trade has.
 
 Here: field names, forms of times and figures. Not here: paths and parameters (exchange.py).
 
@@ -16,7 +16,8 @@ from crypto_platform.simulation.answers import Item, Row
 from crypto_platform.simulation.books import Book, Level
 from crypto_platform.simulation.candles import Candle
 from crypto_platform.simulation.currencies import Currency
-from crypto_platform.simulation.trades import Product, Trade, print_steps
+from crypto_platform.simulation.floor import Listed, Match
+from crypto_platform.simulation.trades import print_steps
 
 CANDLE_CLOSE = 4
 """Where a candle's row has its close."""
@@ -24,7 +25,7 @@ CANDLE_CLOSE = 4
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def render_trade(product: Product, trade: Trade) -> Item:
+def render_trade(product: Listed, trade: Match) -> Item:
     """One match; `side` is the maker's."""
     return {
         "trade_id": trade.trade_id,
@@ -35,7 +36,7 @@ def render_trade(product: Product, trade: Trade) -> Item:
     }
 
 
-def render_book(product: Product, book: Book, now_us: int) -> Item:
+def render_book(product: Listed, book: Book, now_us: int) -> Item:
     """A book with aggregated levels: [price, size, number of orders]."""
     return {
         "bids": [_render_level(product, level) for level in book.bids],
@@ -47,7 +48,7 @@ def render_book(product: Product, book: Book, now_us: int) -> Item:
     }
 
 
-def _render_level(product: Product, level: Level) -> Row:
+def _render_level(product: Listed, level: Level) -> Row:
     return [
         print_steps(level.price, product.price_decimals),
         print_steps(level.quantity, product.quantity_decimals),
@@ -55,7 +56,7 @@ def _render_level(product: Product, level: Level) -> Row:
     ]
 
 
-def render_candle(product: Product, candle: Candle) -> Row:
+def render_candle(product: Listed, candle: Candle) -> Row:
     """A row of time, low, high, open, close, volume."""
     prices = (candle.low, candle.high, candle.open, candle.close)
     return [
@@ -65,7 +66,7 @@ def render_candle(product: Product, candle: Candle) -> Row:
     ]
 
 
-def render_product(product: Product) -> Item:
+def render_product(product: Listed) -> Item:
     """A listed product, with its smallest steps."""
     symbol = product.currency.symbol
     return {
@@ -90,7 +91,7 @@ def render_product(product: Product) -> Item:
     }
 
 
-def render_currencies(products: Iterable[Product]) -> list[Item]:
+def render_currencies(products: Iterable[Listed]) -> list[Item]:
     """What products are made of: their currencies, and the dollar."""
     known = [
         _render_currency(product.currency, print_steps(1, product.quantity_decimals), place)

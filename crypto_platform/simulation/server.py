@@ -18,7 +18,6 @@ Source: CoinCap API 3.0, "Assets" (rest.coincap.io/v3).
 
 import asyncio
 import hmac
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,14 +35,16 @@ from crypto_platform.simulation.answers import (
     answer_json,
     parse_whole_number,
 )
-from crypto_platform.simulation.exchange import EXCHANGE_PATH, Exchange, refuse
-from crypto_platform.simulation.faults import FaultQueue, FaultRefusedError, parse_fault
+from crypto_platform.simulation.exchange import Exchange, refuse
+from crypto_platform.simulation.fault_orders import FaultOrders
+from crypto_platform.simulation.faults import FaultQueue
+from crypto_platform.simulation.floor import MarketFloor
 from crypto_platform.simulation.market import Market, Quote
 from crypto_platform.simulation.trades import Tape
 
+EXCHANGE_PATH = "/exchange"
 PAGE_DEFAULT = 100
 PAGE_MAX = 2000
-ORDER_BYTES_MAX = 10_000
 _EVERY_NTH_RANK_IS_INT = 7
 
 
@@ -120,10 +121,11 @@ class SimulatedVenue:
         self._currency_ids = {currency.currency_id for currency in market.currencies}
         self._authorization = None if key is None else f"Bearer {key}".encode()
         self._clock_ms = clock_ms
-        self._faults = FaultQueue()
-        self._answers = Answers(self._faults, clock_ms=clock_ms, stopping=stopping)
+        faults = FaultQueue()
+        self._answers = Answers(faults, clock_ms=clock_ms, stopping=stopping)
+        self._fault_orders = FaultOrders(faults, clock_ms=clock_ms, currency_ids=self._currency_ids)
         tape = Tape(seed=market.seed, currencies=market.currencies)
-        self._exchange = Exchange(tape, self._answers)
+        self._exchange = Exchange(MarketFloor(tape), self._answers, path=EXCHANGE_PATH)
 
     def build_app(self) -> Starlette:
         """Return the ASGI application."""
@@ -133,9 +135,7 @@ class SimulatedVenue:
                 Route("/v3/assets/{currency_id}", self.get_asset),
                 *self._exchange.list_routes(),
                 Route("/simulation/health", self.get_health),
-                Route("/simulation/faults", self.get_faults),
-                Route("/simulation/faults", self.post_fault, methods=["POST"]),
-                Route("/simulation/faults", self.delete_faults, methods=["DELETE"]),
+                *self._fault_orders.list_routes(),
             ],
             exception_handlers={HTTPException: self._answer_error},
         )
@@ -172,41 +172,6 @@ class SimulatedVenue:
                 "answers": self._answers.count,
             }
         )
-
-    async def get_faults(self, request: Request) -> Response:
-        """List the faults still to come and how often each kind was applied."""
-        del request
-        waiting = self._faults.list_waiting(now_ms=self._clock_ms())
-        return answer_json(
-            {
-                "faults": [fault.describe() for fault in waiting],
-                "applied": dict(self._faults.applied_count),
-            }
-        )
-
-    async def post_fault(self, request: Request) -> Response:
-        """Order a fault; 400 says what is allowed."""
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > ORDER_BYTES_MAX:
-                raise HTTPException(413, f"an order has at most {ORDER_BYTES_MAX} bytes")
-        try:
-            order = json.loads(bytes(body))
-        except (ValueError, RecursionError) as error:
-            raise HTTPException(400, f"not a JSON object: {error}") from None
-        try:
-            self._faults.add(
-                parse_fault(order, now_ms=self._clock_ms(), currency_ids=self._currency_ids)
-            )
-        except FaultRefusedError as error:
-            raise HTTPException(400, str(error)) from None
-        return await self.get_faults(request)
-
-    async def delete_faults(self, request: Request) -> Response:
-        """End all faults."""
-        self._faults.clear()
-        return await self.get_faults(request)
 
     def _check_key(self, request: Request) -> None:
         if self._authorization is None:

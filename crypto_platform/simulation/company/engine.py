@@ -47,15 +47,15 @@ class Outbox:
         events: Sequence, user, bytes.
         users: Whose wallets or numbers have changed.
         orders: Open orders that are new or have changed, by number.
-        ended: Order number and the sequence of the event that ended it.
-        named: Orders with a name of their caller's.
+        ended: Orders that ended, by number, with the sequence of the event that ended them.
+        named: Orders with a name of their caller's, by user and name.
     """
 
     events: list[tuple[int, int, bytes]] = field(default_factory=list[tuple[int, int, bytes]])
     users: set[int] = field(default_factory=set[int])
     orders: dict[int, Order] = field(default_factory=dict[int, Order])
-    ended: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-    named: list[Order] = field(default_factory=list[Order])
+    ended: dict[int, tuple[int, Order]] = field(default_factory=dict[int, tuple[int, Order]])
+    named: dict[tuple[int, str], Order] = field(default_factory=dict[tuple[int, str], Order])
     trades: list[Trade] = field(default_factory=list[Trade])
 
 
@@ -116,11 +116,9 @@ class Engine:
         """Take an order: it is rejected, or accepted, matched, and then rests or ends."""
         self._pass(time_us)
         self.orders_count += 1
-        order = Order(
-            number=self.sequence + 1, user=user, request=request, created_us=self.time_us
-        )
+        order = Order(number=self.sequence + 1, user=user, request=request, created_us=self.time_us)
         if request.client_order_id is not None:
-            self.outbox.named.append(order)
+            self.outbox.named[user, request.client_order_id] = order
         product = PRODUCTS[request.product_id]
         book = self.books[request.product_id]
         reason = _find_fault(request, product, book)
@@ -131,7 +129,7 @@ class Engine:
         if reason is not None:
             order.status, order.reason = "rejected", reason
             self._emit("order_rejected", user, [], order)
-            self.outbox.ended.append((order.number, self.sequence))
+            self.outbox.ended[order.number] = (self.sequence, order)
             return order
         order.hold = hold
         self._emit("order_accepted", user, _move_hold(order, hold), order)
@@ -196,9 +194,7 @@ class Engine:
         self._fill(taker, product, fill, notional, is_filled=ends_taker)
         self.books[product.product_id].sequence = self.sequence
         self.outbox.trades.append(
-            Trade(
-                product.product_id, trade_id, self.time_us, price, quantity, maker.request.side
-            )
+            Trade(product.product_id, trade_id, self.time_us, price, quantity, maker.request.side)
         )
 
     def _fill(
@@ -232,7 +228,7 @@ class Engine:
             order.hold = 0
         self._emit("order_filled", order.user, postings, order, fill)
         if is_filled:
-            self.outbox.ended.append((order.number, self.sequence))
+            self.outbox.ended[order.number] = (self.sequence, order)
 
     def _end(self, order: Order, status: Status, reason: str) -> None:
         """End an order that is not filled: it unlocks what is left."""
@@ -241,7 +237,7 @@ class Engine:
         order.hold = 0
         order.status, order.reason = status, reason
         self._emit("order_cancelled", order.user, postings, order)
-        self.outbox.ended.append((order.number, self.sequence))
+        self.outbox.ended[order.number] = (self.sequence, order)
 
     def _open(self, order: Order) -> None:
         assert order.status in OPEN

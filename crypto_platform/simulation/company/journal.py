@@ -200,15 +200,19 @@ class Journal:
                 for user in outbox.users
             ],
         )
-        write("DELETE FROM open_order WHERE number = ?", [(number,) for number, _ in outbox.ended])
+        write("DELETE FROM open_order WHERE number = ?", [(number,) for number in outbox.ended])
         write(
             "INSERT OR REPLACE INTO open_order VALUES (?, ?)",
             [(number, _encode(order)) for number, order in outbox.orders.items()],
         )
-        write("INSERT INTO ended_order VALUES (?, ?)", outbox.ended)
         write(
-            "INSERT INTO named_order VALUES (?, ?, ?)",
-            [(order.user, order.request.client_order_id, order.number) for order in outbox.named],
+            "INSERT INTO ended_order VALUES (?, ?)",
+            [(number, sequence) for number, (sequence, _) in outbox.ended.items()],
+        )
+        # a name belongs to the first order that bears it, even if a trader of ours takes it again
+        write(
+            "INSERT OR IGNORE INTO named_order VALUES (?, ?, ?)",
+            [(*name, order.number) for name, order in outbox.named.items()],
         )
         company = _Company(
             engine.sequence,

@@ -5,15 +5,17 @@ a step is due (company.py). A step's acts follow from the seed, the step's numbe
 state of the books and wallets: the same again, the same acts.
 
 Of N users the first are market makers, who keep orders waiting on both sides of the reference
-price; of the others every tenth is a bot, which moves its one order to the front of a book; two of five are takers, who trade now in either direction; the rest are investors, who buy
-for part of what they earn, and hold. A user joins with a first deposit when first in turn.
+price; of the others every tenth is a bot, which moves its one order to the front of a book; two of
+five are takers, who trade now in either direction; the rest are investors, who buy for part of what
+they earn, and hold. A user joins with a first deposit when first in turn.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crypto_platform.simulation.company.dice import Dice
-from crypto_platform.simulation.company.engine import Engine
+from crypto_platform.simulation.company.engine import Engine, RefusedError
 from crypto_platform.simulation.company.events import Order, OrderRequest, Side
 from crypto_platform.simulation.company.products import QUOTE_CURRENCY, QUOTE_DECIMALS, Product
 from crypto_platform.simulation.company.references import References
@@ -159,8 +161,8 @@ class Traders:
         self._keep(turn, QUOTE_CURRENCY, 50 * _USD, top_up=dice.between(2, 50) * 100 * _USD)
         money = self._available(turn, QUOTE_CURRENCY)
         held = self._available(turn, turn.product.base)
-        if dice.chance(30):
-            amount = money // 2
+        amount = money // 2
+        if dice.chance(30) and amount:
             self._engine.withdraw(turn.user, QUOTE_CURRENCY, amount, time_us=turn.time_us)
             money -= amount
         sells = held > 0 and dice.chance(60)
@@ -180,16 +182,15 @@ class Traders:
         return self._engine.ledger.available(turn.user, currency)
 
     def _keep(self, turn: _Turn, currency: str, smallest: int, *, top_up: int) -> None:
-        """Bring money where there is less than `smallest`."""
+        """Bring money where there is less than `smallest`, as long as the company takes it."""
         if self._available(turn, currency) < smallest:
-            self._engine.deposit(turn.user, currency, top_up, time_us=turn.time_us)
+            with contextlib.suppress(RefusedError):
+                self._engine.deposit(turn.user, currency, top_up, time_us=turn.time_us)
 
     def _list_own(self, turn: _Turn, product_id: str | None = None) -> list[Order]:
         """The user's waiting orders, of one product or all, the oldest first."""
         mine = self._engine.orders_of_user.get(turn.user, {})
-        return [
-            order for order in mine.values() if product_id in {None, order.request.product_id}
-        ]
+        return [order for order in mine.values() if product_id in {None, order.request.product_id}]
 
     def _cancel(self, turn: _Turn, orders: Sequence[Order]) -> None:
         for order in orders:
