@@ -50,6 +50,20 @@ CrashBy = Literal["kill", "stop"]
 
 IntervalName = Literal["1m", "5m", "15m", "1h", "6h", "1d"]
 
+CompanyProduct = Literal[
+    "BTC-USD",
+    "ETH-USD",
+    "SOL-USD",
+    "XRP-USD",
+    "DOGE-USD",
+    "ADA-USD",
+    "LINK-USD",
+    "AVAX-USD",
+    "BCH-USD",
+    "LTC-USD",
+]
+"""What the simulated company can trade."""
+
 NamePattern = r"^[a-z][a-z0-9_]{0,30}$"
 
 
@@ -225,6 +239,7 @@ class StackSettings(_Section):
     dagster_postgres_port: int = Field(default=0, ge=0, le=65535, description="Dagster's own.")
     mongo_port: int = Field(default=0, ge=0, le=65535, description="mongod.")
     simulation_port: int = Field(default=0, ge=0, le=65535, description="The simulated market.")
+    company_port: int = Field(default=0, ge=0, le=65535, description="The simulated company.")
     code_server_port: int = Field(default=0, ge=0, le=65535, description="Dagster's gRPC server.")
     webserver_port: int = Field(default=0, ge=0, le=65535, description="The Dagster UI.")
     ready_timeout_s: float = Field(
@@ -239,6 +254,32 @@ class StackSettings(_Section):
     simulation_seed: int = Field(default=7, description="Of the simulated market's prices.")
     started_at: AwareDatetime | None = Field(
         default=None, description="Written by `up`: runs begun before it died with the last stack."
+    )
+
+
+class CompanySettings(_Section):
+    """The simulated trading company of the embedded stack: its users and what they do."""
+
+    enabled: bool = Field(default=True, description="False leaves it out of `up`.")
+    users: int = Field(default=1000, ge=2, le=999_999, description="How many trade.")
+    rate: float = Field(
+        default=5.0, ge=0, le=5000, description="Orders a second; 0: nobody trades by himself."
+    )
+    seed: int = Field(default=7, ge=0, description="Of what users do.")
+    products: Annotated[tuple[CompanyProduct, ...], BeforeValidator(_split_list)] = Field(
+        default=("BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD", "DOGE-USD"),
+        min_length=1,
+        description="What trades; what no longer does keeps its orders.",
+    )
+    reference_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="A CoinCap-dialect API up to its version, whose quotes its users follow; None: "
+        "the simulated market's own prices.",
+    )
+    url: str | None = Field(default=None, description="Where it is, written by up.")
+    operator_key: SecretStr | None = Field(
+        default=None, description="Opens all its accounts, written by up."
     )
 
 
@@ -271,6 +312,17 @@ DEFAULT_SOURCES: Mapping[str, Mapping[str, Any]] = {
         "paces_s": {"order_books": 5.0},
         "requests_per_minute_max": 6000.0,
         "symbols": _SIMULATED_PRODUCTS,
+    },
+    "company_exchange": {
+        "dialect": "coinbase",
+        # `up` puts the real port into <data>/environment
+        "base_url": "http://127.0.0.1:8098",
+        "simulated": True,
+        # its trades are few, and their users' halves arrive as account events anyway
+        "enabled": False,
+        "pace_s": 5.0,
+        "requests_per_minute_max": 600.0,
+        "symbols": _PRODUCTS,
     },
     "coincap": {
         "dialect": "coincap",
@@ -378,6 +430,7 @@ class Settings(BaseSettings):
     )
     load: LoadSettings = LoadSettings()
     stack: StackSettings = StackSettings()
+    company: CompanySettings = CompanySettings()
 
     @classmethod
     def settings_customise_sources(

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("pause", "Go on asking a source, or loading a store."),
     "sources": ("sources", "List sources, say why some are not read, ask them once."),
     "config": ("config", "Show every setting, its value and where it came from."),
+    "simulate": ("simulate", "Let the simulated company trade at a rate for a while."),
     "connect": ("connect", "Open psql or mongosh on a store, or run one statement."),
     "doctor": ("doctor", "Check what usually goes wrong and say what to do about it."),
     "logs": ("stack", "Show what the parts wrote."),

@@ -116,7 +116,7 @@ class CodeServer(_PythonPart):
 
     name = "code-server"
     # Not after the migration: it needs no tables to load the definitions, which takes seconds.
-    after = ("dagster-postgres", "simulation", *_SERVERS)
+    after = ("dagster-postgres", "simulation", "company", *_SERVERS)
     outlives = ("daemon", "webserver")
 
     def __init__(self, place: Place) -> None:
@@ -144,7 +144,7 @@ class Daemon(_PythonPart):
 
     name = "daemon"
     # Its first ticks start runs, which need the tables; the code server it waits for by itself.
-    after = ("migration", "dagster-postgres", "simulation", *_SERVERS)
+    after = ("migration", "dagster-postgres", "simulation", "company", *_SERVERS)
 
     def __init__(self, place: Place) -> None:
         """Declare it."""

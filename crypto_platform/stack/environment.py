@@ -11,11 +11,12 @@ from urllib.parse import quote, urlsplit
 from pydantic import SecretStr
 
 from crypto_platform.settings import ENV_DATA_DIR, ENV_PREFIX
+from crypto_platform.stack.company import OPERATED_DIALECT, make_operator_key
 from crypto_platform.stack.dagster import CODE_SERVER_HOST, CODE_SERVER_PORT
 from crypto_platform.stack.folder import DAGSTER_FOLDER
 from crypto_platform.stack.mongo import REPLICA_SET
 from crypto_platform.stack.part import Place
-from crypto_platform.stack.plan import ROLES, is_embedded_simulation
+from crypto_platform.stack.plan import ROLES, is_embedded_company, is_embedded_simulation
 from crypto_platform.stack.ports import HOST
 from crypto_platform.stack.postgres import DAGSTER_DATABASE, DATABASE
 
@@ -54,6 +55,9 @@ def build_environment(
         values["DAGSTER__POSTGRES_URL"] = _dagster_url(place)
     if "webserver" in parts:
         values["DAGSTER__WEBSERVER_URL"] = f"http://{place.address('webserver')}"
+    if "company" in parts:
+        values["COMPANY__URL"] = f"http://{place.address('company')}"
+        values["COMPANY__OPERATOR_KEY"] = make_operator_key(place.identity.company_secret)
     values |= _source_values(place, parts=parts, enabled=enabled)
     variables = {f"{ENV_PREFIX}{key}": _reveal(value) for key, value in values.items() if value}
     variables[ENV_DATA_DIR] = str(place.data_dir)
@@ -94,11 +98,21 @@ def _source_values(
 ) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, source in place.settings.sources.items():
-        values[f"SOURCES__{name.upper()}__ENABLED"] = str(enabled[name]).lower()
+        variable = f"SOURCES__{name.upper()}"
+        # left out of this stack, the company is nowhere
+        is_away = is_embedded_company(source) and "company" not in parts
+        values[f"{variable}__ENABLED"] = str(enabled[name] and not is_away).lower()
         if "simulation" in parts and is_embedded_simulation(source):
-            moved = urlsplit(source.base_url)._replace(netloc=place.address("simulation"))
-            values[f"SOURCES__{name.upper()}__BASE_URL"] = moved.geturl()
+            values[f"{variable}__BASE_URL"] = _move(source.base_url, place.address("simulation"))
+        if "company" in parts and is_embedded_company(source):
+            values[f"{variable}__BASE_URL"] = _move(source.base_url, place.address("company"))
+            if source.dialect == OPERATED_DIALECT:
+                values[f"{variable}__KEY"] = make_operator_key(place.identity.company_secret)
     return values
+
+
+def _move(url: str, address: str) -> str:
+    return urlsplit(url)._replace(netloc=address).geturl()
 
 
 def _reveal(value: str | SecretStr | None) -> str:

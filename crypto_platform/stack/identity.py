@@ -30,6 +30,8 @@ class Identity(BaseModel):
     dagster_passwords: dict[str, str]
     mongo_key: str
     kafka_cluster_id: str
+    # of a folder made before there was a company: the first `up` since then writes it down
+    company_secret: str = Field(default_factory=lambda: secrets.token_urlsafe(32))
     ports: dict[str, int] = Field(default_factory=dict[str, int])
 
 

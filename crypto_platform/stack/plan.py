@@ -11,7 +11,7 @@ from crypto_platform.errors import ConfigurationError
 from crypto_platform.settings import DEFAULT_SOURCES, Settings, SourceSettings, SourcesMode
 from crypto_platform.stack.reachable import plan_source
 
-SERVERS = ("kafka", "postgres", "mongo", "dagster-postgres", "simulation")
+SERVERS = ("kafka", "postgres", "mongo", "dagster-postgres", "simulation", "company")
 PROGRAMS = ("migration", "code-server", "daemon", "webserver")
 PARTS = (*SERVERS, *PROGRAMS)
 """Every part, in the order of their start."""
@@ -25,6 +25,7 @@ PORTS: Mapping[str, Collection[str]] = {
     "mongo": ("mongo",),
     "dagster-postgres": ("dagster_postgres",),
     "simulation": ("simulation",),
+    "company": ("company",),
     "code-server": ("code_server",),
     "webserver": ("webserver",),
 }
@@ -36,6 +37,7 @@ _NEEDS: Mapping[str, Collection[str]] = {
     "webserver": ("dagster-postgres", "code-server"),
 }
 _SIMULATED_NETLOC = urlsplit(str(DEFAULT_SOURCES["simulated"]["base_url"])).netloc
+_COMPANY_NETLOC = urlsplit(str(DEFAULT_SOURCES["company_exchange"]["base_url"])).netloc
 
 
 def choose_parts(
@@ -47,7 +49,8 @@ def choose_parts(
         settings: What a person has set, without `<data>/environment`.
         only: Parts asked for; what they cannot do without is added. None asks for all.
         migrate: Whether the migration runs, where all that it needs is there.
-        sources: Without a simulated source the simulated market is left out.
+        sources: Without a simulated source the simulated market is left out; with live ones only
+            the simulated company is too.
 
     Raises:
         ConfigurationError: A part that does not exist, or a store with some URLs of three.
@@ -66,6 +69,8 @@ def choose_parts(
         chosen.discard("migration")
     if only is None and not _reads_simulation(settings, sources):
         chosen.discard("simulation")
+    if only is None and (sources == "live" or not settings.company.enabled):
+        chosen.discard("company")
     return tuple(part for part in PARTS if part in chosen - given)
 
 
@@ -97,6 +102,11 @@ def find_given(settings: Settings) -> set[str]:
 def is_embedded_simulation(source: SourceSettings) -> bool:
     """Whether a source's address is the placeholder for the simulated market of this stack."""
     return urlsplit(source.base_url).netloc == _SIMULATED_NETLOC
+
+
+def is_embedded_company(source: SourceSettings) -> bool:
+    """Whether a source's address is the placeholder for the simulated company of this stack."""
+    return urlsplit(source.base_url).netloc == _COMPANY_NETLOC
 
 
 def _reads_simulation(settings: Settings, sources: SourcesMode) -> bool:

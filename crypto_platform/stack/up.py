@@ -27,6 +27,7 @@ from crypto_platform.settings import (
     find_settings_file,
     load_settings,
 )
+from crypto_platform.stack.company import Company
 from crypto_platform.stack.dagster import (
     CodeServer,
     Daemon,
@@ -215,6 +216,7 @@ class _Up:
             "mongo": lambda: Mongo(place),
             "dagster-postgres": lambda: Postgres(place, dagster_cluster(place)),
             "simulation": lambda: Simulation(place),
+            "company": lambda: Company(place),
             "migration": lambda: Migration(place),
             "code-server": lambda: CodeServer(place),
             "daemon": lambda: Daemon(place),

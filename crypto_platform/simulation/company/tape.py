@@ -5,7 +5,7 @@ of minutes. Not here: books (book.py), Coinbase's words (../exchange.py).
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from crypto_platform.simulation.candles import CANDLES_MAX, Candle
 from crypto_platform.simulation.company.events import Trade
@@ -80,6 +80,17 @@ CREATE TABLE minute (product_id TEXT, open_s INTEGER, low INTEGER NOT NULL, high
             open_s = minute.open_s // granularity_s * granularity_s
             found[open_s] = _join(found.get(open_s), minute._replace(open_s=open_s))
         return list(found.values())[::-1]
+
+    def count_trades(self) -> int:
+        """How many trades there are, of all products."""
+        [(count,)] = self._connection.execute("SELECT count(*) FROM trade")
+        return count
+
+    def iterate_minutes(self) -> Iterator[tuple[tuple[str, int], Candle]]:
+        """All minutes with a trade, by product and opening."""
+        for product_id, *minute in self._connection.execute("SELECT * FROM minute"):
+            candle = Candle(*minute)
+            yield (product_id, candle.open_s), candle
 
     def _find_minute(self, trade: Trade) -> Candle:
         """The minute of a trade, with the trade in it."""
