@@ -34,7 +34,6 @@ class Fees:
             funds: In units of the quote currency, the fee included.
             unit_price: Of one lot, in the same.
         """
-        lots = funds * _PARTS // (unit_price * (_PARTS + self.taker_ppm))
-        # rounding the fee down may leave room for one more
-        notional = (lots + 1) * unit_price
-        return lots + 1 if notional + self.of_taker(notional) <= funds else lots
+        # the cost, rounded down, is within the funds as long as it is below the next unit unrounded
+        per_lot = unit_price * (_PARTS + self.taker_ppm)
+        return ((funds + 1) * _PARTS - 1) // per_lot

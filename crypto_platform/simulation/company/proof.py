@@ -4,7 +4,8 @@ Here: the rules, and the first break of each, in words. Not here: keeping them (
 ledger.py). It trusts neither: it adds up what the events themselves say.
 
     sequences     1, 2, 3 ... without a gap, of the company and of each user; times never fall
-    postings      sum to zero per currency, event by event
+    postings      sum to zero per currency, event by event; only an accepted order and a withdrawal
+                  take from what is available
     wallets       are the sums of their user's postings, never below zero
     fills         come in pairs of one trade: maker first, same price and quantity; clearing is
                   then zero; trade ids of a product are 1, 2, 3 ... without a gap
@@ -23,6 +24,7 @@ from crypto_platform.simulation.company.products import PRODUCTS, QUOTE_CURRENCY
 from crypto_platform.simulation.company.tape import MINUTE_S, Tape
 
 _MINUTE_US = MINUTE_S * 1_000_000
+_TAKING = ("order_accepted", "withdrawal")
 
 
 class BrokenError(Exception):
@@ -90,6 +92,8 @@ class Proof:
             self.totals[account, currency] = self.totals.get((account, currency), 0) + amount
             free, locked = wallets.get(currency, (0, 0))
             if account == "available":
+                may_take = event.type in _TAKING or amount >= 0
+                _check(may_take, event, "something is taken that was not locked")
                 wallets[currency] = (free + amount, locked)
             elif account == "locked":
                 wallets[currency] = (free, locked + amount)
