@@ -11,7 +11,7 @@ from crypto_platform.settings import Settings, SourceSettings, load_settings
 from crypto_platform.stack.environment import build_environment
 from crypto_platform.stack.identity import new_identity
 from crypto_platform.stack.part import Place
-from crypto_platform.stack.plan import PARTS, choose_parts
+from crypto_platform.stack.plan import PARTS, PORTS, choose_parts
 from crypto_platform.stack.reachable import plan_source
 
 NOON = datetime(2026, 3, 1, 12, 34, 56, tzinfo=UTC)
@@ -100,7 +100,29 @@ def test_a_part_that_does_not_exist_is_named_with_those_that_do(tmp_path: Path) 
 def test_without_simulated_sources_the_simulated_market_does_not_run(tmp_path: Path) -> None:
     """Who asks for live sources wants no invented prices anywhere."""
     chosen = choose_parts(settings_of(tmp_path), only=None, migrate=True, sources="live")
-    assert "simulation" not in chosen
+    assert {"simulation", "company"}.isdisjoint(chosen)
+
+
+def test_the_company_can_be_left_out(tmp_path: Path) -> None:
+    """Who reads one elsewhere wants no second one; its sources are then off too."""
+    variables = {
+        "CRYPTO_PLATFORM_COMPANY__ENABLED": "false",
+        "CRYPTO_PLATFORM_SOURCES__COMPANY_EXCHANGE__ENABLED": "true",
+    }
+    settings = settings_of(tmp_path, **variables)
+    chosen = choose_parts(settings, only=None, migrate=True, sources="auto")
+    assert set(PARTS) - set(chosen) == {"company"}
+    place = Place(
+        data_dir=tmp_path,
+        settings=settings,
+        identity=new_identity(NOON),
+        ports=dict.fromkeys((port for part in chosen for port in PORTS.get(part, ())), 21000),
+    )
+    written = build_environment(
+        place, parts=chosen, enabled=dict.fromkeys(settings.sources, True), started_at=NOON
+    )
+    assert written["CRYPTO_PLATFORM_SOURCES__COMPANY_EXCHANGE__ENABLED"] == "false"
+    assert "CRYPTO_PLATFORM_COMPANY__URL" not in written
 
 
 def test_a_source_without_its_key_is_left_out_and_says_where_a_key_goes() -> None:
@@ -125,7 +147,11 @@ def test_the_environment_names_every_server_of_the_stack(tmp_path: Path) -> None
     settings = settings_of(tmp_path)
     identity = new_identity(NOON)
     ports = dict.fromkeys(
-        ("kafka", "postgres", "mongo", "dagster_postgres", "simulation", "webserver"), 21000
+        (
+            *("kafka", "postgres", "mongo", "dagster_postgres", "simulation", "company"),
+            "webserver",
+        ),
+        21000,
     )
     place = Place(
         data_dir=tmp_path,
@@ -142,6 +168,10 @@ def test_the_environment_names_every_server_of_the_stack(tmp_path: Path) -> None
     assert found.sources["simulated"].base_url == "http://127.0.0.1:21000/v3"
     assert found.sources["simulated_exchange"].base_url == "http://127.0.0.1:21000/exchange"
     assert found.sources["simulated_exchange"].enabled
+    assert found.sources["company_exchange"].base_url == "http://127.0.0.1:21000"
+    assert found.company.url == "http://127.0.0.1:21000"
+    assert found.company.operator_key is not None
+    assert identity.company_secret not in str(variables)
     assert not found.sources["coinbase"].enabled
     assert not found.sources["coincap"].enabled
     assert found.installed_at == datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -103,14 +103,19 @@ _account_decoder = msgspec.msgpack.Decoder(AccountState)
 class Journal:
     """One open file; for one thread. Reads see what is committed, for a write is one call."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, checkpoint_events: int = CHECKPOINT_EVENTS) -> None:
         """Open the file in a folder, made where missing.
+
+        Args:
+            folder: Of this journal alone.
+            checkpoint_events: How many may lie between two checkpoints.
 
         Raises:
             JournalError: Another process has it, or another version made it, or it is damaged.
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = folder / FILE_NAME
+        self._checkpoint_events = checkpoint_events
         self.step = 0
         """Of the traders, as of the last write."""
         self._user_checkpoints: dict[int, int] = {}
@@ -228,7 +233,7 @@ class Journal:
 
     def _write_checkpoints(self, engine: Engine, outbox: Outbox, company: _Company) -> None:
         write = self._connection.executemany
-        if engine.sequence - self._totals_sequence >= CHECKPOINT_EVENTS:
+        if engine.sequence - self._totals_sequence >= self._checkpoint_events:
             self._totals_sequence = engine.sequence
             write(
                 "INSERT INTO totals_checkpoint VALUES (?, ?)",
@@ -236,7 +241,7 @@ class Journal:
             )
         for user in outbox.users:
             count = engine.user_sequences[user]
-            if count - self._user_checkpoints.get(user, 0) >= CHECKPOINT_EVENTS:
+            if count - self._user_checkpoints.get(user, 0) >= self._checkpoint_events:
                 self._user_checkpoints[user] = count
                 orders = engine.orders_of_user.get(user, {})
                 state = AccountState(count, engine.ledger.wallets.get(user, {}), orders)

@@ -12,7 +12,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Protocol, cast
 
 from crypto_platform.simulation.company.products import CURRENCIES_READ, PRODUCTS, Product
@@ -26,6 +26,10 @@ STALE_S = 60.0
 _TIMEOUT_S = 5.0
 _BODY_BYTES_MAX = 4 * 1024 * 1024
 _log = logging.getLogger(__name__)
+
+
+class NoQuotesError(ValueError):
+    """An answer that is no page of quotes; says why."""
 
 
 class References(Protocol):
@@ -72,7 +76,7 @@ class FollowedPrices:
         """Believe the prices of an answer.
 
         Raises:
-            ValueError: It is no such answer; nothing of it was taken.
+            NoQuotesError: It is no such answer; nothing of it was taken.
         """
         found: dict[str, tuple[float, Decimal]] = {}
         try:
@@ -81,9 +85,9 @@ class FollowedPrices:
                 price = Decimal(str(item["priceUsd"]))
                 if price.is_finite() and price > 0:
                     found[item["id"]] = (self._clock_s(), price)
-        except (KeyError, TypeError, AttributeError, InvalidOperation, RecursionError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
             text = f"no page of quotes: {error!r}"
-            raise ValueError(text) from None
+            raise NoQuotesError(text) from None
         self._known |= found
 
     def follow(self, url: str, stop: threading.Event) -> None:
@@ -101,7 +105,7 @@ class FollowedPrices:
                 with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as answer:
                     self.take(answer.read(_BODY_BYTES_MAX))
                 was_good = True
-            except (OSError, ValueError, http.client.HTTPException) as error:
+            except (OSError, NoQuotesError, http.client.HTTPException) as error:
                 if was_good:
                     _log.warning("%s gives no prices (%s): own ones are used", url, error)
                 was_good = False
