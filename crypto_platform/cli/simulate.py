@@ -18,6 +18,8 @@ from crypto_platform.errors import StackError
 from crypto_platform.settings import CompanySettings, load_settings
 
 LOOK_S = 0.5
+LOOK_S_MIN = 0.05
+SUMMED = ("orders", "fills", "events", "last_sequence")
 _TIMEOUT_S = 10.0
 
 
@@ -64,15 +66,15 @@ def simulate_command(
     began = time.monotonic()
     order = {"rate": rate, "seconds": seconds, "users": users, "seed": seed}
     seen = _ask(company, "POST", order)
-    while seen["left_s"] > 0:
+    while seen["is_on"]:
         _show(f"{_describe(seen, began)}, {seen['left_s']:.0f} s to go")
-        if stop.wait(min(LOOK_S, seen["left_s"])):
+        if stop.wait(min(LOOK_S, seen["left_s"] + LOOK_S_MIN)):
             seen = _ask(company, "DELETE")
             break
         seen = _ask(company, "GET")
     _show("")
     if as_json:
-        click.echo(json.dumps({key: value for key, value in seen.items() if key != "left_s"}))
+        click.echo(json.dumps({key: seen[key] for key in SUMMED}))
         return
     click.echo(f"{_describe(seen, began)}; the newest event is {seen['last_sequence']:,}")
 

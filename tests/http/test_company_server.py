@@ -351,7 +351,7 @@ def test_a_drive_trades_at_its_rate_and_says_what_came_of_it(company: Client) ->
     body = {"rate": 500, "seconds": 1, "users": 20, "seed": 3}
     assert company.ask("/v1/drive", method="POST", body=body).status == 200
     assert company.ask("/v1/drive", method="POST", body=body).status == 409
-    eventually(lambda: company.ask("/v1/drive").document["left_s"] == 0, within_s=20)
+    eventually(lambda: company.ask("/v1/drive").document["is_on"] is False, within_s=20)
     seen = company.ask("/v1/drive").document
     assert 0 < seen["orders"] <= 501
     assert seen["last_sequence"] == 2 + seen["events"]
@@ -364,7 +364,7 @@ def test_a_drive_is_ended_before_its_time(company: Client) -> None:
     body = {"rate": 100, "seconds": 3600}
     company.ask("/v1/drive", method="POST", body=body)
     eventually(lambda: company.ask("/v1/drive").document["orders"] > 0, within_s=10)
-    assert company.ask("/v1/drive", method="DELETE").document["left_s"] == 0
+    assert company.ask("/v1/drive", method="DELETE").document["is_on"] is False
     events = company.ask("/healthz").document["last_sequence"]
     assert company.ask("/healthz").document["last_sequence"] == events
 

@@ -200,8 +200,11 @@ class Company:
             self._pace.end(now_s=self._clock_s())
             self._wake.set()
 
-    def see_drive(self) -> tuple[float, Counts]:
-        """How many seconds the drive goes on, and what has come of it."""
+    def see_drive(self) -> tuple[float | None, Counts]:
+        """How many seconds the drive goes on, None where it is over, and what has come of it.
+
+        Right after its time it may still make its last orders: then 0.
+        """
         now, begun = self._count(), self._drive_from
         counts = Counts(
             orders=now.orders - begun.orders,
@@ -209,7 +212,8 @@ class Company:
             events=now.events - begun.events,
             last_sequence=now.last_sequence,
         )
-        return self._pace.left_s(now_s=self._clock_s()), counts
+        left_s = None if self._pace.drive is None else self._pace.left_s(now_s=self._clock_s())
+        return left_s, counts
 
     def _find_named(self, user: int, name: str | None) -> Order | None:
         if name is None:

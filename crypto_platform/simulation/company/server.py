@@ -272,7 +272,8 @@ class CompanyServer:
         left_s, counts = self._company.see_drive()
         return answer_json(
             {
-                "left_s": round(left_s, 3),
+                "is_on": left_s is not None,
+                "left_s": round(left_s or 0.0, 3),
                 "orders": counts.orders,
                 "fills": counts.fills,
                 "events": counts.events,
