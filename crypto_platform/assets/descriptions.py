@@ -21,8 +21,10 @@ _TYPE_OF_KIND = {
     FieldKind.TEXT: "text",
     FieldKind.AMOUNT: "decimal as text",
     FieldKind.AMOUNTS: "list of decimals as text",
+    FieldKind.TEXTS: "list of texts",
     FieldKind.TIME_US: "UTC, integer microseconds",
     FieldKind.INTEGER: "integer",
+    FieldKind.FLAG: "boolean",
     FieldKind.BYTES: "bytes as base64",
 }
 

@@ -232,6 +232,7 @@ _DTYPES: Mapping[FieldKind | None, str] = {
     None: "boolean",
     FieldKind.TIME_US: "datetime64[us, UTC]",
     FieldKind.INTEGER: "Int64",
+    FieldKind.FLAG: "boolean",
 }
 """pandas' names of what is no text; each knows a missing value."""
 
@@ -248,6 +249,7 @@ def _same(value: object) -> object:
 _PRINTERS: Mapping[FieldKind | None, Callable[[Any], object]] = {
     FieldKind.TIME_US: print_time,
     FieldKind.AMOUNTS: list,
+    FieldKind.TEXTS: list,
 }
 
 

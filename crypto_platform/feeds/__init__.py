@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.candles import CANDLES
 from crypto_platform.feeds.feed import Feed, Record
 from crypto_platform.feeds.incidents import INCIDENTS
@@ -17,6 +18,7 @@ FEEDS: tuple[Feed[Record], ...] = (
     ORDER_BOOKS,
     CANDLES,
     INSTRUMENTS,
+    ACCOUNT_EVENTS,
     REJECTED,
     INCIDENTS,
 )

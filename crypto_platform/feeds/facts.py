@@ -21,8 +21,10 @@ _TYPES: Mapping[FieldKind, Any] = {
     FieldKind.TEXT: str,
     FieldKind.AMOUNT: str,
     FieldKind.AMOUNTS: tuple[str, ...],
+    FieldKind.TEXTS: tuple[str, ...],
     FieldKind.TIME_US: int,
     FieldKind.INTEGER: int,
+    FieldKind.FLAG: bool,
     FieldKind.BYTES: bytes,
 }
 

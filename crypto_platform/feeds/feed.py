@@ -9,13 +9,13 @@ contract suite holds the stores to it.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum, auto
 from functools import cache, cached_property
 from types import NoneType, UnionType
-from typing import Annotated, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -39,6 +39,11 @@ back is told with other numbers, and is the same fact."""
 Amounts = Annotated[tuple[str, ...], msgspec.Meta(title="amounts")]
 """Amounts in stored form, in an order that matters."""
 
+Texts = Annotated[tuple[str, ...], msgspec.Meta(title="texts")]
+"""Texts, each as `Text`, in an order that matters."""
+
+Flag = Annotated[bool, msgspec.Meta(title="flag")]
+
 EventId = Annotated[str, msgspec.Meta(title="text")]
 ContentHash = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1, title="integer")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53, title="integer")]
@@ -54,10 +59,14 @@ class FieldKind(Enum):
     """numeric, Decimal128; stored form of domain/money.py."""
     AMOUNTS = auto()
     """numeric[], an array of Decimal128."""
+    TEXTS = auto()
+    """text[], an array of strings."""
     TIME_US = auto()
     """timestamptz; BSON int64 `<name>_us` beside a date `<name>` (dates hold milliseconds only)."""
     INTEGER = auto()
     """bigint, int64."""
+    FLAG = auto()
+    """boolean, bool."""
     BYTES = auto()
     """bytea, binary."""
 
@@ -68,8 +77,10 @@ _KIND_OF_TITLE = {
     "remark": FieldKind.TEXT,
     "amount": FieldKind.AMOUNT,
     "amounts": FieldKind.AMOUNTS,
+    "texts": FieldKind.TEXTS,
     "time_us": FieldKind.TIME_US,
     "integer": FieldKind.INTEGER,
+    "flag": FieldKind.FLAG,
 }
 
 
@@ -150,10 +161,13 @@ class Feed(Generic[R_co]):
             keeps it in one piece.
         collection: MongoDB's name, plural.
         positive_names: Amounts that are above zero, or the record is refused.
-        paired_names: Fields of amounts that hold equally many, or the record is refused.
+        paired_names: Lists that hold equally many, or the record is refused.
+        find_odd: What else a record has to be: from sound columns, by name, the places of those
+            that are not, each with what is wrong.
         state_of: What a poll publishes only where it differs from the last of its key; the event_id
             where None.
         pace_s_min: Shortest time between two polls where the settings say nothing of this feed.
+        keeps_topic: Whether Kafka, too, keeps every record for good.
         retention_days: Age of event time at which both stores forget a record, by whole partitions;
             None keeps it.
         indexes: Beside the primary key event_id.
@@ -173,8 +187,10 @@ class Feed(Generic[R_co]):
     collection: str
     positive_names: tuple[str, ...] = ()
     paired_names: tuple[tuple[str, str], ...] = ()
+    find_odd: Callable[[Mapping[str, Sequence[Any]]], Iterator[tuple[int, str]]] | None = None
     state_of: Callable[[R_co], object] | None = None
     pace_s_min: float = 0.0
+    keeps_topic: bool = False
     retention_days: int | None = None
     indexes: tuple[Index, ...] = ()
     owned_by_platform: bool = False
@@ -230,7 +246,7 @@ def _kind(name: str, hint: object) -> FieldKind:
             return _KIND_OF_TITLE[meta.title]
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return FieldKind.TEXT
-    known = "Text, StrEnum, Amount, Amounts, TimeUs, Count, bytes"
+    known = "Text, StrEnum, Texts, Amount, Amounts, TimeUs, Count, Flag, bytes"
     message = f"field {name}: {hint} is none of {known}"
     raise TypeError(message)
 
@@ -292,6 +308,7 @@ __all__ = [
     "Feed",
     "Field",
     "FieldKind",
+    "Flag",
     "Index",
     "MappedText",
     "Offset",
@@ -299,6 +316,7 @@ __all__ = [
     "Remark",
     "Step",
     "Text",
+    "Texts",
     "TimeUs",
     "build_event_id",
     "fields_of",

@@ -61,6 +61,12 @@ def find_unsound(feed: Feed[Record], columns: Sequence[Sequence[Any]]) -> Mappin
                 problems.setdefault(place, f"{field.name}: {problem}")
     for place, problem in _find_odd(feed, by_name):
         problems.setdefault(place, problem)
+    if feed.find_odd is not None:
+        sound = [place for place in range(len(columns[0])) if place not in problems]
+        chosen = by_name
+        if problems:
+            chosen = {name: [own[place] for place in sound] for name, own in by_name.items()}
+        problems |= {sound[number]: problem for number, problem in feed.find_odd(chosen)}
     return problems
 
 
@@ -105,6 +111,18 @@ def _text_rule(*, length_min: Literal[0, 1] = 0, length_max: int) -> _Rule:
         if not length_min <= len(value) <= length_max:
             return f"{len(value)} characters, {length_min} to {length_max} are taken"
         return f"holds a NUL: {value[:60]!r}" if "\0" in value else None
+
+    return _Rule(holds, explain)
+
+
+def _texts_rule() -> _Rule:
+    one = _text_rule(length_max=TEXT_LENGTH_MAX)
+
+    def holds(lists: Sequence[Sequence[str]]) -> bool:
+        return one.holds(list(chain.from_iterable(lists)))
+
+    def explain(texts: Sequence[str]) -> str | None:
+        return next(filter(None, map(one.explain, texts)), None)
 
     return _Rule(holds, explain)
 
@@ -156,4 +174,5 @@ _RULE_OF_KIND: Mapping[FieldKind, _Rule] = {
     FieldKind.TEXT: _text_rule(length_max=TEXT_LENGTH_MAX),
     FieldKind.AMOUNT: _Rule(are_amounts, explain_amount),
     FieldKind.AMOUNTS: _list_rule(),
+    FieldKind.TEXTS: _texts_rule(),
 }

@@ -22,6 +22,8 @@ _MS_PER_HOUR = 3_600_000
 _RETENTION_BYTES = 8 * 1024**3
 """Size cap of a partition: a runaway source must not fill the disk before 48 hours pass."""
 
+_UNLIMITED = "-1"
+
 
 def topic_name(settings: Settings, topic: str) -> str:
     """The topic's name on the broker, with this deployment's prefix."""
@@ -92,13 +94,14 @@ def _uuid_text(topic_id: Any) -> str:  # noqa: ANN401 - a Uuid, whose stub lacks
 
 
 def _feed_topic(settings: Settings, feed: Feed[Record]) -> NewTopic:
+    retention_ms = settings.kafka.retention_hours * _MS_PER_HOUR
     return NewTopic(
         topic_name(settings, feed.topic),
         num_partitions=feed.partitions,
         replication_factor=settings.kafka.replication_factor,
         config={
-            "retention.ms": str(settings.kafka.retention_hours * _MS_PER_HOUR),
-            "retention.bytes": str(_RETENTION_BYTES),
+            "retention.ms": _UNLIMITED if feed.keeps_topic else str(retention_ms),
+            "retention.bytes": _UNLIMITED if feed.keeps_topic else str(_RETENTION_BYTES),
             # the hour of a record is the broker's, so a producer's wrong clock moves nothing
             "message.timestamp.type": "LogAppendTime",
         },

@@ -11,7 +11,9 @@ VALUES: dict[FieldKind, object] = {
     FieldKind.AMOUNT: "0.00000001054",
     FieldKind.AMOUNTS: ("1.10", "0"),
     FieldKind.TIME_US: 1_763_812_800_000_001,
+    FieldKind.TEXTS: ('quote "', ""),
     FieldKind.INTEGER: 7,
+    FieldKind.FLAG: False,
     FieldKind.BYTES: b"\x00\xff",
 }
 

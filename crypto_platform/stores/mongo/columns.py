@@ -11,7 +11,9 @@ _TYPE_OF_KIND = {
     FieldKind.TEXT: "string",
     FieldKind.AMOUNT: "decimal",
     FieldKind.AMOUNTS: "array of decimal",
+    FieldKind.TEXTS: "array of string",
     FieldKind.INTEGER: "long",
+    FieldKind.FLAG: "bool",
     FieldKind.BYTES: "binData",
 }
 

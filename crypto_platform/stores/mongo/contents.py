@@ -79,10 +79,13 @@ _KIND_NAMES: Mapping[FieldKind, str] = {
     FieldKind.TEXT: "string",
     FieldKind.AMOUNT: "decimal",
     FieldKind.AMOUNTS: "array",
+    FieldKind.TEXTS: "array",
     FieldKind.TIME_US: "long",
     FieldKind.INTEGER: "long",
+    FieldKind.FLAG: "bool",
     FieldKind.BYTES: "binData",
 }
+_ELEMENT_TYPES: Mapping[FieldKind, type] = {FieldKind.AMOUNTS: Decimal128, FieldKind.TEXTS: str}
 
 
 def read_contents(
@@ -210,8 +213,10 @@ _VALUES: Mapping[FieldKind, bytes] = {
     FieldKind.TEXT: b"\x02%b\0.{4}([^\0]*)\0",
     FieldKind.AMOUNT: b"\x13%b\0(.{16})",
     FieldKind.AMOUNTS: b"\x04%b\0.{4}((?:\x13[0-9]++\0.{16})*+)\0",
+    FieldKind.TEXTS: b"\x04%b\0.{4}((?:\x02[0-9]++\0.{4}[^\0]*+\0)*+)\0",
     FieldKind.TIME_US: b"\x12%b\0(.{8})",
     FieldKind.INTEGER: b"\x12%b\0(.{8})",
+    FieldKind.FLAG: b"\x08%b\0([\0\x01])",
     # its length would have to be read first: this never matches
     FieldKind.BYTES: b"(?!)%b()",
 }
@@ -249,12 +254,25 @@ def _parse_amounts(value: bytes | None) -> tuple[str | None, ...] | None:
     return None if value is None else tuple(map(_parse_amount, _find_amounts(value)))
 
 
+_find_texts = re.compile(b"\x02[0-9]+\0.{4}([^\0]*)\0", re.DOTALL).findall
+
+
+def _parse_texts(value: bytes | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(map(bytes.decode, _find_texts(value)))
+
+
+def _parse_flag(value: bytes | None) -> bool | None:
+    return None if value is None else value == b"\x01"
+
+
 _PARSERS: Mapping[FieldKind, Callable[[bytes | None], Any]] = {
     FieldKind.TEXT: _parse_text,
     FieldKind.AMOUNT: _parse_amount,
     FieldKind.AMOUNTS: _parse_amounts,
+    FieldKind.TEXTS: _parse_texts,
     FieldKind.TIME_US: _parse_integer,
     FieldKind.INTEGER: _parse_integer,
+    FieldKind.FLAG: _parse_flag,
     FieldKind.BYTES: _parse_text,
 }
 
@@ -270,8 +288,8 @@ def _find_problem(field: Field, document: Mapping[str, Any]) -> str | None:
     wanted, found = _KIND_NAMES[field.kind], _name_type(value)
     if found != wanted:
         return f"{name} is a {found} ({value}), not a {wanted}"
-    if field.kind is FieldKind.AMOUNTS:
-        return _find_problem_within(name, value)
+    if (element := _ELEMENT_TYPES.get(field.kind)) is not None:
+        return _find_problem_within(name, value, element)
     return _find_date_problem(field, document, value) if field.kind is FieldKind.TIME_US else None
 
 
@@ -282,10 +300,11 @@ def _find_date_problem(field: Field, document: Mapping[str, Any], value: int) ->
     return None if int(date) == value // 1000 else _describe_date(field.name, int(date), value)
 
 
-def _find_problem_within(name: str, amounts: Sequence[object]) -> str | None:
-    for place, amount in enumerate(amounts):
-        if not isinstance(amount, Decimal128):
-            return f"{name}.{place} is a {_name_type(amount)} ({amount}), not a decimal"
+def _find_problem_within(name: str, values: Sequence[object], element: type) -> str | None:
+    for place, value in enumerate(values):
+        if not isinstance(value, element):
+            wanted = _TYPE_NAMES[element]
+            return f"{name}.{place} is a {_name_type(value)} ({value}), not a {wanted}"
     return None
 
 
@@ -304,4 +323,6 @@ def _take(field: Field, document: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a
         return decode_amount(value)
     if field.kind is FieldKind.AMOUNTS:
         return None if value is None else tuple(map(decode_amount, value))
+    if field.kind is FieldKind.TEXTS:
+        return None if value is None else tuple(value)
     return int(value) if isinstance(value, Int64) else value

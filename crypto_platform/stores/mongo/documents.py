@@ -118,6 +118,8 @@ def stored_name(field: Field) -> str:
 def _build_encoder(field: Field) -> EncodeColumn:
     if field.kind is FieldKind.AMOUNTS:
         return _encode_amount_lists(field.name)
+    if field.kind is FieldKind.TEXTS:
+        return _encode_text_lists(field.name)
     encode = _ENCODERS[field.kind]("_id" if field.name == "event_id" else field.name)
     if field.kind in {FieldKind.AMOUNT, FieldKind.BYTES} or field.name in _UNIQUE:
         return lambda column: [encode(value) for value in column]
@@ -182,6 +184,19 @@ def _encode_amount_lists(name: str) -> EncodeColumn:
     return encode
 
 
+def _encode_text_lists(name: str) -> EncodeColumn:
+    """Arrays; each distinct list is encoded once: of names there are few."""
+    head, null = _head(b"\x04", name), _head(b"\x0a", name)
+
+    def encode(texts: Sequence[str] | None) -> bytes:
+        if texts is None:
+            return null
+        elements = b"".join(_encode_text(str(place))(text) for place, text in enumerate(texts))
+        return b"%b%b%b\0" % (head, _pack_int32(len(elements) + 5), elements)
+
+    return lambda column: _encode_distinct(encode, column)
+
+
 @lru_cache(maxsize=1024)
 def _array_form(length: int) -> bytes:
     """An array of so many Decimal128, with %b in place of each one's 16 bytes."""
@@ -212,6 +227,15 @@ def _encode_time(name: str) -> Encode:
     return encode
 
 
+def _encode_flag(name: str) -> Encode:
+    head, null = _head(b"\x08", name), _head(b"\x0a", name)
+
+    def encode(value: bool | None) -> bytes:  # noqa: FBT001 - a column's value
+        return null if value is None else head + bytes([value])
+
+    return encode
+
+
 def _encode_bytes(name: str) -> Encode:
     head, null = _head(b"\x05", name), _head(b"\x0a", name)
 
@@ -226,6 +250,7 @@ _ENCODERS: Mapping[FieldKind, Callable[[str], Encode]] = {
     FieldKind.AMOUNT: _encode_amount,
     FieldKind.TIME_US: _encode_time,
     FieldKind.INTEGER: _encode_integer,
+    FieldKind.FLAG: _encode_flag,
     FieldKind.BYTES: _encode_bytes,
 }
 
@@ -242,6 +267,10 @@ def _decode_nullable_amounts(values: Sequence[Decimal128] | None) -> tuple[str, 
     return None if values is None else tuple(map(decode_amount, values))
 
 
+def _decode_nullable_texts(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(values)
+
+
 def _decode_nullable_integer(value: int | None) -> int | None:
     # Int64 of the driver is an int that remembers its width; records hold plain ones
     return None if value is None else int(value)
@@ -251,7 +280,9 @@ _DECODERS: Mapping[FieldKind, Callable[[Any], Any]] = {
     FieldKind.TEXT: _decode_same,
     FieldKind.AMOUNT: _decode_nullable_amount,
     FieldKind.AMOUNTS: _decode_nullable_amounts,
+    FieldKind.TEXTS: _decode_nullable_texts,
     FieldKind.TIME_US: _decode_nullable_integer,
     FieldKind.INTEGER: _decode_nullable_integer,
+    FieldKind.FLAG: _decode_same,
     FieldKind.BYTES: _decode_same,
 }

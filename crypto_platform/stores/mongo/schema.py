@@ -54,10 +54,13 @@ _BSON_TYPES: Mapping[FieldKind, str] = {
     FieldKind.TEXT: "string",
     FieldKind.AMOUNT: "decimal",
     FieldKind.AMOUNTS: "array",
+    FieldKind.TEXTS: "array",
     FieldKind.TIME_US: "long",
     FieldKind.INTEGER: "long",
+    FieldKind.FLAG: "bool",
     FieldKind.BYTES: "binData",
 }
+_ELEMENT_TYPES: Mapping[FieldKind, str] = {FieldKind.AMOUNTS: "decimal", FieldKind.TEXTS: "string"}
 
 _BSON_TYPE_NAMES = frozenset(
     (
@@ -182,9 +185,9 @@ def build_validator(feed: Feed[Record]) -> dict[str, Any]:
     ]
     # $type looks at an array and at what it holds: of other types, nothing may be there
     wrong += [
-        {stored_name(field): {"$type": sorted(_BSON_TYPE_NAMES - {"decimal", "array"})}}
+        {stored_name(field): {"$type": sorted(_BSON_TYPE_NAMES - {element, "array"})}}
         for field in fields
-        if field.kind is FieldKind.AMOUNTS
+        if (element := _ELEMENT_TYPES.get(field.kind)) is not None
     ]
     return required | ({"$nor": wrong} if wrong else {})
 

@@ -12,8 +12,10 @@ _TYPE_OF_KIND = {
     FieldKind.TEXT: "text",
     FieldKind.AMOUNT: "numeric",
     FieldKind.AMOUNTS: "numeric[]",
+    FieldKind.TEXTS: "text[]",
     FieldKind.TIME_US: "timestamp with time zone",
     FieldKind.INTEGER: "bigint",
+    FieldKind.FLAG: "boolean",
     FieldKind.BYTES: "bytea",
 }
 

@@ -400,6 +400,7 @@ def _convert(convert: Callable[[Any], Any] | None, value: Any) -> Any:  # noqa: 
 
 _VALUE_OF_KIND: Mapping[FieldKind, Callable[[Any], Any]] = {
     FieldKind.AMOUNTS: tuple,
+    FieldKind.TEXTS: tuple,
     FieldKind.TIME_US: to_time_us,
 }
 """What the driver gives -> what the record holds, where they differ."""
@@ -454,8 +455,10 @@ _JSON_OF_KIND: Mapping[FieldKind, LiteralString] = {
     # numeric's text is the stored form, with the scale it was given
     FieldKind.AMOUNT: "'\"' || {} || '\"'",
     FieldKind.AMOUNTS: "to_json({}::text[])",
+    FieldKind.TEXTS: "to_json({})",
     FieldKind.TIME_US: "(extract(epoch FROM {}) * 1000000)::bigint",
     FieldKind.INTEGER: "{}",
+    FieldKind.FLAG: "{}::text",
     # encode breaks lines after 76 characters
     FieldKind.BYTES: "'\"' || translate(encode({}, 'base64'), E'\\n', '') || '\"'",
 }

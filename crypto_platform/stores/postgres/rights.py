@@ -35,18 +35,19 @@ REVOKE ALL ON DATABASE {database} FROM PUBLIC;
 """
 
 _LOADER = """
-ALTER DEFAULT PRIVILEGES IN SCHEMA market, platform REVOKE INSERT ON TABLES FROM {role};
-REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA market, platform FROM {role};
+ALTER DEFAULT PRIVILEGES IN SCHEMA accounts, market, platform REVOKE INSERT ON TABLES FROM {role};
+REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA accounts, market, platform
+  FROM {role};
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
-GRANT USAGE ON SCHEMA market, platform TO {role};
-GRANT SELECT ON ALL TABLES IN SCHEMA market, platform TO {role};
+GRANT USAGE ON SCHEMA accounts, market, platform TO {role};
+GRANT SELECT ON ALL TABLES IN SCHEMA accounts, market, platform TO {role};
 GRANT INSERT, UPDATE ON platform.kafka_offset, platform.load_batch, platform.quarantine,
   platform.touched TO {role};
 GRANT DELETE ON platform.touched TO {role};
 GRANT USAGE ON SEQUENCE platform.touched_version TO {role};
 GRANT EXECUTE ON FUNCTION platform.make_partition(text, text, text, timestamptz),
   platform.remove_partition(text, text, timestamptz, text) TO {role};
-ALTER DEFAULT PRIVILEGES IN SCHEMA market, platform GRANT SELECT ON TABLES TO {role};
+ALTER DEFAULT PRIVILEGES IN SCHEMA accounts, market, platform GRANT SELECT ON TABLES TO {role};
 """
 
 _LOADER_FACTS = """
@@ -55,9 +56,9 @@ GRANT INSERT, UPDATE ({arrival}) ON {table} TO {role};
 
 _ANALYST = """
 GRANT CONNECT ON DATABASE {database} TO {role};
-GRANT USAGE ON SCHEMA market, platform TO {role};
-GRANT SELECT ON ALL TABLES IN SCHEMA market, platform TO {role};
-ALTER DEFAULT PRIVILEGES IN SCHEMA market, platform GRANT SELECT ON TABLES TO {role};
+GRANT USAGE ON SCHEMA accounts, market, platform TO {role};
+GRANT SELECT ON ALL TABLES IN SCHEMA accounts, market, platform TO {role};
+ALTER DEFAULT PRIVILEGES IN SCHEMA accounts, market, platform GRANT SELECT ON TABLES TO {role};
 """
 
 

@@ -92,6 +92,17 @@ def _amount_lists(values: Values) -> Iterable[str]:
     return [f"{{{','.join(amounts)}}}" for amounts in values]
 
 
+def _text_lists(values: Values) -> Iterable[str]:
+    """Array literals, each distinct one made once: of names there are few."""
+    distinct = list(set(values))
+    literals = dict(zip(distinct, _texts(list(map(format_texts, distinct))), strict=True))
+    return [literals[texts] for texts in values]
+
+
+def _flags(values: Values) -> Iterable[str]:
+    return ["t" if value else "f" for value in values]
+
+
 def _integers(values: Values) -> Iterable[str]:
     return map(str, values)
 
@@ -121,7 +132,9 @@ _FORMATTERS: Mapping[FieldKind, Callable[[Values], Iterable[str]]] = {
     FieldKind.TEXT: _texts,
     FieldKind.AMOUNT: _amounts,
     FieldKind.AMOUNTS: _amount_lists,
+    FieldKind.TEXTS: _text_lists,
     FieldKind.TIME_US: _times,
     FieldKind.INTEGER: _integers,
+    FieldKind.FLAG: _flags,
     FieldKind.BYTES: _bytes,
 }

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql as pg
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.feed import FieldKind, Index
 
-SCHEMAS = ("market", "platform")
+SCHEMAS = ("accounts", "market", "platform")
 
 _TIME = sa.DateTime(timezone=True)
 _TEXT_C = sa.Text(collation="C")
@@ -23,8 +23,10 @@ _TYPE_OF_KIND: dict[FieldKind, sa.types.TypeEngine[Any]] = {
     FieldKind.TEXT: sa.Text(),
     FieldKind.AMOUNT: sa.Numeric(),
     FieldKind.AMOUNTS: pg.ARRAY(sa.Numeric()),
+    FieldKind.TEXTS: pg.ARRAY(sa.Text()),
     FieldKind.TIME_US: _TIME,
     FieldKind.INTEGER: sa.BigInteger(),
+    FieldKind.FLAG: sa.Boolean(),
     FieldKind.BYTES: sa.LargeBinary(),
 }
 
