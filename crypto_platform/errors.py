@@ -7,7 +7,8 @@ driver's errors (each driver's home does that) and Dagster's Failure (the shells
     ├─ SourceError               source, url without query
     │  ├─ SourceUnavailableError   retryable, retry_after_s: no connection, 408 425 429 5xx
     │  ├─ SourceRefusedError       other 4xx: asking again changes nothing
-    │  └─ SourceMalformedError     answered, but not what its page promises
+    │  ├─ SourceMalformedError     answered, but not what its page promises
+    │  └─ SourceCursorLostError    what was read of it is not its history any more
     ├─ RecordRejectedError       reason: one of Reason
     ├─ KafkaUnavailableError     retryable, nothing was published or read
     ├─ PublisherFencedError      a newer run publishes this feed: end quietly
@@ -111,6 +112,20 @@ class SourceMalformedError(SourceError):
     """Answered, but not what its page promises; nothing of the page is used."""
 
     retryable = True
+
+
+class SourceCursorLostError(SourceError):
+    """Its history is another than the one that was read: incident cursor_lost, nothing is used.
+
+    Attributes:
+        position: How far it had been read.
+    """
+
+    def __init__(
+        self, message: str, /, *, source: str, url: str, position: str, **context: object
+    ) -> None:
+        super().__init__(message, source=source, url=url, **context)
+        self.position = position
 
 
 class RecordRejectedError(PlatformError):

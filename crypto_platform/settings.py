@@ -324,6 +324,15 @@ DEFAULT_SOURCES: Mapping[str, Mapping[str, Any]] = {
         "requests_per_minute_max": 600.0,
         "symbols": _PRODUCTS,
     },
+    "company": {
+        "dialect": "company",
+        # `up` puts the real port and its operator's key into <data>/environment
+        "base_url": "http://127.0.0.1:8098",
+        "simulated": True,
+        "key_required": True,
+        "pace_s": 1.0,
+        "requests_per_minute_max": 6000.0,
+    },
     "coincap": {
         "dialect": "coincap",
         "base_url": "https://rest.coincap.io/v3",

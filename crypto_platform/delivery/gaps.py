@@ -1,13 +1,13 @@
-"""What a poll had to jump over, as an incident.
+"""What a poll had to jump over, or could not go on behind, as an incident.
 
-Here: its words and its name, which is the same whoever notices it. Not here: finding gaps (the
-dialects), publishing (ingest.py). It stops nothing: what came after it is loaded.
+Here: its words and its name, which is the same whoever notices it. Not here: finding it (the
+dialects), publishing (ingest.py). A gap stops nothing: what came after it is loaded.
 """
 
 from datetime import datetime
 
 from crypto_platform.domain.hours import TimeUs, from_time_us
-from crypto_platform.errors import IncidentKind
+from crypto_platform.errors import IncidentKind, SourceCursorLostError
 from crypto_platform.feeds.incidents import OPEN, Incident, build_incident
 from crypto_platform.sources.base import Gap
 
@@ -31,6 +31,28 @@ def build_gap_incident(
             message=_describe(gap, source=source, feed=feed),
             next_step=f"was {source} not asked for longer than it keeps its {feed}? Another source "
             "may have them; then acknowledge it",
+            ts_ingest=ts_ingest,
+        )
+    )
+
+
+def build_cursor_incident(
+    error: SourceCursorLostError, *, feed: str, topic: str, ts_ingest: TimeUs
+) -> Incident:
+    """The incident of a source whose history is another now; the same at every poll until then."""
+    kind = IncidentKind.CURSOR_LOST.value
+    return build_incident(
+        Incident(
+            kind=kind,
+            state=OPEN,
+            subject=f"{error.source}/{feed}/{kind}/{error.position}",
+            source=error.source,
+            feed=feed,
+            topic=topic,
+            message=f"what was read of {error.source} up to {error.position} is not its history "
+            "any more; nothing is read of it until it is again",
+            next_step=f"is sources.{error.source}.base_url the right one? If it lost data or began "
+            "anew, put its old data back; acknowledge this when it is read again",
             ts_ingest=ts_ingest,
         )
     )

@@ -19,13 +19,14 @@ from enum import StrEnum
 
 from crypto_platform.crash_points import arm
 from crypto_platform.delivery.changes import Changes, Published
-from crypto_platform.delivery.gaps import build_gap_incident
+from crypto_platform.delivery.gaps import build_cursor_incident, build_gap_incident
 from crypto_platform.delivery.pacing import back_off_s, due_at, find_pace_s
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.errors import (
     IncidentKind,
     KafkaUnavailableError,
     PublisherFencedError,
+    SourceCursorLostError,
     SourceError,
     SourceUnavailableError,
 )
@@ -282,7 +283,15 @@ class _FeedThread:
             poll = self.source.poll(self.feed, positions=self._positions(), ts_ingest=asked_us)
         except SourceError as error:
             self._note_failure(str(error))
-            self._publish(publisher, [], {WHOLE_FEED: self._failed_cursor(error, asked_us)})
+            lost = self._published.choose_changed(
+                FEED_BY_NAME[INCIDENTS.name], self._describe_loss(error, asked_us)
+            )
+            self._publish(
+                publisher,
+                [self._address(FEED_BY_NAME[INCIDENTS.name], each) for each in lost.records],
+                {WHOLE_FEED: self._failed_cursor(error, asked_us)},
+            )
+            self._published.note(lost)
             return
         cursors = {WHOLE_FEED: Cursor(polled_at=asked_us)} | {
             venue_symbol: Cursor(polled_at=asked_us, position=position)
@@ -339,6 +348,12 @@ class _FeedThread:
         for incident in incidents:
             logger.warning("%s", incident.message)
         return incidents
+
+    def _describe_loss(self, error: SourceError, asked_us: TimeUs) -> list[Incident]:
+        if not isinstance(error, SourceCursorLostError):
+            return []
+        topic = topic_name(self._settings, FEED_BY_NAME[self.feed].topic)
+        return [build_cursor_incident(error, feed=self.feed, topic=topic, ts_ingest=asked_us)]
 
     def _read_position(self, venue_symbol: str) -> str | None:
         cursor = self._cursors.get(venue_symbol)

@@ -23,6 +23,7 @@ from crypto_platform.sources.ccxt import Ccxt
 from crypto_platform.sources.coinbase import Coinbase
 from crypto_platform.sources.coincap import CoinCap
 from crypto_platform.sources.coingecko import CoinGecko
+from crypto_platform.sources.company import Company
 from crypto_platform.sources.gemini import Gemini
 from crypto_platform.sources.http import name_key_setting, reveal_key
 from crypto_platform.sources.kraken import Kraken
@@ -58,6 +59,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "coinbase": Coinbase,
     "coincap": CoinCap,
     "coingecko": CoinGecko,
+    "company": Company,
     "gemini": Gemini,
     "kraken": Kraken,
 }

@@ -40,6 +40,7 @@ class Sample:
         error: A well-formed answer that is an error object.
         others: Path -> what else the dialect asks for.
         good, bad: How many of each a poll gives.
+        id_prefix: What an id begins with: usually the source's name.
         same: What the same answer shares with itself read later: all of a record but the time, its
             content (a list: when we noticed is in the id), or nothing (a book without a time).
     """
@@ -53,6 +54,7 @@ class Sample:
     others: dict[str, bytes] = field(default_factory=dict)
     good: int = 2
     bad: int = 1
+    id_prefix: str = "mine:"
     same: Literal["record", "content", "nothing"] = "record"
 
 
@@ -489,8 +491,45 @@ QUOTE_SAMPLES = (
     ),
 )
 
+ORDER = (
+    '{"order_id": "o-1", "client_order_id": null, "product_id": "BTC-USD", "side": "buy", '
+    '"type": "limit", "time_in_force": "gtc", "post_only": true, '
+    '"price": "64000.1234567890123456789012345", "quantity": "19970000.0", "funds": null, '
+    '"filled_quantity": "0", "filled_notional": "0", "fees": "0", "fee_currency": "USD", '
+    '"status": "accepted", "reason": null, "created": "2026-01-01T12:00:00Z"}'
+)
+
+ACCOUNT_SAMPLES = (
+    (
+        "company",
+        Sample(
+            feed="account_events",
+            body=b"""{"last_sequence": 3, "events": [
+            {"sequence": 1, "event_id": "ev-1", "user_id": "u1", "user_sequence": 1,
+             "type": "order_accepted", "time": "2026-01-01T12:00:00.123456Z", "order": %b,
+             "fill": null, "postings": [
+              {"account": "available", "currency": "USD", "amount": "-1.10"},
+              {"account": "locked", "currency": "USD", "amount": "1.10"}],
+             "wallets": [{"currency": "USD", "available": "0", "locked": "1.10"}]},
+            {"sequence": 2, "event_id": "ev-2", "user_id": "bad", "user_sequence": 1,
+             "type": "deposit", "time": "2026-01-01T12:00:00Z", "order": null, "fill": null,
+             "postings": [{"account": "available", "currency": "USD", "amount": "1.10"}],
+             "wallets": [{"currency": "USD", "available": "1.10", "locked": "0"}]},
+            {"sequence": 3, "event_id": "ev-3", "user_id": "u1", "user_sequence": 2,
+             "type": "deposit", "time": "2026-01-01T12:00:01Z", "order": null, "fill": null,
+             "postings": [{"account": "outside", "currency": "BTC", "amount": "-1.054e-05"},
+              {"account": "available", "currency": "BTC", "amount": "0.00001054"}],
+             "wallets": [{"currency": "BTC", "available": "1.054E-5", "locked": "-0.0"}]}]}"""
+            % ORDER.encode(),
+            figures=("64000.1234567890123456789012345", "19970000.0", "0.00001054", "0.0"),
+            empty=None,
+            id_prefix="ev-",
+        ),
+    ),
+)
+
 SAMPLES = {f"{dialect}-{each.feed}": (dialect, each) for dialect, each in VENUE_SAMPLES} | {
-    f"{dialect}-{each.feed}": (dialect, each) for dialect, each in QUOTE_SAMPLES
+    f"{dialect}-{each.feed}": (dialect, each) for dialect, each in QUOTE_SAMPLES + ACCOUNT_SAMPLES
 }
 
 REFUSED_PAGES = {
@@ -580,7 +619,7 @@ def test_records_are_sealed_and_pass_the_decoder_of_the_loads(
 ) -> None:
     """What is published and then quarantined was never worth publishing."""
     for record in poll(source, server, sample).records:
-        assert record.event_id.startswith("mine:")
+        assert record.event_id.startswith(sample.id_prefix)
         assert record.content_hash == hash_facts(record)
         assert record.ts_ingest == RECEIVED
         feed = FEED_BY_NAME[sample.feed]
