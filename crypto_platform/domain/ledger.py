@@ -19,6 +19,11 @@ def add(one: Decimal, other: Decimal) -> Decimal:
     return _EXACT.add(one, other)
 
 
+def multiply(one: Decimal, other: Decimal) -> Decimal:
+    """Their product, never rounded."""
+    return _EXACT.multiply(one, other)
+
+
 def sum_by_currency(postings: Iterable[tuple[str, str]]) -> Mapping[str, Decimal]:
     """The sum of each currency's postings.
 

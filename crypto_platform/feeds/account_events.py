@@ -1,87 +1,25 @@
 """account_events: what happens in users' accounts, one record an event, each with its postings.
 
-An event carries the full state of its order and of every wallet that it touched, so what is current
-is the last event's word, and nothing has to be added up. Here: the record, and what one record must
-be by itself. Not here: the state derived from events (accounts.py), sums over events (the audit).
+Here: the feed, and what one event must be by itself. Not here: the record and the states derived
+from it (accounts.py), sums over events (the audit).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from crypto_platform.domain.ledger import sum_by_currency
-from crypto_platform.feeds.feed import (
-    Amount,
-    Amounts,
-    Feed,
-    Flag,
-    Index,
-    Record,
-    Text,
-    Texts,
-    TimeUs,
-    build_event_id,
-    hash_facts,
+from crypto_platform.feeds.accounts import (
+    ORDERS,
+    WALLET_ACCOUNTS,
+    WALLETS,
+    Account,
+    AccountEvent,
+    EventKind,
 )
-from crypto_platform.feeds.trades import Side
-
-Sequence53 = Annotated[int, msgspec.Meta(ge=1, le=2**53, title="integer")]
-"""A number of the company's own: 1, 2, 3 … without a gap."""
-
-
-class EventKind(StrEnum):
-    """What happened."""
-
-    ORDER_ACCEPTED = "order_accepted"
-    ORDER_REJECTED = "order_rejected"
-    ORDER_FILLED = "order_filled"
-    ORDER_CANCELLED = "order_cancelled"
-    DEPOSIT = "deposit"
-    WITHDRAWAL = "withdrawal"
-
-
-class OrderStatus(StrEnum):
-    """What an order is after an event."""
-
-    ACCEPTED = "accepted"
-    PARTIALLY_FILLED = "partially_filled"
-    FILLED = "filled"
-    CANCELLED = "cancelled"
-    REJECTED = "rejected"
-
-
-class OrderType(StrEnum):
-    """How an order finds its price."""
-
-    LIMIT = "limit"
-    MARKET = "market"
-
-
-class Liquidity(StrEnum):
-    """Who rested, who crossed."""
-
-    MAKER = "maker"
-    TAKER = "taker"
-
-
-class Account(StrEnum):
-    """Where a leg of a double entry is posted."""
-
-    AVAILABLE = "available"
-    """The user's, free to use."""
-    LOCKED = "locked"
-    """The user's, set aside for his open orders."""
-    CLEARING = "clearing"
-    FEES = "fees"
-    OUTSIDE = "outside"
-    """Beyond the company: deposits come from there."""
-
-
-WALLET_ACCOUNTS = frozenset({Account.AVAILABLE.value, Account.LOCKED.value})
-"""A user's own: their postings add up to his wallet."""
+from crypto_platform.feeds.feed import Feed, Index, build_event_id, hash_facts
 
 _ACCOUNTS = frozenset(account.value for account in Account)
 _OF_ORDERS = frozenset(
@@ -92,74 +30,6 @@ _OF_ORDERS = frozenset(
         EventKind.ORDER_CANCELLED,
     }
 )
-
-
-class AccountEvent(Record, frozen=True, kw_only=True, tag=1):
-    """One event of one user.
-
-    Attributes:
-        user_id: Whose.
-        sequence: The company's number of the event, over all users, without a gap.
-        user_sequence: The same among the user's own.
-        kind: What happened.
-        ts_event: The company's time; it never falls with `sequence`.
-        order_id, client_order_id: Of the order concerned, whose full state after the event follows;
-            all of it None where none is.
-        venue_symbol: The company's name of what is traded (BTC-USD).
-        side, order_type, time_in_force, post_only: As ordered.
-        limit_price: Quote currency for one unit of base; None of a market order.
-        order_quantity: Units of base; None of a market buy by funds.
-        order_funds: Quote currency to spend, of a market buy.
-        filled_quantity, filled_notional: Units of base so far, and what they cost in quote.
-        order_fees, order_fee_currency: Paid so far.
-        order_status: After the event.
-        order_reason: Why it was rejected or cancelled.
-        ts_created: When the order came.
-        trade_id: The fill's match, as text: maker's and taker's fills share it; None with all of
-            the fill where the event is none.
-        fill_price, fill_quantity: Of this fill alone.
-        liquidity: Which half of the match it is.
-        fill_fee, fill_fee_currency: Of this fill alone.
-        posting_accounts, posting_currencies, posting_amounts: Legs of the double entry, signed; the
-            sum is zero in every currency.
-        wallet_currencies, wallet_available, wallet_locked: Every wallet of the user that the event
-            touched, as it is after it.
-    """
-
-    user_id: Text
-    sequence: Sequence53
-    user_sequence: Sequence53
-    kind: EventKind
-    ts_event: TimeUs
-    order_id: Text | None = None
-    client_order_id: Text | None = None
-    venue_symbol: Text | None = None
-    side: Side | None = None
-    order_type: OrderType | None = None
-    time_in_force: Text | None = None
-    post_only: Flag | None = None
-    limit_price: Amount | None = None
-    order_quantity: Amount | None = None
-    order_funds: Amount | None = None
-    filled_quantity: Amount | None = None
-    filled_notional: Amount | None = None
-    order_fees: Amount | None = None
-    order_fee_currency: Text | None = None
-    order_status: OrderStatus | None = None
-    order_reason: Text | None = None
-    ts_created: TimeUs | None = None
-    trade_id: Text | None = None
-    fill_price: Amount | None = None
-    fill_quantity: Amount | None = None
-    liquidity: Liquidity | None = None
-    fill_fee: Amount | None = None
-    fill_fee_currency: Text | None = None
-    posting_accounts: Texts
-    posting_currencies: Texts
-    posting_amounts: Amounts
-    wallet_currencies: Texts
-    wallet_available: Amounts
-    wallet_locked: Amounts
 
 
 def seal_account_event(draft: AccountEvent, *, event_id: str) -> AccountEvent:
@@ -254,6 +124,7 @@ ACCOUNT_EVENTS = Feed(
         *pairwise(_WALLETS),
     ),
     find_odd=find_odd_events,
+    projections=(ORDERS, WALLETS),
     keeps_topic=True,
     indexes=(Index(fields=("user_id", "-sequence")),),
     description="What happens in users' accounts: orders, fills, deposits, with their postings.",

@@ -1,136 +1,49 @@
-"""What a feed declares, and the parts all records share.
+"""What a feed declares.
 
-Here: the type Feed, the shared field types, identity (event_id, content_hash). Not here: a feed
-itself (one file each beside this one), bytes (codec.py), SQL and BSON (stores/).
-
-A record is a frozen msgspec struct whose field names are the column names and the document keys;
-its annotations say what a field is (FieldKind), so one declaration serves both stores, and the
-contract suite holds the stores to it.
+Here: the type Feed, identity (event_id, content_hash). Not here: a feed itself (one file each
+beside this one), what a record is made of (record.py), bytes (codec.py), SQL and BSON (stores/).
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, StrEnum, auto
+from enum import StrEnum
 from functools import cache, cached_property
-from types import NoneType, UnionType
-from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from crypto_platform.domain.hours import TimeUs, from_time_us
 from crypto_platform.domain.money import Amount
-
-TEXT_LENGTH_MAX = 4096
-EVENT_ID_LENGTH_MAX = 1024
-
-Text = Annotated[str, msgspec.Meta(title="text")]
-"""Text without NUL, which PostgreSQL cannot hold; the codec checks it, a column at a time."""
-
-MappedText = Annotated[str, msgspec.Meta(title="mapped text")]
-"""Text that we looked up in the table of currencies, which users extend: no part of the content, or
-a record read again after the table changed would contradict itself. Stored as first found."""
-
-Remark = Annotated[str, msgspec.Meta(title="remark")]
-"""What the platform says of a matter in words; no part of the content either: a matter that comes
-back is told with other numbers, and is the same fact."""
-
-Amounts = Annotated[tuple[str, ...], msgspec.Meta(title="amounts")]
-"""Amounts in stored form, in an order that matters."""
-
-Texts = Annotated[tuple[str, ...], msgspec.Meta(title="texts")]
-"""Texts, each as `Text`, in an order that matters."""
-
-Flag = Annotated[bool, msgspec.Meta(title="flag")]
-
-EventId = Annotated[str, msgspec.Meta(title="text")]
-ContentHash = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1, title="integer")]
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53, title="integer")]
-Offset = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1, title="integer")]
-
-
-class FieldKind(Enum):
-    """What a field is, and so how both stores keep it."""
-
-    TEXT = auto()
-    """PostgreSQL text, BSON string."""
-    AMOUNT = auto()
-    """numeric, Decimal128; stored form of domain/money.py."""
-    AMOUNTS = auto()
-    """numeric[], an array of Decimal128."""
-    TEXTS = auto()
-    """text[], an array of strings."""
-    TIME_US = auto()
-    """timestamptz; BSON int64 `<name>_us` beside a date `<name>` (dates hold milliseconds only)."""
-    INTEGER = auto()
-    """bigint, int64."""
-    FLAG = auto()
-    """boolean, bool."""
-    BYTES = auto()
-    """bytea, binary."""
-
-
-_KIND_OF_TITLE = {
-    "text": FieldKind.TEXT,
-    "mapped text": FieldKind.TEXT,
-    "remark": FieldKind.TEXT,
-    "amount": FieldKind.AMOUNT,
-    "amounts": FieldKind.AMOUNTS,
-    "texts": FieldKind.TEXTS,
-    "time_us": FieldKind.TIME_US,
-    "integer": FieldKind.INTEGER,
-    "flag": FieldKind.FLAG,
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Field:
-    """One field of a record, as the stores see it.
-
-    Attributes:
-        is_fact: False of a MappedText and a Remark.
-    """
-
-    name: str
-    kind: FieldKind
-    nullable: bool
-    is_fact: bool = True
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="v", tag=0, gc=False):
-    """What every record has. Subclasses set `tag` to their schema version.
-
-    Fields are scalars or tuples of scalars, so Python's garbage collector need not look at records
-    (gc=False).
-
-    Attributes:
-        event_id: Deterministic name of the fact, the primary key in both stores; set by `seal`.
-        content_hash: Digest of the facts, see `hash_content`; set by `seal`.
-        ts_ingest: When the platform received it. All records of one poll share it.
-    """
-
-    event_id: EventId = ""
-    content_hash: ContentHash = 0
-    ts_ingest: TimeUs
-
+from crypto_platform.feeds.projection import Projection
+from crypto_platform.feeds.record import (
+    EVENT_ID_LENGTH_MAX,
+    TEXT_LENGTH_MAX,
+    Amounts,
+    ContentHash,
+    Count,
+    EventId,
+    Field,
+    FieldKind,
+    Flag,
+    Index,
+    MappedText,
+    Offset,
+    Record,
+    Remark,
+    State,
+    Text,
+    Texts,
+    list_fields,
+)
 
 R = TypeVar("R", bound=Record)
 R_co = TypeVar("R_co", bound=Record, covariant=True)
 
 NOT_FACTS = frozenset({"event_id", "content_hash", "ts_ingest"})
 """What a record says about itself or about us; never part of its content."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Index:
-    """An index beside the primary key, the same in both stores.
-
-    Attributes:
-        fields: Record fields, in order; a leading `-` means descending.
-    """
-
-    fields: tuple[str, ...]
 
 
 class Step(StrEnum):
@@ -167,6 +80,7 @@ class Feed(Generic[R_co]):
         state_of: What a poll publishes only where it differs from the last of its key; the event_id
             where None.
         pace_s_min: Shortest time between two polls where the settings say nothing of this feed.
+        projections: What is derived from the records, kept beside them in the same transactions.
         keeps_topic: Whether Kafka, too, keeps every record for good.
         retention_days: Age of event time at which both stores forget a record, by whole partitions;
             None keeps it.
@@ -190,6 +104,7 @@ class Feed(Generic[R_co]):
     find_odd: Callable[[Mapping[str, Sequence[Any]]], Iterator[tuple[int, str]]] | None = None
     state_of: Callable[[R_co], object] | None = None
     pace_s_min: float = 0.0
+    projections: tuple[Projection, ...] = ()
     keeps_topic: bool = False
     retention_days: int | None = None
     indexes: tuple[Index, ...] = ()
@@ -199,7 +114,7 @@ class Feed(Generic[R_co]):
     @cached_property
     def fields(self) -> tuple[Field, ...]:
         """The record's fields in declared order."""
-        return fields_of(self.record)
+        return list_fields(self.record)
 
     @cached_property
     def amount_names(self) -> tuple[str, ...]:
@@ -221,34 +136,6 @@ class Feed(Generic[R_co]):
     def asset_path(self) -> tuple[str, ...]:
         """The topic's name as asset key parts: market.quotes -> (market, quotes)."""
         return tuple(self.topic.split("."))
-
-
-@cache
-def fields_of(record: type[Record]) -> tuple[Field, ...]:
-    """A record's fields in declared order."""
-    hints = get_type_hints(record, include_extras=True)
-    return tuple(_field(info.name, hints[info.name]) for info in msgspec.structs.fields(record))
-
-
-def _field(name: str, hint: object) -> Field:
-    members = get_args(hint) if get_origin(hint) is not Annotated else (hint,)
-    nullable = NoneType in members
-    [inner] = [member for member in members if member is not NoneType] or [hint]
-    is_fact = inner not in {MappedText, Remark}
-    return Field(name=name, kind=_kind(name, inner), nullable=nullable, is_fact=is_fact)
-
-
-def _kind(name: str, hint: object) -> FieldKind:
-    if hint is bytes:
-        return FieldKind.BYTES
-    for meta in getattr(hint, "__metadata__", ()):
-        if isinstance(meta, msgspec.Meta) and meta.title in _KIND_OF_TITLE:
-            return _KIND_OF_TITLE[meta.title]
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return FieldKind.TEXT
-    known = "Text, StrEnum, Texts, Amount, Amounts, TimeUs, Count, Flag, bytes"
-    message = f"field {name}: {hint} is none of {known}"
-    raise TypeError(message)
 
 
 def hash_content(facts: Mapping[str, object]) -> int:
@@ -273,7 +160,7 @@ def hash_facts(record: Record) -> int:
 
 @cache
 def _name_facts(record: type[Record]) -> tuple[str, ...]:
-    fields = fields_of(record)
+    fields = list_fields(record)
     return tuple(each.name for each in fields if each.name not in NOT_FACTS and each.is_fact)
 
 
@@ -299,7 +186,9 @@ def seal(draft: R, *, identity: Iterable[str | int | None], content_in_id: bool 
 
 
 __all__ = [
+    "EVENT_ID_LENGTH_MAX",
     "NOT_FACTS",
+    "TEXT_LENGTH_MAX",
     "Amount",
     "Amounts",
     "ContentHash",
@@ -312,14 +201,15 @@ __all__ = [
     "Index",
     "MappedText",
     "Offset",
+    "Projection",
     "Record",
     "Remark",
+    "State",
     "Step",
     "Text",
     "Texts",
     "TimeUs",
     "build_event_id",
-    "fields_of",
     "hash_content",
     "hash_facts",
     "seal",

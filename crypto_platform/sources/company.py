@@ -20,15 +20,14 @@ import msgspec
 
 from crypto_platform.domain.money import parse_amount
 from crypto_platform.errors import SourceCursorLostError, SourceRefusedError
-from crypto_platform.feeds.account_events import (
-    ACCOUNT_EVENTS,
+from crypto_platform.feeds.account_events import ACCOUNT_EVENTS, seal_account_event
+from crypto_platform.feeds.accounts import (
     Account,
     AccountEvent,
     EventKind,
     Liquidity,
     OrderStatus,
     OrderType,
-    seal_account_event,
 )
 from crypto_platform.feeds.trades import Side
 from crypto_platform.settings import SourceSettings

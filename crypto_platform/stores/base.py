@@ -12,14 +12,17 @@ import sys
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, Protocol, cast
 
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.accounts import AccountEvent, Order, Wallet
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.codec import Columns, to_columns
+from crypto_platform.feeds.feed import Projection, State
 from crypto_platform.feeds.incidents import Incident
 
 
@@ -495,6 +498,35 @@ MARKET_PAGE_RECORDS = 10_000
 """In a page of `Store.read_market`: about 10 MB of trades."""
 
 
+class Whole(NamedTuple):
+    """A state with all that belongs to it piece by piece: an order with its fills.
+
+    Attributes:
+        parts: By their sequence.
+    """
+
+    state: State
+    parts: Sequence[State]
+
+
+class TransactionsPage(NamedTuple):
+    """Which of a user's transactions; see Store.read_transactions."""
+
+    span: Span
+    currency: str | None
+    before_sequence: int | None
+    records_max: int
+
+
+class PostingSum(NamedTuple):
+    """What all postings of a user to one account add up to, exactly."""
+
+    user_id: str
+    account: str
+    currency: str
+    amount: Decimal
+
+
 class Store(Protocol):
     """One store as the loads, the audit and the readers see it. Not safe for several threads."""
 
@@ -749,4 +781,51 @@ class Store(Protocol):
 
     def read_instruments(self, source: str | None = None) -> list[Record]:
         """The last revision of all that sources list, or one does, by source, kind, native_id."""
+        ...
+
+    # What a user reads, and of one user only.
+    def read_open_orders(self, user_id: str, *, records_max: int) -> list[Order]:
+        """The orders that may still be filled, the newest first."""
+        ...
+
+    def read_order(self, user_id: str, order_id: str) -> Whole | None:
+        """An order with its fills; None where this user has none of that id."""
+        ...
+
+    def read_wallets(self, user_id: str) -> list[Wallet]:
+        """All wallets, by currency."""
+        ...
+
+    def read_transactions(
+        self,
+        user_id: str,
+        span: Span = ALWAYS,
+        *,
+        currency: str | None = None,
+        before_sequence: int | None = None,
+        records_max: int,
+    ) -> list[AccountEvent]:
+        """A page of the user's events, the newest first.
+
+        Args:
+            span: Of event time.
+            currency: Only those that touched this wallet.
+            before_sequence: That of the last event of the page before.
+        """
+        ...
+
+    # What the reconciliation reads.
+    def read_states(self, feed: Feed[Record], projection: Projection) -> Iterator[Whole]:
+        """All states of a projection, streamed in the order of their keys, byte by byte."""
+        ...
+
+    def read_sequences(self) -> Iterator[int]:
+        """The company's numbers of all account events, in any order, streamed."""
+        ...
+
+    def sum_postings(self, *, through_sequence: int) -> Iterator[PostingSum]:
+        """The sums of all postings up to an event, inclusive, by user, account and currency.
+
+        Streamed in that order, byte by byte.
+        """
         ...

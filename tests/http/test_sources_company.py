@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from crypto_platform.errors import SourceCursorLostError, SourceMalformedError, SourceRefusedError
-from crypto_platform.feeds.account_events import AccountEvent
+from crypto_platform.feeds.accounts import AccountEvent
 from crypto_platform.sources.base import Poll
 from crypto_platform.sources.company import PAGES_MAX, Company
 from tests.scripted_source import Reply, ScriptedSource, run_scripted_source

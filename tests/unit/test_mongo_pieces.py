@@ -14,7 +14,7 @@ from crypto_platform.stores.base import (
     TopicPart,
     build_arrivals,
 )
-from crypto_platform.stores.mongo.pieces import Piece, Tally, count_sorted, list_refused
+from crypto_platform.stores.mongo.pieces import Encoded, Piece, Tally, count_sorted, list_refused
 from crypto_platform.stores.sorting import Known, sort_out
 
 CLAIM = Claim(
@@ -52,7 +52,7 @@ def piece_of(*records: Record, refusals: tuple[Refusal, ...] = ()) -> Piece:
             leader_epoch=None,
             arrivals=build_arrivals(arrivals, feed=QUOTES),
             refusals=refusals,
-            encoded=[],
+            encoded=Encoded(),
         )
     )
 

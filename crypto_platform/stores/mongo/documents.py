@@ -15,7 +15,7 @@ Source: bsonspec.org 1.1; IEEE 754-2008 decimal128, binary integer significand.
 """
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -64,7 +64,7 @@ class Documents:
             message = f"feed {feed.name}: {', '.join(sorted(taken))} name the arrival in documents"
             raise TypeError(message)
         self._feed = feed
-        self._encoders = tuple(_build_encoder(field) for field in feed.fields)
+        self._encoders = tuple(build_encoder(field) for field in feed.fields)
 
     def encode(self, columns: Sequence[Sequence[Any]], arrivals: Sequence[bytes]) -> list[bytes]:
         """The documents of many records, a column at a time.
@@ -79,11 +79,7 @@ class Documents:
 
     def decode(self, document: Mapping[str, Any]) -> Record:
         """The record of a document, as it was published."""
-        values = {
-            field.name: _DECODERS[field.kind](document.get(stored_name(field)))
-            for field in self._feed.fields
-        }
-        return self._feed.record(**values)
+        return self._feed.record(**decode_fields(self._feed.fields, document))
 
 
 class ArrivalEncoder:
@@ -115,7 +111,13 @@ def stored_name(field: Field) -> str:
     return f"{field.name}_us" if field.kind is FieldKind.TIME_US else field.name
 
 
-def _build_encoder(field: Field) -> EncodeColumn:
+def decode_fields(fields: Iterable[Field], document: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields' values as a record or state holds them."""
+    return {field.name: _DECODERS[field.kind](document.get(stored_name(field))) for field in fields}
+
+
+def build_encoder(field: Field) -> EncodeColumn:
+    """Encodes one field of many records, its name included."""
     if field.kind is FieldKind.AMOUNTS:
         return _encode_amount_lists(field.name)
     if field.kind is FieldKind.TEXTS:

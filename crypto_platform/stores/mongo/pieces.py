@@ -14,6 +14,7 @@ from bson.raw_bson import RawBSONDocument
 
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record, codec
+from crypto_platform.feeds.projection import Folded, fold
 from crypto_platform.stores.base import (
     EMPTY_SUM,
     Arrival,
@@ -28,20 +29,33 @@ from crypto_platform.stores.sorting import Sorted
 documents_of = cache(Documents)
 """The Documents of a feed, built once."""
 
-Encoded = list[RawBSONDocument]
-"""A slice's documents, in order of offset."""
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """Of all records of a slice.
+
+    Attributes:
+        documents: In order of offset.
+        folds: What they say of the feed's projections, in that order.
+    """
+
+    documents: Sequence[RawBSONDocument] = ()
+    folds: Sequence[Folded] = ()
 
 
 def encode(slice_: Slice) -> Encoded:
-    """All documents of a slice; reaches no server."""
-    arrivals = slice_.arrivals
+    """All documents and states of a slice; reaches no server."""
+    arrivals, feed = slice_.arrivals, slice_.claim.feed
     if not arrivals:
-        return []
+        return Encoded(folds=[Folded() for _ in feed.projections])
     where = ArrivalEncoder(*slice_.claim.partition)
-    encoded = documents_of(slice_.claim.feed).encode(
+    encoded = documents_of(feed).encode(
         arrivals.columns, where.encode(arrivals.offsets, arrivals.ts_appends)
     )
-    return list(map(RawBSONDocument, encoded))
+    return Encoded(
+        documents=list(map(RawBSONDocument, encoded)),
+        folds=[fold(projection, arrivals.records) for projection in feed.projections],
+    )
 
 
 class Piece:
@@ -56,13 +70,21 @@ class Piece:
         """`slice_` is encoded already."""
         self.slice = slice_
         self.invalid: dict[int, str] = {}
-        self.documents = cast("Encoded", slice_.encoded)
+        self._encoded = cast("Encoded", slice_.encoded)
+        self.documents = self._encoded.documents
         self._left_out: frozenset[int] = frozenset()
 
     @property
     def feed(self) -> Feed[Record]:
         """Whose records these are."""
         return self.slice.claim.feed
+
+    def folds(self, indexes: Sequence[int]) -> Sequence[Folded]:
+        """What these arrivals say of the feed's projections."""
+        if len(indexes) == len(self.slice.arrivals):
+            return self._encoded.folds
+        records = self.slice.arrivals.take(indexes).records
+        return [fold(projection, records) for projection in self.feed.projections]
 
     def leave_out(self, offsets: Collection[int]) -> None:
         """Take no record at these offsets into the store, and all others."""

@@ -7,6 +7,7 @@ Ordinary collections, not clustered ones: on a clustered one `$in` of new ids sc
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
@@ -15,10 +16,11 @@ from pymongo.errors import CollectionInvalid
 
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds import FEEDS, Feed, Record
-from crypto_platform.feeds.feed import Field, FieldKind
+from crypto_platform.feeds.feed import Field, FieldKind, Index, Projection
 from crypto_platform.stores.mongo.connection import Connection, Document
 from crypto_platform.stores.mongo.documents import stored_name
 from crypto_platform.stores.mongo.errors import translating
+from crypto_platform.stores.mongo.views import TRANSACTIONS, View
 
 KAFKA_OFFSET = "kafka_offset"
 LOAD_BATCH = "load_batch"
@@ -109,6 +111,11 @@ def _migrate(database: Database[Document]) -> None:
     for feed in FEEDS:
         _create(database, feed.collection, build_validator(feed), found)
         _create_indexes(database, feed.collection, build_indexes(feed))
+        for each in feed.projections:
+            _create(database, each.collection, build_rules(each.fields), found)
+            where = {place: index.where for place, index in enumerate(each.indexes) if index.where}
+            _create_indexes(database, each.collection, build_state_indexes(each), where=where)
+    _create_view(database, TRANSACTIONS, found)
     for name, indexes in _BOOKKEEPING.items():
         _create(database, name, {}, found)
         _create_indexes(database, name, indexes)
@@ -131,27 +138,60 @@ def _create(
         database.command("collMod", name, validator=validator)
 
 
-def _create_indexes(database: Database[Document], name: str, wanted: Sequence[Keys]) -> None:
+def _create_indexes(
+    database: Database[Document],
+    name: str,
+    wanted: Sequence[Keys],
+    *,
+    where: Mapping[int, str] = MappingProxyType({}),
+) -> None:
+    """Create what is missing; `where` names the flag that an index (by its place) asks for."""
     there = [dict(index["key"]) for index in database[name].list_indexes()]
-    for keys in wanted:
+    for place, keys in enumerate(wanted):
+        flag = where.get(place)
+        only: Mapping[str, Any] = {"partialFilterExpression": {flag: True}} if flag else {}
         # a dict knows no order, an index does
         if not any(list(index.items()) == list(keys.items()) for index in there):
-            database[name].create_index(list(keys.items()))
+            database[name].create_index(list(keys.items()), **only)
+
+
+def _create_view(
+    database: Database[Document], view: View, found: Mapping[str, Mapping[str, Any]]
+) -> None:
+    pipeline = list(view.pipeline)
+    if view.name not in found:
+        try:
+            database.create_collection(
+                view.name, check_exists=False, viewOn=view.collection, pipeline=pipeline
+            )
+        except CollectionInvalid:
+            pass  # another migrate was faster
+        else:
+            return
+    if found.get(view.name, {}).get("pipeline") != pipeline:
+        database.command("collMod", view.name, viewOn=view.collection, pipeline=pipeline)
 
 
 def build_indexes(feed: Feed[Record]) -> list[Keys]:
     """The feed's own indexes and the one by arrival, which the audit reads offset ranges with."""
-    fields = {field.name: field for field in feed.fields}
-    own: list[Keys] = [
-        {
-            stored_name(fields[name.removeprefix("-")]): DESCENDING
-            if name.startswith("-")
-            else ASCENDING
-            for name in index.fields
-        }
-        for index in feed.indexes
-    ]
-    return [*own, _ARRIVAL_KEYS]
+    return [*(_build_keys(feed.fields, index) for index in feed.indexes), _ARRIVAL_KEYS]
+
+
+def build_state_indexes(projection: Projection) -> list[Keys]:
+    """The projection's own, and its key where that has several fields, for people ask by them."""
+    keys = [Index(fields=projection.key_names)] if len(projection.key_names) > 1 else []
+    wanted = [*projection.indexes, *keys]
+    return [_build_keys(projection.fields, index) for index in wanted]
+
+
+def _build_keys(fields: Sequence[Field], index: Index) -> Keys:
+    named = {field.name: field for field in fields}
+    return {
+        stored_name(named[name.removeprefix("-")]): DESCENDING
+        if name.startswith("-")
+        else ASCENDING
+        for name in index.fields
+    }
 
 
 def build_validator(feed: Feed[Record]) -> dict[str, Any]:
@@ -170,7 +210,11 @@ def build_validator(feed: Feed[Record]) -> dict[str, Any]:
         Field(name="arrival_offset", kind=FieldKind.INTEGER, nullable=unknown_arrival),
         Field(name="ts_append", kind=FieldKind.TIME_US, nullable=unknown_arrival),
     )
-    fields = (*feed.fields, *arrival)
+    return build_rules((*feed.fields, *arrival))
+
+
+def build_rules(fields: Sequence[Field]) -> dict[str, Any]:
+    """The validator of documents with these fields."""
     required = {
         name: {"$type": kind}
         for field in fields

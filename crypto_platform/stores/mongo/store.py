@@ -9,7 +9,9 @@ from dataclasses import replace
 
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.accounts import AccountEvent, Order, Wallet
 from crypto_platform.feeds.candles import Interval
+from crypto_platform.feeds.feed import Projection
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.stores.base import (
     ALWAYS,
@@ -23,6 +25,7 @@ from crypto_platform.stores.base import (
     Market,
     OpenMatters,
     Outcome,
+    PostingSum,
     QuarantineEntry,
     Removed,
     Slice,
@@ -32,8 +35,11 @@ from crypto_platform.stores.base import (
     StoredRecord,
     Sum,
     TopicPart,
+    TransactionsPage,
+    Whole,
 )
 from crypto_platform.stores.mongo import (
+    accounts,
     answers,
     bookkeeping,
     claims,
@@ -319,3 +325,48 @@ class MongoStore:
         """See Store."""
         with translating("read instruments", table=markets.INSTRUMENTS.collection):
             return markets.read_instruments(self._connection, source)
+
+    def read_open_orders(self, user_id: str, *, records_max: int) -> list[Order]:
+        """See Store."""
+        with translating("read orders"):
+            return accounts.read_open_orders(self._connection, user_id, records_max=records_max)
+
+    def read_order(self, user_id: str, order_id: str) -> Whole | None:
+        """See Store."""
+        with translating("read an order"):
+            return accounts.read_order(self._connection, user_id, order_id)
+
+    def read_wallets(self, user_id: str) -> list[Wallet]:
+        """See Store."""
+        with translating("read wallets"):
+            return accounts.read_wallets(self._connection, user_id)
+
+    def read_transactions(
+        self,
+        user_id: str,
+        span: Span = ALWAYS,
+        *,
+        currency: str | None = None,
+        before_sequence: int | None = None,
+        records_max: int,
+    ) -> list[AccountEvent]:
+        """See Store."""
+        page = TransactionsPage(span, currency, before_sequence, records_max)
+        with translating("read transactions"):
+            return accounts.read_transactions(self._connection, user_id, page)
+
+    def read_states(self, feed: Feed[Record], projection: Projection) -> Iterator[Whole]:
+        """See Store; a document holds its parts itself."""
+        _ = feed
+        with translating("read states"):
+            yield from accounts.read_states(self._connection, projection)
+
+    def read_sequences(self) -> Iterator[int]:
+        """See Store."""
+        with translating("read sequences"):
+            yield from accounts.read_sequences(self._connection)
+
+    def sum_postings(self, *, through_sequence: int) -> Iterator[PostingSum]:
+        """See Store."""
+        with translating("sum postings"):
+            yield from accounts.sum_postings(self._connection, through_sequence=through_sequence)

@@ -26,8 +26,9 @@ from pymongo.errors import OperationFailure
 from crypto_platform.crash_points import reach
 from crypto_platform.errors import StoreRefusedError, StoreUnavailableError
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.projection import Folded, Projection, merge
 from crypto_platform.stores.base import BatchKind, Claim, Outcome, Slice, TopicPart
-from crypto_platform.stores.mongo import bookkeeping, claims, records
+from crypto_platform.stores.mongo import bookkeeping, claims, records, states
 from crypto_platform.stores.mongo.connection import Connection, Retry
 from crypto_platform.stores.mongo.errors import (
     DOCUMENT_INVALID,
@@ -131,7 +132,8 @@ class Writer:
                 return frozenset()
             cause = failure
         except OperationFailure as error:
-            if not is_transient(error):
+            # others may have stored a state since our snapshot
+            if not is_transient(error) and error.code != DUPLICATE_KEY:
                 raise
             cause = error
         else:
@@ -182,10 +184,29 @@ class Writer:
             attempt.tallies |= {piece: count_sorted(piece, each) for piece, each in found}
             records.insert(*about, [(piece, each.new) for piece, each in found])
             records.write_arrivals(*about, found)
-            return
-        work = [(piece, piece.valid_indexes()) for piece in pieces]
-        attempt.tallies |= {piece: count(piece, indexes) for piece, indexes in work}
-        records.insert(*about, work)
+            stored = [
+                (piece, sorted([*each.new, *each.unarrived, *each.repeated]))
+                for piece, each in found
+            ]
+        else:
+            stored = [(piece, piece.valid_indexes()) for piece in pieces]
+            attempt.tallies |= {piece: count(piece, indexes) for piece, indexes in stored}
+            records.insert(*about, stored)
+        folds = zip(*[piece.folds(indexes) for piece, indexes in stored], strict=True)
+        for projection, own in zip(feed.projections, folds, strict=True):
+            self._write_states(session, feed, projection, merge(own))
+
+    def _write_states(
+        self, session: ClientSession, feed: Feed[Record], projection: Projection, folded: Folded
+    ) -> None:
+        try:
+            states.write(session, self._connection, projection, folded)
+        except OperationFailure as error:
+            if is_transient(error) or error.code == DUPLICATE_KEY:
+                raise
+            # without its states, no fact of the feed may be there
+            message = f"MongoDB refuses states of {projection.collection}: {error}"
+            raise StoreRefusedError(message, table=feed.collection, code=error.code) from error
 
     def _write_bookkeeping(self, session: ClientSession, attempt: _Attempt) -> None:
         work = list(attempt.tallies.items())

@@ -4,11 +4,14 @@ Here: what tables.py says, in words; a test compares the two. Not here: the tabl
 library no load has to wait for.
 """
 
+from collections.abc import Mapping
+from typing import LiteralString
+
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.stores.base import StoredColumn
 
-_TYPE_OF_KIND = {
+TYPE_OF_KIND: Mapping[FieldKind, LiteralString] = {
     FieldKind.TEXT: "text",
     FieldKind.AMOUNT: "numeric",
     FieldKind.AMOUNTS: "numeric[]",
@@ -30,7 +33,7 @@ _ARRIVAL = (
 def describe_columns(feed: Feed[Record]) -> list[StoredColumn]:
     """The columns of a feed's table, in order."""
     own = [
-        StoredColumn(field.name, _TYPE_OF_KIND[field.kind], field.nullable, field.name)
+        StoredColumn(field.name, TYPE_OF_KIND[field.kind], field.nullable, field.name)
         for field in feed.fields
     ]
     return [*own, *_ARRIVAL]

@@ -3,11 +3,13 @@
 Here: rows, hash sum and touched hours. Not here: the rows' text (rows.py), sending them (facts.py).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 from crypto_platform.domain.hours import hour_of
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.projection import Folded, fold
 from crypto_platform.stores.base import Arrivals, Slice, Sum, sum_of
 from crypto_platform.stores.postgres.rows import encode_rows
 
@@ -22,11 +24,13 @@ class Encoded:
     Attributes:
         rows: For COPY, one a line.
         sum: Of their content hashes.
+        folds: What they say of the feed's projections, in that order.
     """
 
     rows: bytes
     sum: Sum
     touched: Touched
+    folds: Sequence[Folded]
 
 
 def encode_slice(slice_: Slice) -> Slice:
@@ -40,6 +44,7 @@ def _encode(slice_: Slice) -> Encoded:
         rows=encode_rows(claim.feed, claim.partition, arrivals),
         sum=sum_of(arrivals.content_hashes),
         touched=_find_touched(claim.feed, arrivals),
+        folds=[fold(projection, arrivals.records) for projection in claim.feed.projections],
     )
 
 

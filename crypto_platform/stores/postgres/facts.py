@@ -23,6 +23,7 @@ from crypto_platform.domain.hours import from_time_us
 from crypto_platform.errors import Reason, StoreUnavailableError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import FieldKind
+from crypto_platform.feeds.projection import Folded, fold
 from crypto_platform.stores.base import Slice, Sum, sum_of
 from crypto_platform.stores.postgres.encoded import Touched, encoded_of
 from crypto_platform.stores.postgres.errors import describe, is_data_error, is_repeat, translate
@@ -61,6 +62,14 @@ class Fate:
     sum: Sum
     repeated: Sequence[int] = ()
     refused: list[tuple[int, Reason, str]] = field(default_factory=list)
+
+    def folds(self) -> Sequence[Folded]:
+        """What the records that the table holds now say of the feed's projections."""
+        if not self.refused:
+            return encoded_of(self.slice).folds
+        kept = sorted({*self.stored, *self.repeated})
+        records = self.slice.arrivals.take(kept).records
+        return [fold(each, records) for each in self.slice.claim.feed.projections]
 
     @property
     def touched(self) -> Touched:

@@ -17,7 +17,7 @@ from crypto_platform.domain.hours import from_time_us, to_time_us
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.facts import derive_hash, list_facts
-from crypto_platform.feeds.feed import FieldKind
+from crypto_platform.feeds.feed import Field, FieldKind
 from crypto_platform.stores.base import (
     BatchKind,
     EntryState,
@@ -387,11 +387,25 @@ def fetch_exact(
 
 def build_structs(feed: Feed[Record], rows: Sequence[tuple[Any, ...]]) -> list[Record]:
     """Rows that begin with the feed's columns, in order, as its records."""
-    names = [field.name for field in feed.fields]
-    convert = [_VALUE_OF_KIND.get(field.kind) for field in feed.fields]
-    return [
-        feed.record(**dict(zip(names, map(_convert, convert, row), strict=False))) for row in rows
-    ]
+    return [feed.record(**values) for values in _build_values(feed.fields, rows)]
+
+
+def read_values(
+    session: Session,
+    fields: Sequence[Field],
+    statement: bytes,
+    parameters: Sequence[object] | Mapping[str, object],
+) -> list[dict[str, Any]]:
+    """Rows of these columns, in order, as what records and states hold, by field."""
+    return _build_values(fields, fetch_exact(session, statement, parameters))
+
+
+def _build_values(
+    fields: Sequence[Field], rows: Sequence[tuple[Any, ...]]
+) -> list[dict[str, Any]]:
+    names = [field.name for field in fields]
+    convert = [_VALUE_OF_KIND.get(field.kind) for field in fields]
+    return [dict(zip(names, map(_convert, convert, row), strict=False)) for row in rows]
 
 
 def _convert(convert: Callable[[Any], Any] | None, value: Any) -> Any:  # noqa: ANN401 - any kind

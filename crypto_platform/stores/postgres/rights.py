@@ -3,8 +3,8 @@
 Set at every migration, for a new feed's table has to be covered as well, and a database made from a
 template keeps the rights of its tables but not its own. Roles are made outside (by the stack or an
 administrator); their names are those in the settings' URLs. Facts never change, so the loader may
-update nothing in them but the first arrival, which an incident gets after it was written. What an
-older version granted and this one does not is taken back.
+update nothing in them but the first arrival, which an incident gets after it was written; states
+do, and are never removed. What an older version granted and this one does not is taken back.
 """
 
 from typing import LiteralString
@@ -54,6 +54,10 @@ _LOADER_FACTS = """
 GRANT INSERT, UPDATE ({arrival}) ON {table} TO {role};
 """
 
+_LOADER_STATES = """
+GRANT INSERT, UPDATE ON {table} TO {role};
+"""
+
 _ANALYST = """
 GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA accounts, market, platform TO {role};
@@ -86,6 +90,9 @@ def _grant_to_loader(owner: Connection, role: str) -> None:
     for feed in FEEDS:
         table = sql.Identifier(feed.schema, feed.table)
         _execute(owner, _LOADER_FACTS, role=role, table=table, arrival=_ARRIVAL)
+        for each in feed.projections:
+            state = sql.Identifier(each.schema, each.table)
+            _execute(owner, _LOADER_STATES, role=role, table=state)
 
 
 def _execute(

@@ -19,6 +19,8 @@ ARRIVAL_COLUMNS = ("arrival_topic_id", "arrival_part", "arrival_offset", "ts_app
 """Behind the record's own fields in every fact table."""
 
 _NULL = r"\N"
+_UNKNOWN = "NULL"
+"""In an array literal, where a text of that name is quoted."""
 _MICROSECONDS = 1_000_000
 _SPECIAL = ("\\", "\t", "\n", "\r")
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
@@ -44,6 +46,17 @@ def format_texts(texts: Sequence[str]) -> str:
         joined = joined.replace("\\", r"\\").replace('"', r"\"")
     inner = joined.replace("\0", '","')
     return f'{{"{inner}"}}' if texts else "{}"
+
+
+def format_array(field: Field, values: Values) -> str:
+    """A column as an array literal, NULL where nothing is known; not of kinds that are lists."""
+    if field.kind is FieldKind.TEXT:
+        if None not in values:
+            return format_texts(values)
+        quoted = [_UNKNOWN if value is None else format_texts([value])[1:-1] for value in values]
+        return f"{{{','.join(quoted)}}}"
+    texts = iter(_FORMATTERS[field.kind]([value for value in values if value is not None]))
+    return f"{{{','.join([_UNKNOWN if value is None else next(texts) for value in values])}}}"
 
 
 def columns_of(feed: Feed[Record]) -> tuple[str, ...]:

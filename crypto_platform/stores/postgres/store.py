@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.accounts import AccountEvent, Order, Wallet
 from crypto_platform.feeds.candles import Interval
+from crypto_platform.feeds.feed import Projection
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.stores.base import (
     ALWAYS,
@@ -20,6 +22,7 @@ from crypto_platform.stores.base import (
     Market,
     OpenMatters,
     Outcome,
+    PostingSum,
     QuarantineEntry,
     Removed,
     Slice,
@@ -29,8 +32,11 @@ from crypto_platform.stores.base import (
     StoredRecord,
     Sum,
     TopicPart,
+    TransactionsPage,
+    Whole,
 )
 from crypto_platform.stores.postgres import (
+    accounts,
     answers,
     claims,
     markets,
@@ -223,3 +229,40 @@ class PostgresStore:
 
     def read_instruments(self, source: str | None = None) -> list[Record]:
         return markets.read_instruments(self._session, source)
+
+    def read_open_orders(self, user_id: str, *, records_max: int) -> list[Order]:
+        """See Store."""
+        return accounts.read_open_orders(self._session, user_id, records_max=records_max)
+
+    def read_order(self, user_id: str, order_id: str) -> Whole | None:
+        """See Store."""
+        return accounts.read_order(self._session, user_id, order_id)
+
+    def read_wallets(self, user_id: str) -> list[Wallet]:
+        """See Store."""
+        return accounts.read_wallets(self._session, user_id)
+
+    def read_transactions(
+        self,
+        user_id: str,
+        span: Span = ALWAYS,
+        *,
+        currency: str | None = None,
+        before_sequence: int | None = None,
+        records_max: int,
+    ) -> list[AccountEvent]:
+        """See Store."""
+        page = TransactionsPage(span, currency, before_sequence, records_max)
+        return accounts.read_transactions(self._session, user_id, page)
+
+    def read_states(self, feed: Feed[Record], projection: Projection) -> Iterator[Whole]:
+        """See Store."""
+        return accounts.read_states(self._session, feed, projection)
+
+    def read_sequences(self) -> Iterator[int]:
+        """See Store."""
+        return accounts.read_sequences(self._session)
+
+    def sum_postings(self, *, through_sequence: int) -> Iterator[PostingSum]:
+        """See Store."""
+        return accounts.sum_postings(self._session, through_sequence=through_sequence)

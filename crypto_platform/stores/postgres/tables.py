@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from crypto_platform.feeds import FEEDS, Feed, Record
-from crypto_platform.feeds.feed import FieldKind, Index
+from crypto_platform.feeds.feed import FieldKind, Index, Projection
 
 SCHEMAS = ("accounts", "market", "platform")
 
@@ -40,6 +40,8 @@ def build_metadata(feeds: Iterable[Feed[Record]] = FEEDS) -> sa.MetaData:
     metadata = sa.MetaData()
     for feed in feeds:
         _fact_table(metadata, feed)
+        for projection in feed.projections:
+            _state_table(metadata, projection)
     _kafka_offset(metadata)
     _load_batch(metadata)
     _quarantine(metadata)
@@ -77,6 +79,14 @@ def _fact_table(metadata: sa.MetaData, feed: Feed[Record]) -> None:
     )
     for index in feed.indexes:
         _index(table, index)
+    for projection in feed.projections:
+        if (parts := projection.parts) is not None:
+            # a state's parts are a view of the facts
+            sa.Index(
+                f"{feed.table}_{parts.name}",
+                *(table.c[name] for name in projection.key_names),
+                postgresql_where=table.c[parts.key_name].is_not(None),
+            )
     # A btree, not BRIN: measured with 1 M quotes, a load pays for it less than noise (under 2 of 25
     # us a record), while an hour of 10,000 records is summed in 10-40 ms instead of 40-100 (BRIN
     # minmax_multi) or 100-1400 ms (minmax: partitions lie mixed in the heap); and it gives order.
@@ -86,6 +96,32 @@ def _fact_table(metadata: sa.MetaData, feed: Feed[Record]) -> None:
         table.c.arrival_part,
         table.c.arrival_offset,
     )
+
+
+STATE_FILLFACTOR = 70
+"""Per cent of a page of states that inserts fill: a state that changes stays in its page, and no
+index is written (a HOT update)."""
+
+
+def _state_table(metadata: sa.MetaData, projection: Projection) -> None:
+    fields = {field.name: field for field in projection.fields}
+    table = sa.Table(
+        projection.table,
+        metadata,
+        *(
+            sa.Column(
+                field.name,
+                _TEXT_C if field.name in projection.key_names else _TYPE_OF_KIND[field.kind],
+                nullable=field.nullable,
+            )
+            for field in fields.values()
+        ),
+        sa.PrimaryKeyConstraint(*projection.key_names),
+        schema=projection.schema,
+        postgresql_with={"fillfactor": STATE_FILLFACTOR},
+    )
+    for index in projection.indexes:
+        _index(table, index)
 
 
 def _key_names(feed: Feed[Record]) -> frozenset[str]:
@@ -99,7 +135,8 @@ def _index(table: sa.Table, index: Index) -> None:
         table.c[name].desc() if field.startswith("-") else table.c[name]
         for name, field in zip(names, index.fields, strict=True)
     ]
-    sa.Index(f"{table.name}_{'_'.join(names)}", *columns)
+    where = None if index.where is None else table.c[index.where]
+    sa.Index(f"{table.name}_{'_'.join(names)}", *columns, postgresql_where=where)
 
 
 def _partition_columns(*, primary_key: bool) -> list[sa.Column[object]]:

@@ -1,9 +1,10 @@
 """One commit: slices of many partitions and feeds in one transaction, or nothing.
 
 Order, for live loads: lock the offset rows, leave out whom a later claim has fenced, move the
-offsets, write the facts feed by feed, then quarantine, load_batch and touched, COMMIT. The offset
-moves in the transaction of its data, so a kill at any point leaves both or neither. Here: that
-order and the account of what became of each record. Not here: SQL (facts.py, bookkeeping.py).
+offsets, write the facts and their states feed by feed, then quarantine, load_batch and touched,
+COMMIT. The offset moves in the transaction of its data, so a kill at any point leaves both or
+neither. Here: that order and the account of what became of each record. Not here: SQL (facts.py,
+states.py, bookkeeping.py).
 """
 
 import itertools
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from crypto_platform.crash_points import reach
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.stores.base import BatchKind, Outcome, Slice, TopicPart
-from crypto_platform.stores.postgres import bookkeeping
+from crypto_platform.stores.postgres import bookkeeping, states
 from crypto_platform.stores.postgres.bookkeeping import Refused, Tally
 from crypto_platform.stores.postgres.encoded import encode_slice
 from crypto_platform.stores.postgres.facts import FactWriter, Fate
@@ -136,7 +137,9 @@ class Writer:
             account.open(slice_)
         is_replay = kind is BatchKind.REPLAY
         for feed, own in _by_feed(slices):
-            for fate in self._facts.write(connection, feed, own, look_up=is_replay):
+            fates = self._facts.write(connection, feed, own, look_up=is_replay)
+            states.write(connection, feed, fates)
+            for fate in fates:
                 account.take(feed, fate)
                 if is_replay:
                     account.note_loaded(fate)

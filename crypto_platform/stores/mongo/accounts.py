@@ -1,0 +1,132 @@
+"""What is read of users' accounts from MongoDB: orders, wallets, transactions, sums.
+
+Here: queries, each of one user but for the reconciliation's. Every value that is asked with is text
+or a number, never a document, so nothing a person types can become an operator. Not here: writing
+(states.py), the view that people use themselves (views.py).
+"""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
+from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent, Order, Wallet
+from crypto_platform.feeds.feed import Projection
+from crypto_platform.stores.base import PostingSum, TransactionsPage, Whole
+from crypto_platform.stores.mongo.connection import Connection
+from crypto_platform.stores.mongo.pieces import documents_of
+from crypto_platform.stores.mongo.states import states_of
+
+BATCH_DOCUMENTS = 5_000
+
+
+def read_open_orders(connection: Connection, user_id: str, *, records_max: int) -> list[Order]:
+    """See Store.read_open_orders."""
+    found = connection.collection(ORDERS.collection).find(
+        {"user_id": user_id, "is_open": True},
+        {"fills": 0},
+        sort=[("ts_created_us", -1), ("_id", 1)],
+        limit=records_max,
+    )
+    states = map(states_of(ORDERS).decode, found)
+    return [state for state in states if isinstance(state, Order)]
+
+
+def read_order(connection: Connection, user_id: str, order_id: str) -> Whole | None:
+    """See Store.read_order."""
+    query = {"_id": order_id, "user_id": user_id}
+    document = connection.collection(ORDERS.collection).find_one(query)
+    return None if document is None else _complete(ORDERS, document)
+
+
+def read_wallets(connection: Connection, user_id: str) -> list[Wallet]:
+    """See Store.read_wallets."""
+    found = connection.collection(WALLETS.collection).find(
+        {"user_id": user_id}, sort=[("currency", 1)]
+    )
+    states = map(states_of(WALLETS).decode, found)
+    return [state for state in states if isinstance(state, Wallet)]
+
+
+def read_transactions(
+    connection: Connection, user_id: str, page: TransactionsPage
+) -> list[AccountEvent]:
+    """See Store.read_transactions."""
+    query: dict[str, Any] = {"user_id": user_id}
+    if page.before_sequence is not None:
+        query["sequence"] = {"$lt": page.before_sequence}
+    if page.currency is not None:
+        query["wallet_currencies"] = page.currency
+    bounds = {
+        bound: time_us
+        for bound, time_us in zip(("$gte", "$lt"), page.span, strict=True)
+        if time_us is not None
+    }
+    if bounds:
+        query["ts_event_us"] = bounds
+    found = connection.collection(ACCOUNT_EVENTS.collection).find(
+        query, sort=[("sequence", -1)], limit=page.records_max
+    )
+    records = map(documents_of(ACCOUNT_EVENTS).decode, found)
+    return [record for record in records if isinstance(record, AccountEvent)]
+
+
+def read_states(connection: Connection, projection: Projection) -> Iterator[Whole]:
+    """See Store.read_states."""
+    keys = projection.key_names
+    order = [("_id", 1)] if len(keys) == 1 else [(name, 1) for name in keys]
+    found = connection.collection(projection.collection).find(
+        sort=order, batch_size=BATCH_DOCUMENTS
+    )
+    with found:
+        for document in found:
+            yield _complete(projection, document)
+
+
+def read_sequences(connection: Connection) -> Iterator[int]:
+    """See Store.read_sequences."""
+    found = connection.collection(ACCOUNT_EVENTS.collection).find(
+        {}, {"sequence": 1, "_id": 0}, batch_size=100_000
+    )
+    with found:
+        for document in found:
+            yield int(document["sequence"])
+
+
+def sum_postings(connection: Connection, *, through_sequence: int) -> Iterator[PostingSum]:
+    """See Store.sum_postings. Exact as long as a sum has no more than 34 digits."""
+    legs = {"$range": [0, {"$size": "$posting_amounts"}]}
+    names = {"account": "posting_accounts", "currency": "posting_currencies"}
+    leg = {
+        name: {"$arrayElemAt": [f"${field}", "$$leg"]}
+        for name, field in {**names, "amount": "posting_amounts"}.items()
+    }
+    found = connection.collection(ACCOUNT_EVENTS.collection).aggregate(
+        [
+            {"$match": {"sequence": {"$lte": through_sequence}}},
+            {"$project": {"user_id": 1, "leg": {"$map": {"input": legs, "as": "leg", "in": leg}}}},
+            {"$unwind": "$leg"},
+            {
+                "$group": {
+                    "_id": {
+                        "user_id": "$user_id",
+                        "account": "$leg.account",
+                        "currency": "$leg.currency",
+                    },
+                    "amount": {"$sum": "$leg.amount"},
+                }
+            },
+            {"$sort": {"_id.user_id": 1, "_id.account": 1, "_id.currency": 1}},
+        ],
+        allowDiskUse=True,
+        batchSize=BATCH_DOCUMENTS,
+    )
+    with found:
+        for document in found:
+            amount: Decimal = document["amount"].to_decimal()
+            yield PostingSum(**document["_id"], amount=amount)
+
+
+def _complete(projection: Projection, document: Mapping[str, Any]) -> Whole:
+    documents = states_of(projection)
+    return Whole(documents.decode(dict(document)), documents.decode_parts(dict(document)))

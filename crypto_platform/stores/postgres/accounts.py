@@ -1,0 +1,191 @@
+"""What is read of users' accounts from PostgreSQL: orders, wallets, transactions, sums.
+
+Here: SELECTs, each of one user but for the reconciliation's. Not here: writing (states.py), the
+views and functions that people use themselves (migrations/).
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any, LiteralString
+
+from psycopg import sql
+
+from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
+from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
+from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent, Order, Wallet
+from crypto_platform.feeds.feed import Field, Projection, State
+from crypto_platform.feeds.projection import order_parts
+from crypto_platform.stores.base import PostingSum, TransactionsPage, Whole
+from crypto_platform.stores.postgres.reader import read_structs, read_values
+from crypto_platform.stores.postgres.rows import format_time
+from crypto_platform.stores.postgres.session import Session
+
+STATES_PAGE = 5_000
+SEQUENCE_END = 2**63 - 1
+
+_READ_OPEN_ORDERS = """
+SELECT {columns} FROM {table} WHERE user_id = %s AND is_open
+ORDER BY ts_created DESC, order_id LIMIT %s
+"""
+
+_READ_ORDER = "SELECT {columns} FROM {table} WHERE order_id = %s AND user_id = %s"
+
+_READ_WALLETS = "SELECT {columns} FROM {table} WHERE user_id = %s ORDER BY currency"
+
+_READ_PARTS = """
+SELECT {keys}, {columns} FROM {table} WHERE {keys} = ANY(%s::text[]) AND {part_key} IS NOT NULL
+"""
+
+_READ_STATES = """
+SELECT {columns} FROM {table} WHERE ({keys}) > ({last}) ORDER BY {keys} LIMIT %s
+"""
+
+_READ_TRANSACTIONS = """
+SELECT {columns} FROM {table}
+WHERE user_id = %(user_id)s AND sequence < %(before)s
+  AND ts_event >= %(begins)s::timestamptz AND ts_event < %(ends)s::timestamptz
+ORDER BY sequence DESC LIMIT %(records_max)s
+"""
+
+_READ_TRANSACTIONS_OF_CURRENCY = """
+SELECT {columns} FROM {table}
+WHERE user_id = %(user_id)s AND sequence < %(before)s
+  AND ts_event >= %(begins)s::timestamptz AND ts_event < %(ends)s::timestamptz
+  AND %(currency)s = ANY(wallet_currencies)
+ORDER BY sequence DESC LIMIT %(records_max)s
+"""
+
+_READ_SEQUENCES = "SELECT sequence FROM accounts.event"
+
+_SUM_POSTINGS = """
+SELECT user_id, account, currency, sum(amount) FROM accounts.ledger_posting WHERE sequence <= %s
+GROUP BY user_id, account, currency
+ORDER BY user_id COLLATE "C", account COLLATE "C", currency COLLATE "C"
+"""
+
+
+def read_open_orders(session: Session, user_id: str, *, records_max: int) -> list[Order]:
+    """See Store.read_open_orders."""
+    found = _read(session, ORDERS, _READ_OPEN_ORDERS, [user_id, records_max])
+    return [state for state in found if isinstance(state, Order)]
+
+
+def read_order(session: Session, user_id: str, order_id: str) -> Whole | None:
+    """See Store.read_order."""
+    found = _read(session, ORDERS, _READ_ORDER, [order_id, user_id])
+    events = FEED_BY_NAME[ACCOUNT_EVENTS.name]
+    return next(iter(_complete(session, events, ORDERS, found)), None)
+
+
+def read_wallets(session: Session, user_id: str) -> list[Wallet]:
+    """See Store.read_wallets."""
+    found = _read(session, WALLETS, _READ_WALLETS, [user_id])
+    return [state for state in found if isinstance(state, Wallet)]
+
+
+def read_transactions(session: Session, user_id: str, page: TransactionsPage) -> list[AccountEvent]:
+    """See Store.read_transactions."""
+    begins, ends = page.span
+    before = SEQUENCE_END if page.before_sequence is None else page.before_sequence
+    parameters: dict[str, object] = {
+        "user_id": user_id,
+        "before": before,
+        "begins": "-infinity" if begins is None else format_time(begins),
+        "ends": "infinity" if ends is None else format_time(ends),
+        "records_max": page.records_max,
+    }
+    statement = _READ_TRANSACTIONS
+    if page.currency is not None:
+        statement = _READ_TRANSACTIONS_OF_CURRENCY
+        parameters["currency"] = page.currency
+    events = FEED_BY_NAME[ACCOUNT_EVENTS.name]
+    built = _build(statement, events.schema, events.table, events.fields)
+    found = read_structs(session, events, built, parameters)
+    return [event for event in found if isinstance(event, AccountEvent)]
+
+
+def read_states(session: Session, feed: Feed[Record], projection: Projection) -> Iterator[Whole]:
+    """See Store.read_states."""
+    keys = projection.key_names
+    last = [""] * len(keys)
+    while True:
+        found = _read(session, projection, _READ_STATES, [*last, STATES_PAGE])
+        yield from _complete(session, feed, projection, found)
+        if len(found) < STATES_PAGE:
+            return
+        last = list(projection.key_of(found[-1]))
+
+
+def read_sequences(session: Session) -> Iterator[int]:
+    """See Store.read_sequences; a cursor WITH HOLD, so that no transaction stays open."""
+    with (
+        session.autocommit() as connection,
+        connection.cursor("sequences", withhold=True) as cursor,
+    ):
+        cursor.itersize = 100_000
+        cursor.execute(_READ_SEQUENCES)
+        for (sequence,) in cursor:
+            yield sequence
+
+
+def sum_postings(session: Session, *, through_sequence: int) -> Iterator[PostingSum]:
+    """See Store.sum_postings."""
+    with (
+        session.autocommit() as connection,
+        connection.cursor("posting_sums", withhold=True) as cursor,
+    ):
+        cursor.itersize = 10_000
+        cursor.execute(_SUM_POSTINGS, [through_sequence])
+        yield from map(PostingSum._make, cursor)
+
+
+def _read(
+    session: Session, projection: Projection, statement: LiteralString, parameters: list[object]
+) -> list[State]:
+    built = _build(
+        statement, projection.schema, projection.table, projection.fields, projection.key_names
+    )
+    rows = read_values(session, projection.fields, built, parameters)
+    return [projection.state(**row) for row in rows]
+
+
+def _complete(
+    session: Session, feed: Feed[Record], projection: Projection, states: Sequence[State]
+) -> Iterator[Whole]:
+    """The states with their parts, which the facts tell."""
+    keys = [projection.key_of(state) for state in states]
+    parts: dict[str, list[State]] = {}
+    if projection.parts is not None and keys:
+        own = projection.parts
+        key_field = next(f for f in feed.fields if f.name == projection.key_names[0])
+        fields = (key_field, *own.fields)
+        statement = _build(
+            _READ_PARTS, feed.schema, feed.table, own.fields, projection.key_names, own.key_name
+        )
+        for row in read_values(session, fields, statement, [[key for key, *_ in keys]]):
+            key: Any = row.pop(key_field.name)
+            parts.setdefault(key, []).append(own.part(**row))
+    for key, state in zip(keys, states, strict=True):
+        yield Whole(state, tuple(order_parts(parts.get(key[0], ()))))
+
+
+@cache
+def _build(
+    statement: LiteralString,
+    schema: str,
+    table: str,
+    fields: tuple[Field, ...],
+    key_names: tuple[str, ...] = (),
+    part_key: str = "",
+) -> bytes:
+    return (
+        sql.SQL(statement)
+        .format(
+            table=sql.Identifier(schema, table),
+            columns=sql.SQL(", ").join(sql.Identifier(field.name) for field in fields),
+            keys=sql.SQL(", ").join(map(sql.Identifier, key_names)),
+            last=sql.SQL(", ").join(sql.Placeholder() * len(key_names)),
+            part_key=sql.Identifier(part_key),
+        )
+        .as_bytes(None)
+    )
