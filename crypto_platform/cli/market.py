@@ -87,7 +87,7 @@ def trades_command(
     """
     form = Form(as_json, as_csv, parquet_file)
     form.check()
-    span, newest = _choose_range(begins_us, ends_us, last)
+    span, newest = choose_range(begins_us, ends_us, last)
     settings = load_settings(data_dir)
     with reading_trades(settings, Place(venue, symbol), span, newest=newest) as answer:
         _echo(form, answer, "trades", format_trades)
@@ -127,7 +127,7 @@ def candles_command(
     """
     form = Form(as_json, as_csv, parquet_file)
     form.check()
-    span, newest = _choose_range(begins_us, ends_us, last)
+    span, newest = choose_range(begins_us, ends_us, last)
     settings, place = load_settings(data_dir), Place(venue, symbol)
     with reading_candles(settings, place, Interval(interval), span, newest=newest) as answer:
         _echo(form, answer, "candles", format_candles)
@@ -173,9 +173,10 @@ def book_command(
         sys.exit(1)
 
 
-def _choose_range(
+def choose_range(
     begins_us: int | None, ends_us: int | None, last: int | None
 ) -> tuple[Span, int | None]:
+    """The span, and how many of the newest of it; None is all."""
     if begins_us is not None and ends_us is not None and begins_us >= ends_us:
         message = "--from is not before --to, so nothing lies between them"
         raise click.UsageError(message)

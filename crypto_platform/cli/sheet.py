@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import click
+import msgspec
 
 from crypto_platform.cli.options import json_option
 from crypto_platform.domain.hours import from_time_us
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.feeds.feed import FieldKind
+from crypto_platform.feeds.feed import Field, FieldKind
 
 NOT_SHOWN = frozenset({"v", "content_hash"})
 """What a record says of itself only to the platform."""
@@ -81,9 +82,14 @@ class Form(NamedTuple):
 
 def build_sheet(feed: Feed[Record], records: Sequence[Record]) -> Sheet:
     """The records' fields, in the feed's order."""
-    fields = [field for field in feed.fields if field.name not in NOT_SHOWN]
-    rows = [[_plain(getattr(record, field.name)) for field in fields] for record in records]
-    return Sheet([Column(field.name, field.kind) for field in fields], rows)
+    return build_struct_sheet(feed.fields, records)
+
+
+def build_struct_sheet(fields: Sequence[Field], structs: Sequence[msgspec.Struct]) -> Sheet:
+    """The fields of records, or of states, in order."""
+    shown = [field for field in fields if field.name not in NOT_SHOWN]
+    rows = [[_plain(getattr(struct, field.name)) for field in shown] for struct in structs]
+    return Sheet([Column(field.name, field.kind) for field in shown], rows)
 
 
 def _plain(value: object) -> object:

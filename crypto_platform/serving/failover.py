@@ -4,7 +4,7 @@ Here: one question put to one store after the other, each in a thread with a dea
 what is asked (reader.py, market.py), SQL and BSON (stores/).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -45,6 +45,7 @@ class Failover(Generic[T]):
         settings: Settings,
         question: Callable[[Store], T],
         *,
+        order: Sequence[str] = READ_ORDER,
         answer_s_max: float = ANSWER_S_MAX,
     ) -> None:
         """Nothing is connected yet.
@@ -52,18 +53,16 @@ class Failover(Generic[T]):
         Args:
             settings: With the stores' addresses.
             question: Called in another thread, never twice at once on one store.
+            order: In which the stores are asked.
             answer_s_max: Longest wait for a store that is there; one that is not shows by its
                 ping, within ANSWER_S_MAX.
         """
         self._settings = settings
+        self._order = order
         self._answer_s_max = answer_s_max
         self._stores: dict[str, Store] = {}
-        self._pings = {
-            name: Probe(lambda name=name: self._open(name).ping()) for name in READ_ORDER
-        }
-        self._probes = {
-            name: Probe(lambda name=name: question(self._open(name))) for name in READ_ORDER
-        }
+        self._pings = {name: Probe(lambda name=name: self._open(name).ping()) for name in order}
+        self._probes = {name: Probe(lambda name=name: question(self._open(name))) for name in order}
 
     def read(self) -> Answered[T]:
         """The answer of the first store that gives one.
@@ -72,7 +71,7 @@ class Failover(Generic[T]):
             StoreUnavailableError: None did; holds what each said.
         """
         problems: list[str] = []
-        for name in READ_ORDER:
+        for name in self._order:
             answer = self._ask(name)
             if answer.value is not None:
                 return Answered(store=name, problems=tuple(problems), value=answer.value)
@@ -103,10 +102,14 @@ class Failover(Generic[T]):
 
 
 def ask_once(
-    settings: Settings, question: Callable[[Store], T], *, answer_s_max: float = ANSWER_S_MAX
+    settings: Settings,
+    question: Callable[[Store], T],
+    *,
+    order: Sequence[str] = READ_ORDER,
+    answer_s_max: float = ANSWER_S_MAX,
 ) -> Answered[T]:
     """`Failover.read`, once."""
-    failover = Failover(settings, question, answer_s_max=answer_s_max)
+    failover = Failover(settings, question, order=order, answer_s_max=answer_s_max)
     try:
         return failover.read()
     finally:

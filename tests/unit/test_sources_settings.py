@@ -66,8 +66,8 @@ def test_an_empty_key_is_none(tmp_path: Path, key: str) -> None:
 
 def test_a_source_with_its_key_is_asked(tmp_path: Path) -> None:
     """The key alone must be enough."""
-    settings = load(tmp_path, COINCAP__KEY="a-key-for-tests\n")
-    assert "coincap" in build_sources(settings)
+    settings = load(tmp_path, COINCAP__KEY="a-key-for-tests\n", COMPANY__KEY="operator-key")
+    assert {"coincap", "company"} <= set(build_sources(settings))
     away = [state.name for state in explain_sources(settings) if not state.enabled]
     assert away == ["company_exchange"]
 

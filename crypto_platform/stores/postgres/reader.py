@@ -400,9 +400,7 @@ def read_values(
     return _build_values(fields, fetch_exact(session, statement, parameters))
 
 
-def _build_values(
-    fields: Sequence[Field], rows: Sequence[tuple[Any, ...]]
-) -> list[dict[str, Any]]:
+def _build_values(fields: Sequence[Field], rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
     names = [field.name for field in fields]
     convert = [_VALUE_OF_KIND.get(field.kind) for field in fields]
     return [dict(zip(names, map(_convert, convert, row), strict=False)) for row in rows]

@@ -1,0 +1,398 @@
+"""`orders`, `wallet`, `transactions`, `portfolio`: what one user has and did.
+
+Here: arguments, tables for people with exact digits. Not here: which store, what anything is worth
+(serving/accounts.py), other forms (sheet.py).
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crypto_platform.cli.market import choose_range, range_options
+from crypto_platform.cli.options import data_dir_option
+from crypto_platform.cli.sheet import (
+    Column,
+    Form,
+    Sheet,
+    build_rows,
+    build_struct_sheet,
+    echo_form,
+    echo_problems,
+    form_options,
+    print_time,
+)
+from crypto_platform.cli.text import UNKNOWN, align_points, format_price, format_table, printable
+from crypto_platform.domain.ledger import sum_by_currency
+from crypto_platform.feeds.accounts import (
+    ORDERS,
+    WALLETS,
+    Account,
+    AccountEvent,
+    Fill,
+    Order,
+    Wallet,
+)
+from crypto_platform.feeds.feed import FieldKind, State
+from crypto_platform.feeds.record import list_fields
+from crypto_platform.serving.accounts import (
+    VALUE_CURRENCY,
+    Portfolio,
+    read_open_orders,
+    read_order,
+    read_portfolio,
+    read_transactions,
+    read_wallets,
+)
+from crypto_platform.serving.failover import Answered
+from crypto_platform.settings import load_settings
+from crypto_platform.stores.base import Whole
+
+_TRANSACTION_COLUMNS = (
+    Column("sequence", FieldKind.INTEGER),
+    Column("ts_event", FieldKind.TIME_US),
+    Column("kind", FieldKind.TEXT),
+    Column("currency", FieldKind.TEXT),
+    *(
+        Column(name, FieldKind.AMOUNT)
+        for name in ("available_change", "locked_change", "available", "locked")
+    ),
+    *(Column(name, FieldKind.TEXT) for name in ("order_id", "venue_symbol", "side", "trade_id")),
+    *(Column(name, FieldKind.AMOUNT) for name in ("fill_price", "fill_quantity")),
+)
+
+EVENTS_MAX = 100_000
+"""In one answer to `transactions`."""
+
+user_option = click.option("--user", "user_id", required=True, help="Whose.")
+
+
+@click.command()
+@user_option
+@click.option("--order", "order_id", help="This order alone, with its fills.")
+@form_options
+@data_dir_option
+def orders_command(
+    *,
+    user_id: str,
+    order_id: str | None,
+    as_json: bool,
+    as_csv: bool,
+    parquet_file: Path | None,
+    data_dir: Path | None,
+) -> None:
+    """Show the open orders of a user, newest first; with --order one of them, open or not.
+
+    Example: crypto-platform orders --user u000001
+    """
+    form = Form(as_json, as_csv, parquet_file)
+    form.check()
+    settings = load_settings(data_dir)
+    if order_id is not None:
+        _echo_order(form, read_order(settings, user_id, order_id), user_id, order_id)
+        return
+    answered = read_open_orders(settings, user_id)
+    sheet = build_struct_sheet(ORDERS.fields, answered.value)
+    _echo(form, answered, user_id, sheet, "orders", lambda: format_orders(answered.value))
+    if not answered.value:
+        _say_nothing(f"no order of {printable(user_id)} is open")
+
+
+@click.command()
+@user_option
+@form_options
+@data_dir_option
+def wallet_command(
+    *,
+    user_id: str,
+    as_json: bool,
+    as_csv: bool,
+    parquet_file: Path | None,
+    data_dir: Path | None,
+) -> None:
+    """Show what a user has of each currency: free to use, and locked for his open orders.
+
+    Example: crypto-platform wallet --user u000001 --json
+    """
+    form = Form(as_json, as_csv, parquet_file)
+    form.check()
+    answered = read_wallets(load_settings(data_dir), user_id)
+    sheet = build_struct_sheet(WALLETS.fields, answered.value)
+    _echo(form, answered, user_id, sheet, "wallets", lambda: format_wallets(answered.value))
+    if not answered.value:
+        _say_nothing(f"no wallet of {printable(user_id)} is stored")
+
+
+@click.command()
+@user_option
+@click.option("--currency", help="Only what changed this wallet.")
+@click.option("--before", type=click.IntRange(min=1), help="Only events before this sequence.")
+@range_options
+@form_options
+@data_dir_option
+def transactions_command(
+    *,
+    user_id: str,
+    currency: str | None,
+    before: int | None,
+    last: int | None,
+    begins_us: int | None,
+    ends_us: int | None,
+    as_json: bool,
+    as_csv: bool,
+    parquet_file: Path | None,
+    data_dir: Path | None,
+) -> None:
+    """Show what happened in the wallets of a user, newest last, a line a wallet that changed.
+
+    The page before is asked for by --before and the first sequence of this one.
+
+    Example: crypto-platform transactions --user u000001 --currency BTC --last 20
+    """
+    form = Form(as_json, as_csv, parquet_file)
+    form.check()
+    span, newest = choose_range(begins_us, ends_us, last)
+    records_max = newest or EVENTS_MAX
+    answered = read_transactions(
+        load_settings(data_dir),
+        user_id,
+        span,
+        currency=currency,
+        before_sequence=before,
+        records_max=records_max,
+    )
+    sheet = build_transactions(answered.value[::-1], currency=currency)
+    _echo(form, answered, user_id, sheet, "transactions", lambda: format_transactions(sheet))
+    if not answered.value:
+        _say_nothing(f"no such transaction of {printable(user_id)} is stored")
+    if newest is None and len(answered.value) == EVENTS_MAX:
+        message = f"only the newest {EVENTS_MAX:,} are given; a shorter --from, --to has all"
+        raise click.ClickException(message)
+
+
+@click.command()
+@user_option
+@form_options
+@data_dir_option
+def portfolio_command(
+    *,
+    user_id: str,
+    as_json: bool,
+    as_csv: bool,
+    parquet_file: Path | None,
+    data_dir: Path | None,
+) -> None:
+    """Show what the wallets of a user are worth in US dollars, at the newest quote or trade.
+
+    A currency without a price is shown as unknown and left out of the sum.
+
+    Example: crypto-platform portfolio --user u000001
+    """
+    form = Form(as_json, as_csv, parquet_file)
+    form.check()
+    answered = read_portfolio(load_settings(data_dir), user_id)
+    portfolio = answered.value
+    totals = {
+        "value_currency": VALUE_CURRENCY,
+        "value": f"{portfolio.value:f}",
+        "unpriced": list(portfolio.unpriced),
+    }
+    sheet = build_holdings(portfolio)
+    lines = lambda: format_portfolio(portfolio)  # noqa: E731 - as the others
+    _echo(form, answered, user_id, sheet, "holdings", lines, **totals)
+    if not portfolio.holdings:
+        _say_nothing(f"no wallet of {printable(user_id)} is stored")
+
+
+def _echo(
+    form: Form,
+    answered: Answered[Any],
+    user_id: str,
+    sheet: Sheet,
+    name: str,
+    lines: Callable[[], Sequence[str]],
+    **more: object,
+) -> None:
+    echo_problems(answered.problems, answered.store)
+    echo_form(form, sheet, {"store": answered.store, "user_id": user_id, **more}, name=name)
+    if form.is_for_people and sheet.rows:
+        click.echo("\n".join(lines()))
+
+
+def _say_nothing(message: str) -> None:
+    click.echo(message, err=True)
+    sys.exit(1)
+
+
+def _echo_order(form: Form, answered: Answered[list[Whole]], user_id: str, order_id: str) -> None:
+    """CSV and Parquet hold the fills, a row each."""
+    orders: list[State] = [whole.state for whole in answered.value]
+    fills = [fill for whole in answered.value for fill in whole.parts if isinstance(fill, Fill)]
+    own = build_rows(build_struct_sheet(ORDERS.fields, orders))
+    sheet = build_struct_sheet(list_fields(Fill), fills)
+    document = {"store": answered.store, "user_id": user_id, "order": own[0] if own else None}
+    echo_problems(answered.problems, answered.store)
+    echo_form(form, sheet, document, name="fills")
+    if not orders:
+        _say_nothing(f"{printable(user_id)} has no order {printable(order_id)}")
+    if form.is_for_people:
+        lines = format_orders([order for order in orders if isinstance(order, Order)])
+        click.echo("\n".join([*lines, "", *format_fills(fills)]))
+
+
+def format_orders(orders: Sequence[Order]) -> list[str]:
+    """Lines of a table, amounts with all their digits."""
+    names = ("limit_price", "order_quantity", "filled_quantity")
+    columns = [align_points([getattr(order, name) or "" for order in orders]) for name in names]
+    rows = [
+        (
+            print_time(order.ts_created),
+            printable(order.order_id),
+            printable(order.venue_symbol),
+            f"{order.side}",
+            f"{order.order_type}",
+            *amounts,
+            f"{order.order_status}",
+        )
+        for order, *amounts in zip(orders, *columns, strict=True)
+    ]
+    header = ("created", "order", "symbol", "side", "type", "limit", "quantity", "filled", "status")
+    return format_table(header, rows)
+
+
+def format_fills(fills: Sequence[Fill]) -> list[str]:
+    """Lines of a table, amounts with all their digits; one line where there are none."""
+    if not fills:
+        return ["not filled"]
+    names = ("fill_price", "fill_quantity", "fill_fee")
+    columns = [align_points([getattr(fill, name) for fill in fills]) for name in names]
+    rows = [
+        (
+            print_time(fill.ts_event),
+            printable(fill.trade_id),
+            *amounts,
+            printable(fill.fill_fee_currency or UNKNOWN),
+            f"{fill.liquidity}",
+        )
+        for fill, *amounts in zip(fills, *columns, strict=True)
+    ]
+    return format_table(("time", "trade", "price", "quantity", "fee", "in", "liquidity"), rows)
+
+
+def format_wallets(wallets: Sequence[Wallet]) -> list[str]:
+    """Lines of a table, amounts with all their digits."""
+    available = align_points([wallet.available for wallet in wallets])
+    locked = align_points([wallet.locked for wallet in wallets])
+    rows = [
+        (printable(wallet.currency), free, held, print_time(wallet.ts_event))
+        for wallet, free, held in zip(wallets, available, locked, strict=True)
+    ]
+    return format_table(("currency", "available", "locked", "since"), rows)
+
+
+def build_transactions(events: Sequence[AccountEvent], *, currency: str | None) -> Sheet:
+    """A row an event and wallet that it touched."""
+    rows: list[Sequence[Any]] = []
+    for event in events:
+        changes = {
+            account: sum_by_currency(
+                (posted, amount)
+                for own, posted, amount in zip(
+                    event.posting_accounts,
+                    event.posting_currencies,
+                    event.posting_amounts,
+                    strict=True,
+                )
+                if own == account
+            )
+            for account in (Account.AVAILABLE, Account.LOCKED)
+        }
+        rows += [
+            (
+                event.sequence,
+                event.ts_event,
+                f"{event.kind}",
+                own,
+                f"{changes[Account.AVAILABLE].get(own, Decimal(0)):f}",
+                f"{changes[Account.LOCKED].get(own, Decimal(0)):f}",
+                available,
+                locked,
+                event.order_id,
+                event.venue_symbol,
+                None if event.side is None else f"{event.side}",
+                event.trade_id,
+                event.fill_price,
+                event.fill_quantity,
+            )
+            for own, available, locked in zip(
+                event.wallet_currencies, event.wallet_available, event.wallet_locked, strict=True
+            )
+            if currency in (None, own)
+        ]
+    return Sheet(_TRANSACTION_COLUMNS, rows)
+
+
+def format_transactions(sheet: Sheet) -> list[str]:
+    """Lines of a table, amounts with all their digits."""
+    amounts = [align_points([row[place] for row in sheet.rows]) for place in (4, 5, 6, 7)]
+    rows = [
+        (
+            str(row[0]),
+            print_time(row[1]),
+            row[2],
+            printable(row[3]),
+            *figures,
+            printable(row[8] or UNKNOWN),
+        )
+        for row, *figures in zip(sheet.rows, *amounts, strict=True)
+    ]
+    header = ("sequence", "time", "kind", "currency", "change", "locked change", "available")
+    return format_table((*header, "locked", "order"), rows, right=frozenset({0}))
+
+
+def build_holdings(portfolio: Portfolio) -> Sheet:
+    """A row a wallet; what is not known is empty."""
+    columns = [
+        Column("currency", FieldKind.TEXT),
+        *(Column(name, FieldKind.AMOUNT) for name in ("available", "locked", "quantity")),
+        *(Column(name, FieldKind.AMOUNT) for name in ("price", "value")),
+        Column("price_source", FieldKind.TEXT),
+        Column("price_ts_event", FieldKind.TIME_US),
+    ]
+    rows = [
+        (
+            each.wallet.currency,
+            each.wallet.available,
+            each.wallet.locked,
+            f"{each.quantity:f}",
+            None if each.price is None else each.price.price,
+            None if each.value is None else f"{each.value:f}",
+            None if each.price is None else each.price.source,
+            None if each.price is None else each.price.ts_event,
+        )
+        for each in portfolio.holdings
+    ]
+    return Sheet(columns, rows)
+
+
+def format_portfolio(portfolio: Portfolio) -> list[str]:
+    """Lines of a table, the sum below; prices and values shortened."""
+    quantities = align_points([f"{each.quantity:f}" for each in portfolio.holdings])
+    rows = [
+        (
+            printable(each.wallet.currency),
+            quantity,
+            format_price(None if each.price is None else each.price.price),
+            UNKNOWN if each.value is None else f"{each.value:z,.2f}",
+            UNKNOWN if each.price is None else each.price.source,
+        )
+        for each, quantity in zip(portfolio.holdings, quantities, strict=True)
+    ]
+    header = ("currency", "quantity", f"price {VALUE_CURRENCY}", "value", "by")
+    lines = format_table(header, rows, right=frozenset({2, 3}))
+    left_out = ", ".join(map(printable, portfolio.unpriced))
+    note = f" without {left_out}, whose price is unknown" if left_out else ""
+    return [*lines, "", f"{portfolio.value:z,.2f} {VALUE_CURRENCY}{note}"]
