@@ -2,6 +2,7 @@
 
 import click
 
+from benchmarks.accounts import accounts
 from benchmarks.audit import audit
 from benchmarks.deep import deep
 from benchmarks.live import live
@@ -21,6 +22,7 @@ def main(context: click.Context) -> None:
         context.invoke(steady)
 
 
+main.add_command(accounts)
 main.add_command(audit)
 main.add_command(steady)
 main.add_command(live)

@@ -47,6 +47,7 @@ class Yardstick:
         rows, documents: Made for a topic id.
     """
 
+    schema: str = "market"
     table: str
     collection: str
     record: type[msgspec.Struct]
@@ -75,6 +76,14 @@ YARDSTICKS: Mapping[str, Yardstick] = {
         record=bare_records.Candle,
         rows=bare_records.candle_rows,
         documents=bare_documents.candle_documents,
+    ),
+    "account_events": Yardstick(
+        schema="accounts",
+        table="event",
+        collection="account_events",
+        record=bare_records.AccountEvent,
+        rows=bare_records.account_event_rows,
+        documents=bare_documents.account_event_documents,
     ),
     "instruments": Yardstick(
         table="instrument_revision",
@@ -154,7 +163,7 @@ MOVE_OFFSETS = """INSERT INTO platform.bare_offset SELECT * FROM unnest(%s::int[
 
 def _into(yardstick: Yardstick) -> str:
     names = ", ".join(f'"{name}"' for name in (*yardstick.record.__struct_fields__, *ARRIVAL))
-    return f"market.{yardstick.table} ({names})"
+    return f"{yardstick.schema}.{yardstick.table} ({names})"
 
 
 def load_postgres(topic: Topic, yardstick: Yardstick, url: str) -> None:
@@ -180,7 +189,8 @@ def load_postgres_in_batches(
     """INSERT .. ON CONFLICT, so many rows a commit; 1 is row by row."""
     decode = msgspec.json.Decoder(yardstick.record).decode
     names = (*yardstick.record.__struct_fields__, *ARRIVAL)
-    places = ", ".join("%s::numeric[]" if _is_list(yardstick, name) else "%s" for name in names)
+    kinds = _kinds(yardstick)
+    places = ", ".join(_PLACES.get(kinds.get(name), "%s") for name in names)
     insert = f"INSERT INTO {_into(yardstick)} VALUES ({places}) ON CONFLICT DO NOTHING".encode()
     with psycopg.connect(url, autocommit=True, options="-c timezone=UTC") as connection:
         for messages in topic.read(batch_records):
@@ -218,8 +228,10 @@ def _kinds(yardstick: Yardstick) -> dict[str, FieldKind]:
     return {field.name: field.kind for field in feed.fields}
 
 
-def _is_list(yardstick: Yardstick, name: str) -> bool:
-    return _kinds(yardstick).get(name) is FieldKind.AMOUNTS
+_PLACES: Mapping[FieldKind | None, str] = {
+    FieldKind.AMOUNTS: "%s::numeric[]",
+    FieldKind.TEXTS: "%s::text[]",
+}
 
 
 def load_mongo(topic: Topic, yardstick: Yardstick, url: str, database: str) -> None:
@@ -320,7 +332,7 @@ def _members(name: str, kind: FieldKind, value: Any) -> dict[str, object]:  # no
             f"{name}_us": Int64(value) if known else None,
             name: datetime.fromtimestamp(value / US, UTC) if known else None,
         }
-    if value is None or kind is FieldKind.TEXT:
+    if value is None or kind in {FieldKind.TEXT, FieldKind.TEXTS, FieldKind.FLAG}:
         return {name: value}
     if kind is FieldKind.AMOUNTS:
         return {name: [Decimal128(amount) for amount in value]}

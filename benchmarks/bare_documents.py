@@ -39,7 +39,9 @@ def _text(name: str) -> Callable[[str | None], bytes]:
 
 def _decimal(text: str) -> bytes:
     whole, _, decimals = text.partition(".")
-    number = ((6176 - len(decimals)) << 113) | int(whole + decimals)
+    digits = int(whole + decimals)
+    sign = 1 << 127 if digits < 0 else 0
+    number = ((6176 - len(decimals)) << 113) | abs(digits) | sign
     return number.to_bytes(16, "little")
 
 
@@ -62,6 +64,26 @@ def _array(length: int) -> bytes:
     keys = [b"\x13%d\0" % place for place in range(length)]
     size = _int32(5 + sum(len(key) + 16 for key in keys)).replace(b"%", b"%%")
     return b"%b%b\0" % (size, b"".join(key + b"%b" for key in keys))
+
+
+def _texts(name: str) -> Callable[[Sequence[str]], bytes]:
+    head = _head(b"\x04", name)
+
+    def encode(texts: Sequence[str]) -> bytes:
+        body = b"".join(_text(str(place))(text) for place, text in enumerate(texts))
+        return b"%b%b%b\0" % (head, _int32(len(body) + 5), body)
+
+    return encode
+
+
+def _few_amounts(name: str) -> Callable[[Sequence[str]], bytes]:
+    head = _head(b"\x04", name)
+    return lambda texts: head + _array(len(texts)) % tuple(map(_decimal, texts))
+
+
+def _flag(name: str) -> Callable[[bool | None], bytes]:
+    head, null = _head(b"\x08", name), _head(b"\x0a", name)
+    return lambda flag: null if flag is None else head + bytes([flag])
 
 
 def _integer(name: str) -> Callable[[int | None], bytes]:
@@ -227,4 +249,63 @@ def instrument_documents(topic_id: str) -> Documents:
             )
         )
         for m, i in zip(messages, instruments, strict=True)
+    )
+
+
+def account_event_documents(topic_id: str) -> Documents:
+    """Documents of account events."""
+    arrival, ingest, event = _arrivals(topic_id), _often(_moment("ts_ingest")), _moment("ts_event")
+    user, kind = _text("user_id"), _often(_text("kind"))
+    sequence, user_sequence = _integer("sequence"), _integer("user_sequence")
+    order, client_order = _text("order_id"), _text("client_order_id")
+    names = ("venue_symbol", "side", "order_type", "time_in_force")
+    kinds = _often(*map(_text, names), _flag("post_only"))
+    amounts = ("limit_price", "order_quantity", "order_funds", "filled_quantity", "filled_notional")
+    limit, quantity, funds, filled, notional = map(_amount, amounts)
+    fees = _amount("order_fees")
+    status = _often(*map(_text, ("order_fee_currency", "order_status", "order_reason")))
+    created, trade_id = _moment("ts_created"), _text("trade_id")
+    fill_price, fill_quantity = _amount("fill_price"), _amount("fill_quantity")
+    liquidity, fee = _often(_text("liquidity")), _amount("fill_fee")
+    fee_currency = _often(_text("fill_fee_currency"))
+    accounts = _often(_texts("posting_accounts"), _texts("posting_currencies"))
+    posted, wallets = _few_amounts("posting_amounts"), _often(_texts("wallet_currencies"))
+    available, locked = _few_amounts("wallet_available"), _few_amounts("wallet_locked")
+    return lambda messages, events: _finish(
+        b"".join(
+            (
+                _event_id(e.event_id),
+                _hash(e.content_hash),
+                ingest(e.ts_ingest),
+                user(e.user_id),
+                sequence(e.sequence),
+                user_sequence(e.user_sequence),
+                kind(e.kind),
+                event(e.ts_event),
+                order(e.order_id),
+                client_order(e.client_order_id),
+                kinds(e.venue_symbol, e.side, e.order_type, e.time_in_force, e.post_only),
+                limit(e.limit_price),
+                quantity(e.order_quantity),
+                funds(e.order_funds),
+                filled(e.filled_quantity),
+                notional(e.filled_notional),
+                fees(e.order_fees),
+                status(e.order_fee_currency, e.order_status, e.order_reason),
+                created(e.ts_created),
+                trade_id(e.trade_id),
+                fill_price(e.fill_price),
+                fill_quantity(e.fill_quantity),
+                liquidity(e.liquidity),
+                fee(e.fill_fee),
+                fee_currency(e.fill_fee_currency),
+                accounts(e.posting_accounts, e.posting_currencies),
+                posted(e.posting_amounts),
+                wallets(e.wallet_currencies),
+                available(e.wallet_available),
+                locked(e.wallet_locked),
+                arrival(m),
+            )
+        )
+        for m, e in zip(messages, events, strict=True)
     )

@@ -26,11 +26,12 @@ import psutil
 import psycopg
 from confluent_kafka import Producer
 from pymongo import MongoClient
+from pymongo.database import Database
 
 from benchmarks import bare
 from benchmarks.made import MADE
 from crypto_platform.delivery.load import load as load_feeds
-from crypto_platform.feeds import FEED_BY_NAME, FEEDS
+from crypto_platform.feeds import FEED_BY_NAME, FEEDS, Feed, Record
 from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.trades import TRADES
 from crypto_platform.kafka.connection import client_config
@@ -44,7 +45,7 @@ WAYS = ("platform", "bare")
 PLATFORM_WAYS = ("platform", "all")
 """A load of the one feed, and of all."""
 MESSAGES = 1_000_000
-MESSAGES_OF = {"order_books": 200_000}
+MESSAGES_OF = {"order_books": 200_000, "account_events": 400_000}
 """Where one takes more room than others."""
 SLOW_WAYS = {"row_by_row": 3_000, "batch": 100_000}
 """Each with how many messages it gets: row by row, a million would take minutes."""
@@ -164,8 +165,8 @@ class Bench:
         if self.store == "postgres":
             url = admin.postgres.rpartition("/")[0] + "/crypto_platform"
             with psycopg.connect(url, autocommit=True) as connection:
-                for table in {self.feed.table, "quote"}:
-                    connection.execute(f"TRUNCATE market.{table}".encode())
+                for table in {*_tables(self.feed), "market.quote"}:
+                    connection.execute(f"TRUNCATE {table}".encode())
                 for table in ("kafka_offset", "load_batch", "touched", "quarantine"):
                     connection.execute(f"TRUNCATE platform.{table}".encode())
                 connection.execute(bare.CREATE_OFFSETS.encode())
@@ -175,14 +176,8 @@ class Bench:
         client: MongoClient[dict[str, object]] = MongoClient(admin.mongo)
         with client:
             database = client[self.settings.mongo.database]
-            own = database[self.feed.collection]
-            indexes, options = list(own.list_indexes()), own.options()
-            # emptying takes a delete a document; a new collection of the same kind does not
-            own.drop()
-            database.create_collection(own.name, **options)
-            for index in indexes:
-                if index["name"] != "_id_":
-                    own.create_index(list(index["key"].items()))
+            for each in (self.feed, *self.feed.projections):
+                _make_anew(database, each.collection)
             for name in ("kafka_offset", "load_batch", "quarantine", "bare_offset"):
                 database[name].delete_many({})
             if "bare_offset" not in database.list_collection_names():
@@ -205,7 +200,7 @@ class Bench:
         if self.store == "postgres":
             url = admin.postgres.rpartition("/")[0] + "/crypto_platform"
             with psycopg.connect(url) as connection:
-                statement = f"SELECT count(*) FROM market.{self.feed.table}".encode()
+                statement = f"SELECT count(*) FROM {_tables(self.feed)[0]}".encode()
                 found = connection.execute(statement).fetchone()
                 return int(found[0]) if found else 0
         client: MongoClient[dict[str, object]] = MongoClient(admin.mongo)
@@ -223,6 +218,24 @@ class Bench:
                     used = process.cpu_times()
                     total += used.user + used.system + used.children_user + used.children_system
         return total
+
+
+def _tables(feed: Feed[Record]) -> list[str]:
+    """The feed's table, then those of its states."""
+    return [f'{each.schema}."{each.table}"' for each in (feed, *feed.projections)]
+
+
+def _make_anew(database: Database[dict[str, Any]], name: str) -> None:
+    """Empty a collection by a new one of its kind: a delete goes document by document."""
+    own = database[name]
+    indexes, options = list(own.list_indexes()), own.options()
+    own.drop()
+    database.create_collection(name, **options)
+    for index in indexes:
+        if index["name"] != "_id_":
+            partial = index.get("partialFilterExpression")
+            only = {"partialFilterExpression": partial} if partial else {}
+            own.create_index(list(index["key"].items()), **only)
 
 
 def drain(way: str, store: str, feed: str, settings: Settings, *, messages_max: int) -> None:

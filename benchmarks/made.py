@@ -7,6 +7,16 @@ another number, another record. Not here: publishing them (load.py).
 import random
 from collections.abc import Callable, Mapping
 
+import msgspec
+
+from crypto_platform.feeds.account_events import ACCOUNT_EVENTS, seal_account_event
+from crypto_platform.feeds.accounts import (
+    AccountEvent,
+    EventKind,
+    Liquidity,
+    OrderStatus,
+    OrderType,
+)
 from crypto_platform.feeds.candles import CANDLES, Candle, Interval, seal_candle
 from crypto_platform.feeds.feed import Feed, Record
 from crypto_platform.feeds.instruments import (
@@ -119,6 +129,80 @@ def _make_instrument(number: int, rng: random.Random) -> Record:
     )
 
 
+USERS = 10_000
+RESTING = 1_000
+"""Matches until a resting order is met."""
+
+
+def _make_account_event(number: int, rng: random.Random) -> Record:
+    """Four a match: an order comes to rest, another comes and meets an older one, both are filled.
+
+    States are such as follow from the numbers alone, so wallets do not add up over events.
+    """
+    match, step = divmod(number, 4)
+    resting = match - RESTING if step == 2 else match
+    is_taker, is_fill = step in {1, 3}, step >= 2
+    if resting < 0:
+        resting, is_fill = match + 500_000_000, False
+    user = (resting * 7_919 + is_taker * 4_999) % USERS
+    at_us = START_US + number * 250
+    symbol, side = f"C{resting % SYMBOLS:02d}", Side.BUY if is_taker else Side.SELL
+    price, quantity = f"{rng.uniform(1, 999):.2f}", f"{rng.uniform(0.001, 9):.6f}"
+    notional, fee = f"{rng.uniform(1, 9_999):.8f}", f"{rng.uniform(0.01, 9):.8f}"
+    spent = "USD" if is_taker else symbol
+    gained = symbol if is_taker else "USD"
+    legs = [("available", spent, f"-{notional}"), ("locked", spent, notional)]
+    if is_fill:
+        legs = [
+            ("locked", spent, f"-{notional}"),
+            ("clearing", spent, notional),
+            ("available", gained, quantity),
+            ("clearing", gained, f"-{quantity}"),
+            ("available", "USD", f"-{fee}"),
+            ("fees", "USD", fee),
+        ]
+    wallets = [spent, gained] if is_fill else [spent]
+    draft = AccountEvent(
+        user_id=f"u{user:06d}",
+        sequence=number + 1,
+        user_sequence=number + 1,
+        kind=EventKind.ORDER_FILLED if is_fill else EventKind.ORDER_ACCEPTED,
+        ts_event=at_us,
+        order_id=f"o-{resting:012d}-{'t' if is_taker else 'm'}",
+        venue_symbol=f"{symbol}-USD",
+        side=side,
+        order_type=OrderType.LIMIT,
+        time_in_force="gtc",
+        post_only=not is_taker,
+        limit_price=price,
+        order_quantity=quantity,
+        filled_quantity=quantity if is_fill else "0",
+        filled_notional=notional if is_fill else "0",
+        order_fees=fee if is_fill else "0",
+        order_fee_currency="USD",
+        order_status=OrderStatus.FILLED if is_fill else OrderStatus.ACCEPTED,
+        ts_created=at_us,
+        posting_accounts=tuple([account for account, _, _ in legs]),
+        posting_currencies=tuple([currency for _, currency, _ in legs]),
+        posting_amounts=tuple([amount for _, _, amount in legs]),
+        wallet_currencies=tuple(wallets),
+        wallet_available=tuple([f"{rng.uniform(0, 99_999):.8f}" for _ in wallets]),
+        wallet_locked=tuple([f"{rng.uniform(0, 9_999):.8f}" for _ in wallets]),
+        ts_ingest=at_us - at_us % 1_000_000 + 1_000_000,
+    )
+    if is_fill:
+        draft = msgspec.structs.replace(
+            draft,
+            trade_id=str(100_000_000 + match),
+            fill_price=price,
+            fill_quantity=quantity,
+            liquidity=Liquidity.TAKER if is_taker else Liquidity.MAKER,
+            fill_fee=fee,
+            fill_fee_currency="USD",
+        )
+    return seal_account_event(draft, event_id=f"ev-{number + 1:020d}")
+
+
 Make = Callable[[int, random.Random], Record]
 
 MADE: Mapping[str, tuple[Feed[Record], Make]] = {
@@ -126,5 +210,6 @@ MADE: Mapping[str, tuple[Feed[Record], Make]] = {
     ORDER_BOOKS.name: (ORDER_BOOKS, _make_order_book),
     CANDLES.name: (CANDLES, _make_candle),
     INSTRUMENTS.name: (INSTRUMENTS, _make_instrument),
+    ACCOUNT_EVENTS.name: (ACCOUNT_EVENTS, _make_account_event),
 }
 """By feed."""
