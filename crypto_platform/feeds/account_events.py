@@ -5,12 +5,13 @@ from it (accounts.py), sums over events (the audit).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 
-from crypto_platform.domain.ledger import sum_by_currency
+from crypto_platform.domain.ledger import do_cancel_out, sum_by_currency
 from crypto_platform.feeds.accounts import (
     ORDERS,
     WALLET_ACCOUNTS,
@@ -66,43 +67,58 @@ def find_odd_events(columns: Mapping[str, Sequence[Any]]) -> Iterator[tuple[int,
     for place, (kind, order, fill, ledger) in enumerate(
         zip(kinds, orders, fills, ledgers, strict=True)
     ):
+        accounts, posted, amounts, currencies, available, locked = ledger
         problem = (
-            _find_missing(order, _ORDER_NEEDS, is_needed=kind in _OF_ORDERS)
-            or _find_missing(fill, _FILL_NEEDS, is_needed=kind == EventKind.ORDER_FILLED)
-            or _find_imbalance(*ledger[:3])
-            or _find_odd_wallet(ledger)
+            (None in order and _explain_missing(order, _ORDER_NEEDS, is_needed=kind in _OF_ORDERS))
+            or (
+                None in fill
+                and _explain_missing(fill, _FILL_NEEDS, is_needed=kind == EventKind.ORDER_FILLED)
+            )
+            or find_odd_names(accounts, posted, currencies)
+            or ("-" in "".join((*available, *locked)) and _explain_negative(available, locked))
+            or (not do_cancel_out(posted, amounts) and _explain_imbalance(posted, amounts))
         )
-        if problem is not None:
+        if problem:
             yield place, problem
 
 
-def _find_missing(values: Sequence[object], names: Sequence[str], *, is_needed: bool) -> str | None:
-    if None not in values or (not is_needed and values[0] is None):
+def _explain_missing(
+    values: Sequence[object], names: Sequence[str], *, is_needed: bool
+) -> str | None:
+    if not is_needed and values[0] is None:
         return None
     return f"{names[values.index(None)]}: missing, and the event is of that kind"
 
 
-def _find_imbalance(
-    accounts: Sequence[str], currencies: Sequence[str], amounts: Sequence[str]
-) -> str | None:
+def _explain_negative(available: Sequence[str], locked: Sequence[str]) -> str:
+    negative = next(amount for amount in (*available, *locked) if amount.startswith("-"))
+    return f"wallet_available, wallet_locked: {negative} is below zero"
+
+
+def _explain_imbalance(currencies: Sequence[str], amounts: Sequence[str]) -> str | None:
     for currency, total in sum_by_currency(zip(currencies, amounts, strict=True)).items():
         if total:
             return f"posting_amounts: {currency[:20]} adds up to {total}, not to zero"
-    if _ACCOUNTS.issuperset(accounts):
-        return None
-    return f"posting_accounts: nobody knows {min(set(accounts) - _ACCOUNTS)[:60]!r}"
+    return None
 
 
-def _find_odd_wallet(ledger: Sequence[Sequence[str]]) -> str | None:
-    accounts, posted, _, currencies, available, locked = ledger
-    for amount in (*available, *locked):
-        if amount.startswith("-"):
-            return f"wallet_available, wallet_locked: {amount} is below zero"
+@lru_cache(maxsize=4096)
+def find_odd_names(
+    accounts: tuple[str, ...], posted: tuple[str, ...], currencies: tuple[str, ...]
+) -> str | None:
+    """What is wrong with names alone; events share their names with thousands of others.
+
+    Args:
+        accounts, posted: Of the postings.
+        currencies: Of the wallets.
+    """
+    if not _ACCOUNTS.issuperset(accounts):
+        return f"posting_accounts: nobody knows {min(set(accounts) - _ACCOUNTS)[:60]!r}"
     own = set(currencies)
     if len(own) != len(currencies):
         return "wallet_currencies: one of them is there twice"
     for account, currency in zip(accounts, posted, strict=True):
-        if currency not in own and account in WALLET_ACCOUNTS:
+        if account in WALLET_ACCOUNTS and currency not in own:
             return f"wallet_currencies: {currency[:20]} was touched and is not there"
     return None
 

@@ -7,16 +7,23 @@ An event carries the full state of its order and of each wallet that it touched,
 taken, not calculated.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from enum import StrEnum
-from operator import attrgetter
-from typing import Annotated, Any
+from itertools import chain, repeat
+from typing import Annotated
 
 import msgspec
 
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.domain.money import Amount
-from crypto_platform.feeds.projection import Parts, Projection
+from crypto_platform.feeds.projection import (
+    Columns,
+    Named,
+    PartColumns,
+    Parts,
+    Projection,
+    pick,
+)
 from crypto_platform.feeds.record import Amounts, Flag, Index, Record, State, Text, Texts
 from crypto_platform.feeds.trades import Side
 
@@ -207,39 +214,44 @@ class Wallet(State, frozen=True, kw_only=True):
     ts_event: TimeUs
 
 
-_OPEN = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED})
-_ORDER_NAMES = tuple(name for name in Order.__struct_fields__ if name != "is_open")
-_FILL_NAMES = Fill.__struct_fields__
-_take_order = attrgetter(*_ORDER_NAMES)
-_take_fill = attrgetter(*_FILL_NAMES)
+# compared, for an enum's hash is Python's own and slow
+_OPEN = (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
 
 
-def derive_orders(event: AccountEvent) -> Iterator[Order]:
-    """The order that the event is about, if any; a sound event has all that its order needs."""
-    if event.order_id is not None:
-        values: dict[str, Any] = dict(zip(_ORDER_NAMES, _take_order(event), strict=True))
-        yield Order(**values, is_open=event.order_status in _OPEN)
+def derive_orders(events: Named) -> Columns:
+    """The orders that events are about; a sound event has all that its order needs."""
+    picked = _pick_known(events, "order_id", Order.__struct_fields__)
+    is_open = [status in _OPEN for status in picked["order_status"]]
+    return [is_open if name == "is_open" else picked[name] for name in Order.__struct_fields__]
 
 
-def derive_fills(event: AccountEvent) -> Iterator[Fill]:
-    """The fill that the event is, if it is one."""
-    if event.trade_id is not None:
-        values: dict[str, Any] = dict(zip(_FILL_NAMES, _take_fill(event), strict=True))
-        yield Fill(**values)
+def derive_fills(events: Named) -> PartColumns:
+    """The fills that events are."""
+    picked = _pick_known(events, "trade_id", (*Fill.__struct_fields__, "order_id"))
+    return PartColumns(picked["order_id"], [picked[name] for name in Fill.__struct_fields__])
 
 
-def derive_wallets(event: AccountEvent) -> Iterator[Wallet]:
-    """The wallets that the event touched."""
-    wallets = zip(event.wallet_currencies, event.wallet_available, event.wallet_locked, strict=True)
-    for currency, available, locked in wallets:
-        yield Wallet(
-            sequence=event.sequence,
-            user_id=event.user_id,
-            currency=currency,
-            available=available,
-            locked=locked,
-            ts_event=event.ts_event,
-        )
+def _pick_known(events: Named, known: str, names: Iterable[str]) -> Named:
+    """These columns of the events in which a field is known."""
+    own = [name for name in names if name in events]
+    places = [place for place, value in enumerate(events[known]) if value is not None]
+    return dict(zip(own, pick([events[name] for name in own], places), strict=True))
+
+
+def derive_wallets(events: Named) -> Columns:
+    """The wallets that events touched."""
+    counts = list(map(len, events["wallet_currencies"]))
+    lists = {
+        "currency": "wallet_currencies",
+        "available": "wallet_available",
+        "locked": "wallet_locked",
+    }
+    return [
+        list(chain.from_iterable(events[lists[name]]))
+        if name in lists
+        else list(chain.from_iterable(map(repeat, events[name], counts)))
+        for name in Wallet.__struct_fields__
+    ]
 
 
 ORDERS = Projection(

@@ -2,38 +2,56 @@
 
 Here: what a feed declares of it, and the fold of records into states, which is the same whatever
 their order and however often one comes: of a thing the state with the highest sequence stays, and
-its parts are a set. Not here: where states are kept (stores/), which there are (accounts.py).
+its parts are a set. All in columns, as loads work. Not here: where states are kept (stores/), which
+there are (accounts.py).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-import msgspec
+from itertools import chain
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from crypto_platform.feeds.record import Field, Index, State, list_fields
 
 Key = tuple[str, ...]
 """What a state is of, by its projection's key_names."""
 
+Columns = Sequence[Sequence[Any]]
+"""Values by field, in declared order, all equally long."""
+
+Named = Mapping[str, Sequence[Any]]
+"""Records' values by field name."""
+
+
+class PartColumns(NamedTuple):
+    """Pieces of states.
+
+    Attributes:
+        owners: The key of the state that each belongs to.
+    """
+
+    owners: Sequence[str]
+    columns: Columns
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """Pieces of a state that come one by one, each with an event of its own: an order's fills.
+    """Pieces of a state that come one by one, each with a record of its own: an order's fills.
 
     Attributes:
         name: Of the list that holds them in the state's document; a table has none, for there the
             records themselves tell (a view).
-        part: Their struct; it has a `sequence`, which orders them.
-        key_name: The field that tells one from another.
-        derive: Those of one record; they belong to the state it gives.
+        part: Their struct; its `sequence` orders them.
+        key_name: The field that tells one of a state's from another.
+        derive: Those of some records, in any order.
     """
 
     name: str
     part: type[State]
     key_name: str
-    derive: Callable[[Any], Iterable[State]]
+    derive: Callable[[Named], PartColumns]
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
@@ -50,8 +68,8 @@ class Projection:
         collection: MongoDB's name, plural.
         state: The struct.
         key_names: Fields that tell one thing from another, the most general first.
-        derive: The states of one record, as it leaves them.
-        parts: What belongs to a state piece by piece.
+        derive: The states of some records, each as its record leaves it, in any order.
+        parts: What belongs to a state piece by piece; its key is one field then.
         indexes: Beside the key.
     """
 
@@ -60,7 +78,7 @@ class Projection:
     collection: str
     state: type[State]
     key_names: tuple[str, ...]
-    derive: Callable[[Any], Iterable[State]]
+    derive: Callable[[Named], Columns]
     parts: Parts | None = None
     indexes: tuple[Index, ...] = ()
 
@@ -79,50 +97,82 @@ class Folded:
     """What some records say of each thing.
 
     Attributes:
-        states: The last one of each.
-        parts: Of some of them, by their own key.
+        keys: Each thing once.
+        columns: Their last states.
+        parts: Each once; none where the projection has none.
     """
 
-    states: Mapping[Key, State] = field(default_factory=dict[Key, State])
-    parts: Mapping[Key, Mapping[str, State]] = field(default_factory=dict[Key, Mapping[str, State]])
+    keys: Sequence[Key]
+    columns: Columns
+    parts: PartColumns
 
 
-def fold(projection: Projection, records: Iterable[msgspec.Struct]) -> Folded:
+_NO_PARTS = PartColumns((), ())
+_FEW = 2
+
+
+def fold(projection: Projection, records: Named) -> Folded:
     """What records say of each thing, in any order."""
-    states: dict[Key, State] = {}
-    parts: dict[Key, dict[str, State]] = {}
-    for record in records:
-        for state in projection.derive(record):
-            key = projection.key_of(state)
-            known = states.get(key)
-            if known is None or known.sequence < state.sequence:
-                states[key] = state
-            if projection.parts is not None:
-                for part in projection.parts.derive(record):
-                    parts.setdefault(key, {})[getattr(part, projection.parts.key_name)] = part
-    return Folded(states=states, parts=parts)
+    parts = _NO_PARTS if projection.parts is None else projection.parts.derive(records)
+    return _keep_last(projection, projection.derive(records), parts)
 
 
-def merge(folds: Sequence[Folded]) -> Folded:
+def merge(projection: Projection, folds: Sequence[Folded]) -> Folded:
     """What several folds say together."""
     if len(folds) == 1:
         return folds[0]
-    states: dict[Key, State] = {}
-    parts: dict[Key, dict[str, State]] = {}
-    for each in folds:
-        for key, state in each.states.items():
-            known = states.get(key)
-            if known is None or known.sequence < state.sequence:
-                states[key] = state
-        for key, own in each.parts.items():
-            parts.setdefault(key, {}).update(own)
-    return Folded(states=states, parts=parts)
+    parts = PartColumns(
+        list(chain.from_iterable(each.parts.owners for each in folds)),
+        _join([each.parts.columns for each in folds]),
+    )
+    return _keep_last(projection, _join([each.columns for each in folds]), parts)
 
 
-def order_parts(parts: Iterable[State]) -> list[State]:
-    """By their sequence."""
-    return sorted(parts, key=_sequence)
+def pick(columns: Columns, places: Iterable[int]) -> Columns:
+    """Only these values of each column, in the given order."""
+    chosen = list(places)
+    if len(chosen) < _FEW:  # of one, itemgetter gives no tuple
+        return [[column[place] for place in chosen] for column in columns]
+    return list(map(itemgetter(*chosen), columns))
 
 
-def _sequence(state: State) -> int:
-    return state.sequence
+def _keep_last(projection: Projection, columns: Columns, parts: PartColumns) -> Folded:
+    named = dict(zip([field.name for field in projection.fields], columns, strict=True))
+    keys: list[Key] = list(zip(*[named[name] for name in projection.key_names], strict=True))
+    last = _find_last(keys, named["sequence"])
+    whole = len(last) == len(keys)
+    return Folded(
+        keys=list(last),
+        columns=columns if whole else pick(columns, last.values()),
+        parts=_keep_parts(projection.parts, parts),
+    )
+
+
+def _keep_parts(parts: Parts | None, found: PartColumns) -> PartColumns:
+    if parts is None or not found.columns:
+        return _NO_PARTS
+    named = dict(zip([field.name for field in parts.fields], found.columns, strict=True))
+    last = _find_last(
+        list(zip(found.owners, named[parts.key_name], strict=True)), named["sequence"]
+    )
+    if len(last) == len(found.owners):
+        return found
+    return PartColumns(
+        [found.owners[place] for place in last.values()], pick(found.columns, last.values())
+    )
+
+
+def _find_last(keys: Sequence[Key], sequences: Sequence[int]) -> dict[Key, int]:
+    """Where each key stands with its highest sequence."""
+    last: dict[Key, int] = {}
+    for place, key in enumerate(keys):
+        known = last.setdefault(key, place)
+        if sequences[known] < sequences[place]:
+            last[key] = place
+    return last
+
+
+def _join(many: Sequence[Columns]) -> Columns:
+    """The same columns, one behind the other."""
+    held = [columns for columns in many if columns]
+    return [list(chain.from_iterable(pieces)) for pieces in zip(*held, strict=True)]

@@ -120,6 +120,11 @@ class Arrivals:
         """In order of offset."""
         return cast("Sequence[int]", self.columns[1] if self.columns else ())
 
+    def named(self, feed: Feed[Record]) -> Mapping[str, Sequence[object]]:
+        """The columns by field name."""
+        names = [field.name for field in feed.fields]
+        return dict(zip(names, self.columns or [()] * len(names), strict=True))
+
     def event_times(self, feed: Feed[Record]) -> Sequence[int]:
         """Those the source gave, in order of offset; microseconds."""
         place = feed.event_time_place

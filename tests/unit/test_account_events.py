@@ -2,7 +2,10 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from crypto_platform.domain.ledger import do_cancel_out, sum_by_currency
 from crypto_platform.errors import Reason, RecordRejectedError
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.accounts import AccountEvent, EventKind
@@ -111,3 +114,13 @@ def test_one_odd_event_is_refused_among_others_that_are_not() -> None:
     decoded = decode_batch(ACCOUNT_EVENTS, values, record_bytes_max=10_000)
     assert [place for place, _ in decoded.refused] == [1, 3, 4]
     assert [record for record in decoded.records if isinstance(record, AccountEvent)] == EVENTS[:3]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["USD", "BTC"]), st.sampled_from(["1", "-1", "2", "-2"])))
+)
+def test_what_cancels_out_adds_up(legs: list[tuple[str, str]]) -> None:
+    """The quick look must never pass what the sums would refuse."""
+    currencies, amounts = [each for each, _ in legs], [each for _, each in legs]
+    if do_cancel_out(currencies, amounts):
+        assert not any(sum_by_currency(legs).values())

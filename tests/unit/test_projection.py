@@ -1,30 +1,54 @@
 """States are the same whatever the order of their facts, and however often one comes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent
-from crypto_platform.feeds.projection import Folded, fold, merge, order_parts
+from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent, Fill
+from crypto_platform.feeds.codec import to_columns
+from crypto_platform.feeds.feed import State
+from crypto_platform.feeds.projection import Folded, Key, Named, Projection, fold, merge
 from tests.account_steps import build_busy_company
 
 COMPANY = build_busy_company()
 PLACES = range(len(COMPANY.events))
 
 
+def named(events: Sequence[AccountEvent]) -> Named:
+    """As a load has them."""
+    names = AccountEvent.__struct_fields__
+    return dict(zip(names, to_columns(events) or [()] * len(names), strict=True))
+
+
+def states(projection: Projection, folded: Folded) -> Mapping[Key, State]:
+    rows = zip(*folded.columns, strict=True) if folded.columns else ()
+    names = [field.name for field in projection.fields]
+    found = [projection.state(**dict(zip(names, row, strict=True))) for row in rows]
+    assert folded.keys == [projection.key_of(state) for state in found]
+    return dict(zip(folded.keys, found, strict=True))
+
+
 def check(orders: Folded, wallets: Folded) -> None:
-    assert orders.states == {(order.order_id,): order for order in COMPANY.orders.values()}
-    assert {key: order_parts(parts.values()) for (key,), parts in orders.parts.items()} == (
-        COMPANY.fills
-    )
-    assert wallets.states == COMPANY.wallets
+    assert states(ORDERS, orders) == {(each.order_id,): each for each in COMPANY.orders.values()}
+    fills: dict[str, list[Fill]] = {}
+    rows = sorted(zip(orders.parts.owners, *orders.parts.columns, strict=True), key=str)
+    for owner, *row in rows:
+        fills.setdefault(owner, []).append(
+            Fill(**dict(zip(Fill.__struct_fields__, row, strict=True)))
+        )
+    assert {owner: sorted(own, key=order) for owner, own in fills.items()} == COMPANY.fills
+    assert states(WALLETS, wallets) == COMPANY.wallets
+
+
+def order(fill: Fill) -> int:
+    return fill.sequence
 
 
 def test_states_are_what_the_last_events_say() -> None:
     """Taken, not calculated: no sum of ours can differ from the company's."""
-    check(fold(ORDERS, COMPANY.events), fold(WALLETS, COMPANY.events))
+    check(fold(ORDERS, named(COMPANY.events)), fold(WALLETS, named(COMPANY.events)))
 
 
 @given(st.permutations(PLACES), st.lists(st.sampled_from(PLACES)), st.sets(st.sampled_from(PLACES)))
@@ -36,6 +60,6 @@ def test_any_order_in_any_batches_with_any_repeats_gives_the_same_states(
     bounds = [0, *sorted(cuts), len(events)]
     batches: list[list[AccountEvent]] = [events[begin:end] for begin, end in pairwise(bounds)]
     check(
-        merge([fold(ORDERS, batch) for batch in batches]),
-        merge([fold(WALLETS, batch) for batch in batches]),
+        merge(ORDERS, [fold(ORDERS, named(batch)) for batch in batches]),
+        merge(WALLETS, [fold(WALLETS, named(batch)) for batch in batches]),
     )

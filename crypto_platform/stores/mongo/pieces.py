@@ -18,6 +18,7 @@ from crypto_platform.feeds.projection import Folded, fold
 from crypto_platform.stores.base import (
     EMPTY_SUM,
     Arrival,
+    Arrivals,
     Refusal,
     Slice,
     Sum,
@@ -47,15 +48,23 @@ def encode(slice_: Slice) -> Encoded:
     """All documents and states of a slice; reaches no server."""
     arrivals, feed = slice_.arrivals, slice_.claim.feed
     if not arrivals:
-        return Encoded(folds=[Folded() for _ in feed.projections])
+        return Encoded(folds=fold_arrivals(feed, arrivals))
     where = ArrivalEncoder(*slice_.claim.partition)
     encoded = documents_of(feed).encode(
         arrivals.columns, where.encode(arrivals.offsets, arrivals.ts_appends)
     )
     return Encoded(
         documents=list(map(RawBSONDocument, encoded)),
-        folds=[fold(projection, arrivals.records) for projection in feed.projections],
+        folds=fold_arrivals(feed, arrivals),
     )
+
+
+def fold_arrivals(feed: Feed[Record], arrivals: Arrivals) -> Sequence[Folded]:
+    """What records say of their feed's projections, in that order."""
+    if not feed.projections:
+        return ()
+    records = arrivals.named(feed)
+    return [fold(projection, records) for projection in feed.projections]
 
 
 class Piece:
@@ -83,8 +92,7 @@ class Piece:
         """What these arrivals say of the feed's projections."""
         if len(indexes) == len(self.slice.arrivals):
             return self._encoded.folds
-        records = self.slice.arrivals.take(indexes).records
-        return [fold(projection, records) for projection in self.feed.projections]
+        return fold_arrivals(self.feed, self.slice.arrivals.take(indexes))
 
     def leave_out(self, offsets: Collection[int]) -> None:
         """Take no record at these offsets into the store, and all others."""

@@ -8,16 +8,15 @@ wins and a part comes in once, in whatever order events arrive. Not here: the fo
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from bson.raw_bson import RawBSONDocument
 from pymongo.client_session import ClientSession
 
-from crypto_platform.feeds.codec import to_columns
 from crypto_platform.feeds.feed import Field, FieldKind, State, build_event_id
-from crypto_platform.feeds.projection import Folded, Key, Projection, order_parts
+from crypto_platform.feeds.projection import Columns, Folded, Key, PartColumns, Projection, pick
 from crypto_platform.stores.mongo.connection import Connection, Document
 from crypto_platform.stores.mongo.documents import EncodeColumn, build_encoder, decode_fields
 from crypto_platform.stores.mongo.pieces import split_by_size
@@ -37,6 +36,13 @@ def state_id(key: Key) -> str:
     return key[0] if len(key) == 1 else build_event_id(*key)
 
 
+class Encoded(NamedTuple):
+    """A part: what tells it from the others of its state, and its document."""
+
+    key: str
+    document: bytes
+
+
 class States:
     """The documents of one projection."""
 
@@ -46,35 +52,40 @@ class States:
         self.parts = projection.parts
         self._encode_id = build_encoder(Field(name="event_id", kind=FieldKind.TEXT, nullable=False))
         self._encoders = [build_encoder(field) for field in projection.fields]
+        self.sequence_place = [field.name for field in projection.fields].index("sequence")
         part_fields = () if self.parts is None else self.parts.fields
         self._part_encoders = [build_encoder(field) for field in part_fields]
 
-    def encode(self, states: Sequence[State]) -> list[bytes]:
-        """The states' fields as documents without `_id`."""
-        return _encode(self._encoders, states)
+    def encode(self, columns: Columns) -> list[bytes]:
+        """States as documents without `_id`."""
+        return _encode(self._encoders, columns)
 
-    def encode_parts(self, parts: Iterable[State]) -> list[RawBSONDocument]:
-        """The parts as documents, by their sequence."""
-        ordered = order_parts(parts)
-        return list(map(RawBSONDocument, _encode(self._part_encoders, ordered))) if ordered else []
+    def encode_parts(self, parts: PartColumns) -> dict[str, list[Encoded]]:
+        """Parts as documents, by the key of their state; each list in order of sequence."""
+        if self.parts is None or not parts.columns:
+            return {}
+        names = [field.name for field in self.parts.fields]
+        keys, sequences = (
+            parts.columns[names.index(name)] for name in (self.parts.key_name, "sequence")
+        )
+        found: dict[str, list[Encoded]] = {}
+        encoded = _encode(self._part_encoders, parts.columns)
+        for each in sorted(zip(sequences, parts.owners, keys, encoded, strict=True)):
+            _, owner, key, document = each
+            found.setdefault(owner, []).append(Encoded(key, document))
+        return found
 
     def encode_whole(
-        self, ids: Sequence[str], bodies: Sequence[bytes], parts: Sequence[Iterable[State]]
+        self, ids: Sequence[str], bodies: Sequence[bytes], parts: Mapping[str, list[Encoded]]
     ) -> list[RawBSONDocument]:
         """Whole documents: `_id`, the fields, the list of parts."""
         documents: list[RawBSONDocument] = []
-        for encoded_id, body, own in zip(self._encode_id(ids), bodies, parts, strict=True):
+        for each, encoded_id, body in zip(ids, self._encode_id(ids), bodies, strict=True):
             elements = encoded_id + body[4:-1]
             if self.parts is not None:
-                elements += self._encode_list(self.parts.name, own)
+                elements += _encode_list(self.parts.name, parts.get(each, ()))
             documents.append(RawBSONDocument(_frame(elements)))
         return documents
-
-    def _encode_list(self, name: str, parts: Iterable[State]) -> bytes:
-        elements = b"".join(
-            b"\x03%d\0%b" % (place, each.raw) for place, each in enumerate(self.encode_parts(parts))
-        )
-        return b"\x04%b\0%b" % (name.encode(), _frame(elements))
 
     def decode(self, document: Document) -> State:
         """The state of a document."""
@@ -86,7 +97,8 @@ class States:
             return ()
         part, fields = self.parts.part, self.parts.fields
         found = document.get(self.parts.name, ())
-        return tuple(order_parts([part(**decode_fields(fields, each)) for each in found]))
+        # they are written in this order
+        return tuple([part(**decode_fields(fields, each)) for each in found])
 
 
 states_of = cache(States)
@@ -101,21 +113,23 @@ def write(
     Raises:
         OperationFailure: The transaction has failed; a write conflict is transient.
     """
-    if not folded.states:
+    if not folded.keys:
         return
-    keys = {state_id(key): key for key in sorted(folded.states)}
-    known = _read_known(session, connection, projection, list(keys))
-    documents = states_of(projection)
-    name = projection.collection
-    new = [each for each in keys if each not in known]
+    documents, name = states_of(projection), projection.collection
+    places = {state_id(key): place for place, key in enumerate(folded.keys)}
+    known = _read_known(session, connection, projection, sorted(places))
+    parts = documents.encode_parts(folded.parts)
+    new = [each for each in places if each not in known]
     if new:
-        bodies = documents.encode([folded.states[keys[each]] for each in new])
-        parts = [folded.parts.get(keys[each], {}).values() for each in new]
-        for chunk in split_by_size(
-            documents.encode_whole(new, bodies, parts), bytes_max=BATCH_BYTES_MAX
-        ):
+        bodies = documents.encode(pick(folded.columns, [places[each] for each in new]))
+        whole = documents.encode_whole(new, bodies, parts)
+        for chunk in split_by_size(whole, bytes_max=BATCH_BYTES_MAX):
             connection.insert(session, name, chunk)
-    for chunk in _chunk(list(_list_updates(documents, folded, keys, known)), STATEMENTS_MAX):
+    sequences = folded.columns[documents.sequence_place]
+    newer = [each for each in known if known[each]["sequence"] < sequences[places[each]]]
+    bodies = documents.encode(pick(folded.columns, [places[each] for each in newer]))
+    updates = _list_updates(documents, known, dict(zip(newer, bodies, strict=True)), parts)
+    for chunk in _chunk(list(updates), STATEMENTS_MAX):
         connection.update(session, name, chunk)
 
 
@@ -137,36 +151,34 @@ def _read_known(
 
 def _list_updates(
     documents: States,
-    folded: Folded,
-    keys: Mapping[str, Key],
     known: Mapping[str, Document],
+    bodies: Mapping[str, bytes],
+    parts: Mapping[str, list[Encoded]],
 ) -> Iterator[Mapping[str, Any]]:
-    newer = [each for each in known if known[each]["sequence"] < folded.states[keys[each]].sequence]
-    bodies = dict(
-        zip(newer, documents.encode([folded.states[keys[each]] for each in newer]), strict=True)
-        if newer
-        else ()
-    )
     for each, there in known.items():
         change: dict[str, Any] = {}
         if each in bodies:
             change["$set"] = RawBSONDocument(bodies[each])
-        if documents.parts is not None:
-            parts = folded.parts.get(keys[each], {})
+        if documents.parts is not None and each in parts:
             name, key_name = documents.parts.name, documents.parts.key_name
             old = {part[key_name] for part in there[name]}
-            missing = [part for key, part in parts.items() if key not in old]
+            missing = [RawBSONDocument(own.document) for own in parts[each] if own.key not in old]
             if missing:
-                pieces = documents.encode_parts(missing)
-                change["$push"] = {name: {"$each": pieces, "$sort": {"sequence": 1}}}
+                change["$push"] = {name: {"$each": missing, "$sort": {"sequence": 1}}}
         if change:
             yield {"q": {"_id": each}, "u": change}
 
 
-def _encode(encoders: Sequence[EncodeColumn], structs: Sequence[State]) -> list[bytes]:
-    columns = to_columns(structs)
+def _encode(encoders: Sequence[EncodeColumn], columns: Columns) -> list[bytes]:
+    if not columns or not columns[0]:
+        return []
     encoded = [encode(column) for encode, column in zip(encoders, columns, strict=True)]
     return list(map(_frame, map(b"".join, zip(*encoded, strict=True))))
+
+
+def _encode_list(name: str, parts: Sequence[Encoded]) -> bytes:
+    elements = b"".join([b"\x03%d\0%b" % (n, each.document) for n, each in enumerate(parts)])
+    return b"\x04%b\0%b" % (name.encode(), _frame(elements))
 
 
 def _frame(elements: bytes) -> bytes:

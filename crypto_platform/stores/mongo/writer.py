@@ -194,7 +194,7 @@ class Writer:
             records.insert(*about, stored)
         folds = zip(*[piece.folds(indexes) for piece, indexes in stored], strict=True)
         for projection, own in zip(feed.projections, folds, strict=True):
-            self._write_states(session, feed, projection, merge(own))
+            self._write_states(session, feed, projection, merge(projection, own))
 
     def _write_states(
         self, session: ClientSession, feed: Feed[Record], projection: Projection, folded: Folded

@@ -14,7 +14,6 @@ from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent, Order, Wallet
 from crypto_platform.feeds.feed import Field, Projection, State
-from crypto_platform.feeds.projection import order_parts
 from crypto_platform.stores.base import PostingSum, TransactionsPage, Whole
 from crypto_platform.stores.postgres.reader import read_structs, read_values
 from crypto_platform.stores.postgres.rows import format_time
@@ -34,6 +33,7 @@ _READ_WALLETS = "SELECT {columns} FROM {table} WHERE user_id = %s ORDER BY curre
 
 _READ_PARTS = """
 SELECT {keys}, {columns} FROM {table} WHERE {keys} = ANY(%s::text[]) AND {part_key} IS NOT NULL
+ORDER BY sequence
 """
 
 _READ_STATES = """
@@ -166,7 +166,7 @@ def _complete(
             key: Any = row.pop(key_field.name)
             parts.setdefault(key, []).append(own.part(**row))
     for key, state in zip(keys, states, strict=True):
-        yield Whole(state, tuple(order_parts(parts.get(key[0], ()))))
+        yield Whole(state, tuple(parts.get(key[0], ())))
 
 
 @cache

@@ -44,8 +44,17 @@ def _encode(slice_: Slice) -> Encoded:
         rows=encode_rows(claim.feed, claim.partition, arrivals),
         sum=sum_of(arrivals.content_hashes),
         touched=_find_touched(claim.feed, arrivals),
-        folds=[fold(projection, arrivals.records) for projection in claim.feed.projections],
+        folds=fold_slice(slice_),
     )
+
+
+def fold_slice(slice_: Slice) -> Sequence[Folded]:
+    """What its records say of the feed's projections, in that order."""
+    projections = slice_.claim.feed.projections
+    if not projections:
+        return ()
+    records = slice_.arrivals.named(slice_.claim.feed)
+    return [fold(projection, records) for projection in projections]
 
 
 def encoded_of(slice_: Slice) -> Encoded:

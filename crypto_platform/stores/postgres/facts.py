@@ -12,7 +12,7 @@ Here: these ways, inside a transaction of others. Not here: offsets and quaranti
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import msgspec
@@ -23,9 +23,9 @@ from crypto_platform.domain.hours import from_time_us
 from crypto_platform.errors import Reason, StoreUnavailableError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import FieldKind
-from crypto_platform.feeds.projection import Folded, fold
+from crypto_platform.feeds.projection import Folded
 from crypto_platform.stores.base import Slice, Sum, sum_of
-from crypto_platform.stores.postgres.encoded import Touched, encoded_of
+from crypto_platform.stores.postgres.encoded import Touched, encoded_of, fold_slice
 from crypto_platform.stores.postgres.errors import describe, is_data_error, is_repeat, translate
 from crypto_platform.stores.postgres.rows import (
     ARRIVAL_COLUMNS,
@@ -67,9 +67,8 @@ class Fate:
         """What the records that the table holds now say of the feed's projections."""
         if not self.refused:
             return encoded_of(self.slice).folds
-        kept = sorted({*self.stored, *self.repeated})
-        records = self.slice.arrivals.take(kept).records
-        return [fold(each, records) for each in self.slice.claim.feed.projections]
+        kept = self.slice.arrivals.take(sorted({*self.stored, *self.repeated}))
+        return fold_slice(replace(self.slice, arrivals=kept))
 
     @property
     def touched(self) -> Touched:

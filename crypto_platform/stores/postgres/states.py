@@ -13,8 +13,7 @@ import psycopg
 from psycopg import sql
 
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.feeds.codec import to_columns
-from crypto_platform.feeds.projection import Folded, Projection, merge
+from crypto_platform.feeds.projection import Folded, Projection, merge, pick
 from crypto_platform.stores.postgres.columns import TYPE_OF_KIND
 from crypto_platform.stores.postgres.errors import translate
 from crypto_platform.stores.postgres.facts import Fate, table_name
@@ -41,20 +40,20 @@ def write(connection: Connection, feed: Feed[Record], fates: Sequence[Fate]) -> 
     folds = zip(*[fate.folds() for fate in fates], strict=True)
     for projection, own in zip(feed.projections, folds, strict=True):
         try:
-            _write(connection, projection, merge(own))
+            _write(connection, projection, merge(projection, own))
         except psycopg.Error as error:
             raise translate(error, table=table_name(feed)) from error
 
 
 def _write(connection: Connection, projection: Projection, folded: Folded) -> None:
-    if not folded.states:
+    if not folded.keys:
         return
-    states = [folded.states[key] for key in sorted(folded.states)]
+    in_order = sorted(range(len(folded.keys)), key=folded.keys.__getitem__)
     connection.execute(
         _statement(projection.schema, projection.table, projection.key_names, _types(projection)),
         [
             format_array(field, column)
-            for field, column in zip(projection.fields, to_columns(states), strict=True)
+            for field, column in zip(projection.fields, pick(folded.columns, in_order), strict=True)
         ],
     )
 
