@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.feed import Field, FieldKind
 from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.rejected import Rejected
@@ -11,6 +12,7 @@ from crypto_platform.stores.base import Arrival, TopicPart, build_arrivals
 from crypto_platform.stores.postgres.rows import (
     columns_of,
     encode_rows,
+    format_array,
     format_texts,
     format_time,
     pick_lines,
@@ -63,6 +65,22 @@ def test_lists_of_amounts_are_array_literals() -> None:
     row = rows_of(book, feed=ORDER_BOOKS).decode()
     values = dict(zip(columns_of(ORDER_BOOKS), row.split("\t"), strict=True))
     assert (values["bid_prices"], values["ask_prices"]) == ("{1.10,1.0}", "{}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "literal"),
+    [
+        (FieldKind.TEXT, ["a", 'q"\\', ""], r'{"a","q\"\\",""}'),
+        (FieldKind.TEXT, ["NULL", None, "{,}"], '{"NULL",NULL,"{,}"}'),
+        (FieldKind.AMOUNT, ["1.10", None], "{1.10,NULL}"),
+        (FieldKind.FLAG, [True, False, None], "{t,f,NULL}"),
+        (FieldKind.TIME_US, [1], "{1970-01-01 00:00:00.000001+00}"),
+        (FieldKind.INTEGER, [], "{}"),
+    ],
+)
+def test_a_column_is_an_array_literal(kind: FieldKind, values: list[object], literal: str) -> None:
+    """A user called NULL is somebody, and nobody's name ends an array."""
+    assert format_array(Field(name="any", kind=kind, nullable=True), values) == literal
 
 
 def test_unknown_is_null() -> None:
