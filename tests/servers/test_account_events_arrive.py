@@ -5,12 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Context, Decimal
 
 import pytest
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from crypto_platform.domain.hours import from_time_us
 from crypto_platform.errors import IncidentKind
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.accounts import AccountEvent
 from crypto_platform.feeds.incidents import Incident
+from crypto_platform.kafka.connection import client_config
 from crypto_platform.sources.company import Company
 from crypto_platform.stores import STORES
 from tests.account_steps import SmallCompany, build_busy_company
@@ -112,6 +114,14 @@ def test_events_arrive_once_with_their_states_and_every_audit_is_good(
             event.event_id: event.content_hash for event in truth.events
         }
     assert platform.audit().whole
+
+
+def test_kafka_keeps_account_events_for_good(platform: Platform) -> None:
+    """Both stores can be built anew from it, however old the company is."""
+    resource = ConfigResource(ResourceType.TOPIC, platform.topic(EVENTS))
+    [asked] = AdminClient(client_config(platform.settings)).describe_configs([resource]).values()
+    found = asked.result(timeout=10)
+    assert [found[name].value for name in ("retention.ms", "retention.bytes")] == ["-1", "-1"]
 
 
 def test_another_history_stops_the_feed_and_is_told_once(
