@@ -29,8 +29,9 @@ def build_gap_incident(
             feed=feed,
             topic=topic,
             message=_describe(gap, source=source, feed=feed),
-            next_step=f"was {source} not asked for longer than it keeps its {feed}? Another source "
-            "may have them; then acknowledge it",
+            next_step=f"was {source} not asked for longer than it keeps its {feed}, was it late "
+            "with them, or did nobody trade? Its history or another source may have them; then "
+            "acknowledge it",
             ts_ingest=ts_ingest,
         )
     )
@@ -60,13 +61,20 @@ def build_cursor_incident(
 
 def _describe(gap: Gap, *, source: str, feed: str) -> str:
     if gap.interval is None:
-        between = f"after trade {gap.after_id} ({_say(gap.after_us)}) and before trade "
-        between += f"{gap.before_id} ({_say(gap.before_us)})"
+        after, before = (
+            _name_end(gap.after_id, gap.after_us),
+            _name_end(gap.before_id, gap.before_us),
+        )
+        between = f"after {after} and before {before} any more"
     else:
         between = f"of {gap.interval} from {_say(gap.after_us)} to {_say(gap.before_us)}"
     count = gap.missing_records
     missing = "it is not known how many" if count is None else f"{count:,} are missing"
-    return f"{source} does not give the {feed} of {gap.venue_symbol} {between} any more: {missing}"
+    return f"{source} does not give the {feed} of {gap.venue_symbol} {between}: {missing}"
+
+
+def _name_end(trade_id: str | None, time_us: TimeUs | None) -> str:
+    return _say(time_us) if trade_id is None else f"trade {trade_id} ({_say(time_us)})"
 
 
 def _say(time_us: TimeUs | None) -> str:

@@ -77,7 +77,8 @@ class FeedReport:
         records, rejected_records: Published, first arrivals and the repeats a new run may send.
         unchanged_records: Left out: the same as this run published before.
         gaps: Stretches that the source could not give any more; each is an incident.
-        failures: Polls that failed; `errors` holds the last few texts.
+        failures: Polls that failed, and faults of single symbols, each told once while it lasts;
+            `errors` holds the last few texts.
         last_poll_us: When the last published poll was asked.
         sample: A few of its records, for a preview.
     """
@@ -238,6 +239,7 @@ class _FeedThread:
         self._publisher: Publisher | None = publisher
         self._cursors = cursors
         self._published = Published()
+        self._faults: dict[str, SourceError] = {}
         self._kafka_back_us = 0
         self._report = FeedReport(source=source.name, feed=feed)
 
@@ -286,14 +288,17 @@ class _FeedThread:
             lost = self._published.choose_changed(
                 FEED_BY_NAME[INCIDENTS.name], self._describe_loss(error, asked_us)
             )
+            last = self._cursors.get(WHOLE_FEED)
+            failures = (last.failures if last else 0) + 1
+            cursor = self._failed_cursor(error, asked_us, failures=failures)
             self._publish(
                 publisher,
                 [self._address(FEED_BY_NAME[INCIDENTS.name], each) for each in lost.records],
-                {WHOLE_FEED: self._failed_cursor(error, asked_us)},
+                {WHOLE_FEED: cursor},
             )
             self._published.note(lost)
             return
-        cursors = {WHOLE_FEED: Cursor(polled_at=asked_us)} | {
+        cursors = {WHOLE_FEED: self._whole_cursor(poll, asked_us)} | {
             venue_symbol: Cursor(polled_at=asked_us, position=position)
             for venue_symbol, position in poll.positions.items()
             if position != self._read_position(venue_symbol)
@@ -315,8 +320,7 @@ class _FeedThread:
         self._published.note(changed)
         self._published.note(rejected)
         self._note_poll(poll, asked_us, changed=changed, rejected=rejected)
-        for text in poll.refused:
-            self._note_failure(text)
+        self._note_faults(poll)
 
     def _note_poll(
         self, poll: Poll, asked_us: TimeUs, *, changed: Changes, rejected: Changes
@@ -393,14 +397,28 @@ class _FeedThread:
         self._publisher = publisher
         return publisher
 
-    def _failed_cursor(self, error: SourceError, asked_us: TimeUs) -> Cursor:
-        last = self._cursors.get(WHOLE_FEED)
-        failures = (last.failures if last else 0) + 1
+    def _whole_cursor(self, poll: Poll, asked_us: TimeUs) -> Cursor:
+        if poll.interruption is None:
+            return Cursor(polled_at=asked_us)
+        # something was read, so this is no second failure in a row
+        return self._failed_cursor(poll.interruption, asked_us, failures=1)
+
+    def _failed_cursor(self, error: SourceError, asked_us: TimeUs, *, failures: int) -> Cursor:
         retry_after_s = error.retry_after_s if isinstance(error, SourceUnavailableError) else None
         pause_s = back_off_s(failures, pace_s=self._pace_s, retry_after_s=retry_after_s)
         return Cursor(
             polled_at=asked_us, not_before=asked_us + int(pause_s * _US), failures=failures
         )
+
+    def _note_faults(self, poll: Poll) -> None:
+        """Tell what is wrong with parts of a poll, once each and not again at every poll."""
+        found = dict(poll.faults)
+        if poll.interruption is not None:
+            found[WHOLE_FEED] = poll.interruption
+        for name, error in found.items():
+            if type(self._faults.get(name)) is not type(error):
+                self._note_failure(str(error))
+        self._faults = found
 
     def _note_failure(self, text: str) -> None:
         self._report.failures += 1

@@ -89,7 +89,7 @@ class FeedCheck:
         seconds: From asking to records in hand.
         sample: The first record, None where there is none.
         rejected_sample: Why the first rejected piece was rejected.
-        error: One line, None if the source answered.
+        error: One line, None if the source answered for everything.
         unread_fields, missing_fields: Of the answers, and in how many objects; see shapes.py.
     """
 
@@ -231,12 +231,13 @@ def check_source(source: Source, *, ts_ingest: int | None = None) -> SourceCheck
 
 def _check_feed(source: Source, feed: str, asked_us: int) -> FeedCheck:
     started_s = time.monotonic()
-    poll, error = Poll(records=()), None
+    poll = Poll(records=())
     with watch_shapes() as shapes:
         try:
             poll = source.poll(feed, positions={}, ts_ingest=asked_us)
+            failures = [*poll.faults.values(), *filter(None, [poll.interruption])]
         except SourceError as failure:
-            error = " ".join(str(failure).split())
+            failures = [failure]
     return FeedCheck(
         feed=feed,
         seconds=time.monotonic() - started_s,
@@ -244,7 +245,7 @@ def _check_feed(source: Source, feed: str, asked_us: int) -> FeedCheck:
         rejected=len(poll.rejected),
         sample=next(iter(poll.records), None),
         rejected_sample=next((piece.error for piece in poll.rejected), None),
-        error=error,
+        error=" ".join("; ".join(map(str, failures)).split()) or None,
         unread_fields=shapes.unread,
         missing_fields=shapes.missing,
     )

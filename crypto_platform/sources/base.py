@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from crypto_platform.errors import SourceError, SourceUnavailableError
 from crypto_platform.feeds import Record
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.rejected import Rejected
@@ -20,7 +21,8 @@ class Gap:
 
     Attributes:
         interval: Of the candles that are missing; None for trades.
-        after_id, before_id: Trade ids around it, both known; None for candles.
+        after_id, before_id: Trade ids around it; None where no trade is known there, and for
+            candles.
         missing_records: How many; None where the venue's numbers do not tell, and perhaps nothing
             is missing at all.
         after_us, before_us: The same bounds in event time; None where the poll does not tell.
@@ -37,7 +39,7 @@ class Gap:
 
 @dataclass(frozen=True, kw_only=True)
 class Poll:
-    """One poll round of one feed, everything in hand: it is published whole or not at all.
+    """One poll round of one feed: what is in hand is published whole or not at all.
 
     Attributes:
         records: In the source's order; all with the same ts_ingest.
@@ -45,15 +47,18 @@ class Poll:
         positions: How far each venue symbol was read, opaque to all but the dialect; a feed without
             history of its own (quotes) has none.
         gaps: What was jumped over; the positions are behind it.
-        refused: What the source refuses until a setting changes, a sentence for each symbol; all
-            others were read.
+        faults: By symbol, what is wrong with it alone: its source refuses it, or answers something
+            that is no page. All others were read.
+        interruption: Why the source could not be asked for the rest; None where it was asked for
+            everything. The next poll begins with the rest.
     """
 
     records: Sequence[Record]
     rejected: Sequence[Rejected] = ()
     positions: Mapping[str, str] = field(default_factory=dict[str, str])
     gaps: Sequence[Gap] = ()
-    refused: Sequence[str] = ()
+    faults: Mapping[str, SourceError] = field(default_factory=dict[str, SourceError])
+    interruption: SourceUnavailableError | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +101,7 @@ class Source(Protocol):
             SourceUnavailableError: Come again later, not before retry_after_s where given.
             SourceRefusedError: A setting has to change first (a wrong key).
             SourceMalformedError: The page is not what it promises; nothing of it is used.
+            All three only where nothing at all is in hand: see Poll.faults, Poll.interruption.
         """
         ...
 

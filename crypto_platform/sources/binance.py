@@ -12,7 +12,8 @@ URLs".
 
 import http.client
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
@@ -54,10 +55,11 @@ from crypto_platform.sources.trade_pages import (
     Step,
     TradesPage,
     TradesRead,
+    TradesSearch,
     check_newest,
-    choose_new,
-    find_holes,
+    has_all,
     number_trades,
+    read_numbered,
     walk_forward,
 )
 from crypto_platform.sources.venue import Venue
@@ -149,14 +151,14 @@ class Binance(Venue):
         """The newest thousand, and from the cursor on what lies before them, if it is given."""
         symbol = subject.venue_symbol
         cursor = self.read_cursor(position, venue_symbol=symbol)
-        newest = self._fetch_trades("/trades", symbol, may_be_empty=False)
+        newest = self._fetch_trades("/trades", symbol, may_be_empty=cursor is None)
         if cursor is None:
-            return _read_pages([newest], cursor=None)
+            return read_numbered([newest], cursor=None, venue_symbol=symbol)
         check_newest(newest, cursor=cursor, source=self.name, subject=symbol)
         pages = [newest]
-        if newest.lowest > cursor + 1 and self._gives_old_trades:
+        if self._gives_old_trades and not has_all(newest, cursor=cursor):
             pages = self._fetch_between(symbol, cursor, newest, pages_max=max(pages_max - 1, 1))
-        return _read_pages(pages, cursor=cursor)
+        return read_numbered(pages, cursor=cursor, venue_symbol=symbol)
 
     def read_trades_after(self, subject: Subject, *, position: str) -> TradesRead:
         """One page of the past, behind a number."""
@@ -171,13 +173,14 @@ class Binance(Venue):
             raise SourceRefusedError(message, source=self.name, url=error.url) from None
         if not page.known_ids:
             return TradesRead(items=[], position=position)
-        read = _read_pages([page], cursor=cursor)
-        return TradesRead(
-            items=read.items, position=read.position, holes=read.holes, reaches_end=False
-        )
+        read = read_numbered([page], cursor=cursor, venue_symbol=subject.venue_symbol)
+        return replace(read, reaches_end=False)
 
-    def find_trades_from(self, subject: Subject, *, start_us: int) -> str | None:
+    def find_trades_from(
+        self, subject: Subject, *, start_us: int, searched: str | None
+    ) -> TradesSearch | None:
         """The first aggregate from this time on names its first trade."""
+        _ = searched
         answer = self.http.get(
             "/aggTrades",
             params={"symbol": subject.venue_symbol, "startTime": start_us // 1000, "limit": 1},
@@ -191,7 +194,12 @@ class Binance(Venue):
             raise build_malformed(
                 str(error), source=self.name, url=answer.url, body=answer.body
             ) from None
-        return str(max(first - 1, 0))
+        return TradesSearch(position=str(max(first - 1, 0)))
+
+    def count_search_calls(self, position: str | None) -> int:
+        """One, for the aggregate."""
+        _ = position
+        return 1
 
     def parse_trade(self, item: bytes, *, subject: Subject) -> Trade:
         """One trade; where the buyer was the maker, the seller crossed."""
@@ -279,9 +287,10 @@ class Binance(Venue):
         self, symbol: str, cursor: int, newest: TradesPage, *, pages_max: int
     ) -> list[TradesPage]:
         """Pages from the cursor on, with the newest one where they reach it."""
+        begins = min(trade_id for trade_id in newest.known_ids if trade_id > cursor)
         try:
             steps = walk_forward(
-                partial(self._fetch_until, symbol, newest), str(cursor), pages_max=pages_max
+                partial(self._fetch_until, symbol, begins), str(cursor), pages_max=pages_max
             )
         except SourceRefusedError as error:
             if error.context.get("status") != http.client.NOT_FOUND:
@@ -292,9 +301,9 @@ class Binance(Venue):
         pages = [step.page for step in steps]
         return [*pages, newest] if steps[-1].is_last else pages
 
-    def _fetch_until(self, symbol: str, newest: TradesPage, position: str) -> Step:
+    def _fetch_until(self, symbol: str, begins: int, position: str) -> Step:
         step = self._fetch_after(symbol, position)
-        meets = step.is_last or int(step.position) + 1 >= newest.lowest
+        meets = step.is_last or int(step.position) + 1 >= begins
         return Step(page=step.page, position=step.position, is_last=meets)
 
     def _fetch_after(self, symbol: str, position: str) -> Step:
@@ -327,15 +336,6 @@ def _read_id(item: bytes) -> int | None:
         return decode_item(_NUMBERED_DECODER, item).id
     except RecordRejectedError:
         return None
-
-
-def _read_pages(pages: Sequence[TradesPage], *, cursor: int | None) -> TradesRead:
-    highest = max(page.highest for page in pages if page.known_ids)
-    return TradesRead(
-        items=choose_new(pages, cursor=cursor),
-        position=str(highest),
-        holes=find_holes(pages, cursor=cursor),
-    )
 
 
 def _round_depth(depth: int) -> int:

@@ -10,6 +10,7 @@ Source: Bitstamp HTTP API, "Transactions", "Order book", "OHLC data", "Trading p
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import msgspec
@@ -24,9 +25,8 @@ from crypto_platform.feeds.instruments import (
     TradeNumbering,
     seal_instrument,
 )
-from crypto_platform.feeds.order_books import OrderBook
 from crypto_platform.feeds.trades import Side, Trade
-from crypto_platform.sources.base import Poll
+from crypto_platform.sources.base import Gap, Poll
 from crypto_platform.sources.candle_pages import CandlesPage
 from crypto_platform.sources.pages import (
     NULL,
@@ -38,6 +38,7 @@ from crypto_platform.sources.pages import (
     read_items,
 )
 from crypto_platform.sources.readings import (
+    Moment,
     OrderBookPage,
     Subject,
     build_candle,
@@ -132,17 +133,26 @@ class Bitstamp(Venue):
         now_s = subject.ts_ingest // _MICROSECONDS_PER_SECOND
         if position is None:
             page = self._fetch_trades(subject, FIRST_WINDOW)
-            return _read_page(page, cursor=0, is_complete=True, now_s=now_s)
+            return _read_page(page, cursor=None, now_s=now_s)
         found = _POSITION.fullmatch(position)
         if found is None:
             raise self.refuse_position(position, venue_symbol=subject.venue_symbol)
-        cursor, read_s = int(found[1]), int(found[2])
+        # 0 stands for a pair of which no trade was read yet
+        cursor, read_s = int(found[1]) or None, int(found[2])
         window = choose_window(now_s - read_s)
         page = self._fetch_trades(subject, window or "day")
-        reaches = bool(page.known_ids) and page.lowest <= cursor
-        return _read_page(
-            page, cursor=cursor, is_complete=reaches or window is not None, now_s=now_s
+        read = _read_page(page, cursor=cursor, now_s=now_s)
+        reaches = any(trade_id <= (cursor or 0) for trade_id in page.known_ids)
+        if window is not None or reaches:
+            return read
+        gap = Gap(
+            venue_symbol=subject.venue_symbol,
+            after_id=None if cursor is None else str(cursor),
+            before_id=str(page.lowest) if page.known_ids else None,
+            after_us=read_s * _MICROSECONDS_PER_SECOND,
+            before_us=(now_s - WINDOWS_S["day"]) * _MICROSECONDS_PER_SECOND,
         )
+        return replace(read, gaps=[gap])
 
     def _fetch_trades(self, subject: Subject, window: str) -> TradesPage:
         answer = self.http.get(f"/transactions/{subject.venue_symbol}/", params={"time": window})
@@ -157,15 +167,44 @@ class Bitstamp(Venue):
         )
 
     def parse_trade(self, item: bytes, *, subject: Subject) -> Trade:
-        """One trade to a record."""
-        return parse_trade(item, subject=subject)
+        """One of {"tid", "date": seconds, "price", "amount", "type": 0 | 1}, text or numbers.
+
+        `type` is the taker's side: in recorded streams, which name both orders of a trade, type 0
+        is where the buying order is the younger one. Answers of 2013 have none.
+        """
+        trade = decode_item(_TRADE_DECODER, item)
+        side = None
+        if trade.type is not None:
+            side = require(
+                _TAKER_SIDES.get(str(trade.type)), f"type {trade.type!r}: neither 0 nor 1"
+            )
+        return build_trade(
+            subject,
+            trade_id=str(trade.tid),
+            price=trade.price,
+            quantity=trade.amount,
+            taker_side=side,
+            moment=read_epoch(trade.date, "date", unit="s"),
+        )
 
     def fetch_order_book(self, subject: Subject) -> OrderBookPage:
-        """The whole book, of thousands of levels: it cannot be asked for less."""
+        """The whole book, of thousands of levels: it cannot be asked for less.
+
+        Bitstamp numbers no states.
+        """
         answer = self.http.get(f"/order_book/{subject.venue_symbol}/")
         book = decode_frame(answer.body, _Book, source=self.name, url=answer.url)
-        build = partial(parse_order_book, book, subject=subject, depth=self.depth)
-        return OrderBookPage(item=answer.body, build=build)
+        return OrderBookPage(
+            item=answer.body,
+            build=lambda: build_order_book(
+                subject,
+                depth=self.depth,
+                bids=book.bids,
+                asks=book.asks,
+                sequence=None,
+                moment=_read_book_moment(book),
+            ),
+        )
 
     def fetch_candles(
         self, subject: Subject, *, interval: Interval, begin_us: int, end_us: int
@@ -186,8 +225,15 @@ class Bitstamp(Venue):
         return CandlesPage(items=items)
 
     def parse_candle(self, item: bytes, *, subject: Subject, interval: Interval) -> Candle:
-        """One candle to a record."""
-        return parse_candle(item, subject=subject, interval=interval)
+        """One candle; its volume is in base."""
+        candle = decode_item(_CANDLE_DECODER, item)
+        return build_candle(
+            subject,
+            interval,
+            open_time_us=read_epoch(candle.timestamp, "timestamp", unit="s").time_us,
+            prices=(candle.open, candle.high, candle.low, candle.close),
+            base_volume=candle.volume,
+        )
 
     def read_instruments(self, *, symbols: Iterable[str] | None, ts_ingest: int) -> Poll:
         """All pairs: it cannot be asked for some."""
@@ -218,15 +264,9 @@ def choose_window(age_s: int) -> str | None:
     return None
 
 
-def _read_page(page: TradesPage, *, cursor: int, is_complete: bool, now_s: int) -> TradesRead:
-    items = choose_new([page], cursor=cursor or None)
-    has_hole = not is_complete and bool(page.known_ids) and cursor > 0
-    highest = max([cursor, *page.known_ids])
-    return TradesRead(
-        items=items,
-        position=f"{highest}@{now_s}",
-        holes=[(cursor, page.lowest)] if has_hole else [],
-    )
+def _read_page(page: TradesPage, *, cursor: int | None, now_s: int) -> TradesRead:
+    highest = max([cursor or 0, *page.known_ids])
+    return TradesRead(items=choose_new([page], cursor=cursor), position=f"{highest}@{now_s}")
 
 
 def read_trade_id(item: bytes) -> int | None:
@@ -237,57 +277,11 @@ def read_trade_id(item: bytes) -> int | None:
         return None
 
 
-def parse_trade(item: bytes, *, subject: Subject) -> Trade:
-    """Turn one of Bitstamp's transactions into a record.
-
-    `type` is the taker's side: in recorded streams, which name both orders of a trade, type 0 is
-    where the buying order is the younger one. Answers of 2013 have none.
-
-    Args:
-        item: {"tid", "date": seconds, "price", "amount", "type": 0 | 1}, each as text or number.
-        subject: What it is about.
-
-    Raises:
-        RecordRejectedError: A field is missing or not what it promises.
-    """
-    trade = decode_item(_TRADE_DECODER, item)
-    side = None
-    if trade.type is not None:
-        side = require(_TAKER_SIDES.get(str(trade.type)), f"type {trade.type!r}: neither 0 nor 1")
-    return build_trade(
-        subject,
-        trade_id=str(trade.tid),
-        price=trade.price,
-        quantity=trade.amount,
-        taker_side=side,
-        moment=read_epoch(trade.date, "date", unit="s"),
-    )
-
-
-def parse_order_book(book: _Book, *, subject: Subject, depth: int) -> OrderBook:
-    """Turn one of Bitstamp's books into a record of the best levels.
-
-    It numbers no states. Answers of 2013 to 2019 have seconds only, later ones microseconds.
-    """
+def _read_book_moment(book: _Book) -> Moment:
+    """Answers of 2013 to 2019 have seconds only, later ones microseconds."""
     if bytes(book.microtimestamp) != bytes(NULL):
-        moment = read_epoch(book.microtimestamp, "microtimestamp", unit="us")
-    else:
-        moment = read_epoch(book.timestamp, "timestamp", unit="s")
-    return build_order_book(
-        subject, depth=depth, bids=book.bids, asks=book.asks, sequence=None, moment=moment
-    )
-
-
-def parse_candle(item: bytes, *, subject: Subject, interval: Interval) -> Candle:
-    """Turn one of Bitstamp's candles into a record; its volume is in base."""
-    candle = decode_item(_CANDLE_DECODER, item)
-    return build_candle(
-        subject,
-        interval,
-        open_time_us=read_epoch(candle.timestamp, "timestamp", unit="s").time_us,
-        prices=(candle.open, candle.high, candle.low, candle.close),
-        base_volume=candle.volume,
-    )
+        return read_epoch(book.microtimestamp, "microtimestamp", unit="us")
+    return read_epoch(book.timestamp, "timestamp", unit="s")
 
 
 def parse_instrument(

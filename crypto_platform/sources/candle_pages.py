@@ -18,6 +18,9 @@ REREAD_CANDLES = 5
 """So many closed candles are read again by each poll: venues correct, and publish late."""
 FIRST_CANDLES_MAX = 300
 """Of a poll without a cursor; what is older is the history's."""
+SILENT_CANDLES_MAX = 300
+"""So many intervals a venue may give nothing of, be it late or nobody trading, before that is said
+and they are asked for no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +42,8 @@ class CandleCursor(msgspec.Struct, frozen=True, kw_only=True):
     """How far candles of one interval were read.
 
     Attributes:
-        read_us: Every candle that opened before this was asked for when it was closed.
+        read_us: Behind the newest candle seen: what opened before it is read or was told as a gap.
+            What a venue has not given yet may only be late, so it is asked for again.
         hashes: Open time as text -> content hash, of the last REREAD_CANDLES intervals.
     """
 
@@ -102,15 +106,36 @@ def choose_changed(candles: Iterable[Candle], cursor: CandleCursor | None) -> li
 
 
 def advance_cursor(
-    cursor: CandleCursor | None, candles: Iterable[Candle], *, read_us: int, interval: Interval
-) -> CandleCursor:
-    """The cursor behind these candles; it never goes back."""
+    cursor: CandleCursor | None, candles: Sequence[Candle], *, interval: Interval
+) -> CandleCursor | None:
+    """The cursor behind the newest of these candles; it never goes back."""
+    if not candles:
+        return cursor
+    seen_us = max(map(_open_time, candles)) + interval.length_us
     known = {} if cursor is None else dict(cursor.hashes)
     known |= {str(candle.ts_event): candle.content_hash for candle in candles}
-    reached_us = read_us if cursor is None else max(read_us, cursor.read_us)
-    begin_us = reached_us - REREAD_CANDLES * interval.length_us
-    kept = {opened: digest for opened, digest in known.items() if int(opened) >= begin_us}
-    return CandleCursor(read_us=reached_us, hashes=kept)
+    read_us = seen_us if cursor is None else max(seen_us, cursor.read_us)
+    return _forget_old(CandleCursor(read_us=read_us, hashes=known), interval)
+
+
+def jump(cursor: CandleCursor, *, to_us: int, interval: Interval) -> CandleCursor:
+    """The cursor behind a stretch that nobody waits for any more."""
+    return _forget_old(msgspec.structs.replace(cursor, read_us=to_us), interval)
+
+
+def is_silent(cursor: CandleCursor, *, asked_us: int, interval: Interval) -> bool:
+    """Whether nothing came for so long that it has to be said.
+
+    Args:
+        asked_us: Everything that opened before this was asked for.
+    """
+    return asked_us - cursor.read_us > SILENT_CANDLES_MAX * interval.length_us
+
+
+def _forget_old(cursor: CandleCursor, interval: Interval) -> CandleCursor:
+    begin_us = cursor.read_us - REREAD_CANDLES * interval.length_us
+    kept = {opened: digest for opened, digest in cursor.hashes.items() if int(opened) >= begin_us}
+    return CandleCursor(read_us=cursor.read_us, hashes=kept)
 
 
 def _open_time(candle: Candle) -> int:

@@ -120,12 +120,13 @@ class Ccxt(Venue):
                 raise self.refuse_position(position, venue_symbol=subject.venue_symbol) from None
         exchange = self._open(TRADES.name)
         items = exchange.fetch_trades(exchange.find_market(subject.venue_symbol))
-        has_ids = any(read_trade_id(item) is not None for item in items)
-        if not has_ids and (items or cursor is None):
-            what, answer = "no trade with an id where there must be trades", exchange.answer
+        if items and all(read_trade_id(item) is None for item in items):
+            what, answer = "trades, none of which has an id", exchange.answer
             raise build_malformed(what, source=self.name, url=answer.url, body=answer.body)
         self._items[TRADES.name] = {item.raw: item for item in items}
-        return choose_new_trades(items, cursor=cursor, ccxt_id=self._ccxt_id)
+        return choose_new_trades(
+            items, cursor=cursor, ccxt_id=self._ccxt_id, venue_symbol=subject.venue_symbol
+        )
 
     def parse_trade(self, item: bytes, *, subject: Subject) -> Trade:
         """One trade to a record; ccxt's `side` of a public trade is the taker's."""

@@ -13,6 +13,7 @@ import msgspec
 
 from crypto_platform.domain.money import parse_amount
 from crypto_platform.errors import Reason, RecordRejectedError
+from crypto_platform.sources.base import Gap
 from crypto_platform.sources.ccxt_answers import Item
 from crypto_platform.sources.pages import NULL, keep_finer_time, read_amount, read_time
 from crypto_platform.sources.readings import Moment
@@ -66,12 +67,13 @@ def decode_cursor(position: str) -> TradesCursor:
 
 
 def choose_new_trades(
-    items: Iterable[Item], *, cursor: TradesCursor | None, ccxt_id: str
+    items: Iterable[Item], *, cursor: TradesCursor | None, ccxt_id: str, venue_symbol: str
 ) -> TradesRead:
     """The trades of a page behind the cursor, oldest first.
 
-    Trades without id or time come first: they cannot be told from new ones. Where the oldest trade
-    of the page is younger than the cursor, nothing proves that none is missing between them.
+    Trades without id or time come first: they cannot be told from new ones. A page proves that none
+    is missing between it and the cursor by a trade older than the cursor, or by one that was read:
+    others of the same millisecond prove nothing.
     """
     known: list[_Trade] = []
     odd: list[bytes] = []
@@ -83,12 +85,28 @@ def choose_new_trades(
             known.append(_Trade(moment.time_us, trade_id, item.raw))
     known.sort(key=_by_time_and_id)
     new = [trade for trade in known if _is_new(trade, cursor)]
-    has_hole = cursor is not None and bool(known) and known[0].time_us > cursor.time_us
+    gaps: list[Gap] = []
+    if cursor is not None and known and not _reaches(known, cursor):
+        gaps.append(
+            Gap(
+                venue_symbol=venue_symbol,
+                after_id=cursor.ids[-1],
+                before_id=known[0].trade_id,
+                after_us=cursor.time_us,
+            )
+        )
+        # what was read before is behind the gap, and no proof the next time
+        cursor = None
     return TradesRead(
         items=[*odd, *(trade.raw for trade in new)],
         position=_encode_cursor(known, cursor),
-        holes=[(cursor.ids[-1], known[0].trade_id)] if cursor and has_hole else [],
+        gaps=gaps,
     )
+
+
+def _reaches(known: Sequence[_Trade], cursor: TradesCursor) -> bool:
+    is_older = known[0].time_us < cursor.time_us
+    return is_older or any(trade.trade_id in cursor.ids for trade in known)
 
 
 def _by_time_and_id(trade: _Trade) -> tuple[int, int, str]:

@@ -2,21 +2,24 @@
 
 Here: the paths, the field names, and how its pages of trades lie: newest first; what comes before a
 page is asked for by `after` = the lowest trade_id of it (which is also what its header CB-AFTER
-says). Trade ids of a product rise by one a trade.
+says). Trade ids of a product rise by one a trade, so what lies between two numbers can be asked for
+and is complete: the newest page says how far there is something, and where it does not reach back
+to the cursor, stretches of numbers are asked for from there on.
 
 Source: Coinbase Exchange REST API, "Get product trades", "Pagination", "Get product book", "Get
 product candles", "Get all known trading pairs", "Get all known currencies".
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
 import msgspec
 
 from crypto_platform.domain.hours import from_time_us
-from crypto_platform.errors import RecordRejectedError
+from crypto_platform.errors import RecordRejectedError, SourceUnavailableError
 from crypto_platform.feeds.candles import CANDLES, Candle, Interval
 from crypto_platform.feeds.instruments import (
     INSTRUMENTS,
@@ -50,12 +53,16 @@ from crypto_platform.sources.readings import (
     read_moment,
 )
 from crypto_platform.sources.trade_pages import (
+    Step,
     TradesPage,
     TradesRead,
-    choose_new,
-    find_holes,
+    TradesSearch,
+    check_newest,
+    has_all,
     number_trades,
-    walk_back,
+    read_numbered,
+    refuse_page,
+    walk_forward,
 )
 from crypto_platform.sources.venue import Venue
 from crypto_platform.sources.venue_polls import unite
@@ -67,6 +74,7 @@ STEP_BACK_TRADES = 100
 not always rise with their ids."""
 
 _PRODUCT_ID = re.compile(r"([A-Z0-9]+)-([A-Z0-9]+)")
+_POSITION = re.compile(r"([0-9]+)(?::([0-9]+))?")
 _TradeId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
@@ -141,60 +149,104 @@ class Coinbase(Venue):
         return None if found is None else join_symbol(*map(self.currencies.get, found.groups()))
 
     def read_trades(self, subject: Subject, *, position: str | None, pages_max: int) -> TradesRead:
-        """Trades back to the cursor, which is the highest trade_id read."""
+        """Trades above the cursor, which is the highest trade_id read."""
         product_id = subject.venue_symbol
-        cursor = self.read_cursor(position, venue_symbol=product_id)
-        if cursor is None:
-            pages = [self._fetch_trades(product_id, limit=self.page_trades_max)]
-        else:
-            pages = walk_back(
-                self._fetch_trades(product_id, limit=NEWEST_TRADES),
-                partial(self._fetch_before, product_id),
-                cursor=cursor,
-                page_trades_max=self.page_trades_max,
-                pages_max=pages_max,
-                source=self.name,
-                subject=product_id,
-            )
-        return _read_pages(pages, cursor=cursor)
+        if position is None:
+            first = self._fetch_trades(product_id, limit=self.page_trades_max, may_be_empty=True)
+            return read_numbered([first], cursor=None, venue_symbol=product_id)
+        cursor, _ = self._read_position(position, product_id)
+        newest = self._fetch_trades(product_id, limit=NEWEST_TRADES)
+        check_newest(newest, cursor=cursor, source=self.name, subject=product_id)
+        if has_all(newest, cursor=cursor):
+            return read_numbered([newest], cursor=cursor, venue_symbol=product_id)
+        step = partial(self._step, product_id, newest.highest)
+        steps = walk_forward(step, position, pages_max=pages_max - 1)
+        read = read_numbered([step.page for step in steps], cursor=cursor, venue_symbol=product_id)
+        return replace(read, position=steps[-1].position)
+
+    def _step(self, product_id: str, highest: int, position: str) -> Step:
+        """A stretch of numbers behind a position, up to the highest that there is."""
+        cursor, asked = self._read_position(position, product_id)
+        end = min(asked + self.page_trades_max, highest)
+        page = self._fetch_between(product_id, asked, end)
+        reached = max([cursor, *page.known_ids])
+        is_last = end == highest
+        if is_last and reached <= asked:
+            what = f"trade {highest} of its newest page is not where it belongs"
+            raise refuse_page(page, what, source=self.name)
+        # numbers that no trade has are not asked for again, but only a trade is a gap's border
+        position = str(reached) if reached > asked else f"{cursor}:{end}"
+        return Step(page=page, position=position, is_last=is_last)
+
+    def _fetch_between(
+        self, product_id: str, after: int, end: int, *, may_be_empty: bool = False
+    ) -> TradesPage:
+        """All trades with numbers above `after` up to `end`, at most a page; and some below.
+
+        Raises:
+            SourceMalformedError: It holds others, or not all of them.
+        """
+        page = self._fetch_trades(
+            product_id, limit=self.page_trades_max, after=end + 1, may_be_empty=may_be_empty
+        )
+        if not page.known_ids:
+            return page
+        if page.highest > end:
+            what = f"asked for what is before trade {end + 1}, it begins at {page.highest}"
+            raise refuse_page(page, what, source=self.name)
+        if page.lowest > after + 1:
+            older = self._fetch_trades(product_id, limit=1, after=page.lowest, may_be_empty=True)
+            if older.known_ids and older.highest > after:
+                what = (
+                    f"asked for {self.page_trades_max} trades before {end + 1}, it ends at "
+                    f"{page.lowest} though there is {older.highest}: pages shorter than asked"
+                )
+                raise refuse_page(page, what, source=self.name)
+        return page
 
     def read_trades_after(self, subject: Subject, *, position: str) -> TradesRead:
         """The thousand numbers behind the position, whichever of them there are."""
         product_id = subject.venue_symbol
         cursor = self.read_cursor(position, venue_symbol=product_id) or 0
-        page = self._fetch_trades(
-            product_id,
-            limit=self.page_trades_max,
-            after=cursor + self.page_trades_max + 1,
-            may_be_empty=True,
-        )
-        if choose_new([page], cursor=cursor):
-            read = _read_pages([page], cursor=cursor)
-            return TradesRead(
-                items=read.items, position=read.position, holes=read.holes, reaches_end=False
-            )
+        end = cursor + self.page_trades_max
+        page = self._fetch_between(product_id, cursor, end, may_be_empty=True)
+        read = read_numbered([page], cursor=cursor, venue_symbol=product_id)
+        if any(trade_id > cursor for trade_id in page.known_ids):
+            return replace(read, reaches_end=False)
         newest = self._fetch_trades(product_id, limit=1)
-        return TradesRead(
-            items=[],
-            position=str(cursor + self.page_trades_max),
-            reaches_end=newest.highest <= cursor + self.page_trades_max,
-        )
+        return replace(read, position=str(end), reaches_end=newest.highest <= end)
 
-    def find_trades_from(self, subject: Subject, *, start_us: int) -> str | None:
+    def find_trades_from(
+        self, subject: Subject, *, start_us: int, searched: str | None
+    ) -> TradesSearch | None:
         """Search the numbers for the time: about 30 requests for a billion trades."""
-        above = self._fetch_trades(subject.venue_symbol, limit=1).highest + 1
-        below = 0
+        product_id = subject.venue_symbol
+        if searched is None:
+            newest = self._fetch_trades(product_id, limit=1, may_be_empty=True)
+            if not newest.known_ids:
+                return None
+            below, above = 0, newest.highest + 1
+        else:
+            below, above = self._read_position(searched, product_id)
         while above - below > 1:
             middle = (below + above) // 2
-            page = self._fetch_trades(
-                subject.venue_symbol, limit=1, after=middle + 1, may_be_empty=True
-            )
+            try:
+                page = self._fetch_trades(product_id, limit=1, after=middle + 1, may_be_empty=True)
+            except SourceUnavailableError:
+                position = f"{below}:{above}"
+                if position == searched:
+                    raise
+                return TradesSearch(position=position, is_over=False)
             times = self.read_trade_times(page.ids, subject)
             if times and max(times) >= start_us:
                 above = middle
             else:
                 below = middle
-        return str(max(below - STEP_BACK_TRADES, 0))
+        return TradesSearch(position=str(max(below - STEP_BACK_TRADES, 0)), is_over=True)
+
+    def count_search_calls(self, position: str | None) -> int:
+        """The newest number, and one for each halving of those below it."""
+        return 1 + (0 if position is None else int(position).bit_length())
 
     def parse_trade(self, item: bytes, *, subject: Subject) -> Trade:
         """One trade; Coinbase prints the maker's side, `taker_side` is its opposite."""
@@ -288,8 +340,12 @@ class Coinbase(Venue):
             rise_by_one=True,
         )
 
-    def _fetch_before(self, product_id: str, after: int) -> TradesPage:
-        return self._fetch_trades(product_id, limit=self.page_trades_max, after=after)
+    def _read_position(self, position: str, product_id: str) -> tuple[int, int]:
+        """Two numbers, the second of which is the first where it is not given."""
+        found = _POSITION.fullmatch(position)
+        if found is None:
+            raise self.refuse_position(position, venue_symbol=product_id)
+        return int(found[1]), int(found[2] or found[1])
 
 
 def _read_id(item: bytes) -> int | None:
@@ -297,14 +353,6 @@ def _read_id(item: bytes) -> int | None:
         return decode_item(_NUMBERED_DECODER, item).trade_id
     except RecordRejectedError:
         return None
-
-
-def _read_pages(pages: Sequence[TradesPage], *, cursor: int | None) -> TradesRead:
-    return TradesRead(
-        items=choose_new(pages, cursor=cursor),
-        position=str(max(page.highest for page in pages)),
-        holes=find_holes(pages, cursor=cursor),
-    )
 
 
 def _find_taker_side(maker_side: Side | None) -> Side | None:

@@ -13,6 +13,7 @@ Details", "Rate Limits".
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
@@ -27,9 +28,8 @@ from crypto_platform.feeds.instruments import (
     TradeNumbering,
     seal_instrument,
 )
-from crypto_platform.feeds.order_books import OrderBook
 from crypto_platform.feeds.trades import Side, Trade
-from crypto_platform.sources.base import Poll
+from crypto_platform.sources.base import Gap, Poll
 from crypto_platform.sources.candle_pages import CandlesPage
 from crypto_platform.sources.pages import (
     NULL,
@@ -49,6 +49,7 @@ from crypto_platform.sources.readings import (
     read_epoch,
     require,
 )
+from crypto_platform.sources.rounds import ask_each
 from crypto_platform.sources.trade_pages import (
     Step,
     TradesPage,
@@ -130,18 +131,25 @@ class Gemini(Venue):
         cursor = self.read_cursor(position, venue_symbol=subject.venue_symbol)
         if position is None or cursor is None:
             page = self._fetch_trades(subject, since_id=None)
-            return TradesRead(items=choose_new([page], cursor=None), position=_name_highest(page))
+            highest = str(page.highest) if page.known_ids else None
+            return TradesRead(items=choose_new([page], cursor=None), position=highest)
         steps = walk_forward(partial(self._step, subject), position, pages_max=pages_max)
-        holes: list[tuple[int, int]] = []
+        gaps: list[Gap] = []
         reached = cursor
         for step in steps:
             if step.page.known_ids and step.page.lowest > reached:
-                holes.append((reached, step.page.lowest))
+                gaps.append(
+                    Gap(
+                        venue_symbol=subject.venue_symbol,
+                        after_id=str(reached),
+                        before_id=str(step.page.lowest),
+                    )
+                )
             reached = int(step.position)
         return TradesRead(
             items=choose_new([step.page for step in steps], cursor=cursor),
             position=str(reached),
-            holes=holes,
+            gaps=gaps,
             reaches_end=steps[-1].is_last,
         )
 
@@ -163,23 +171,49 @@ class Gemini(Venue):
             read_trade_id,
             source=self.name,
             answer=answer,
-            may_be_empty=since_id is not None,
+            # nobody has traded yet, or for a week
+            may_be_empty=True,
             rise_by_one=False,
         )
 
     def parse_trade(self, item: bytes, *, subject: Subject) -> Trade:
-        """One trade to a record."""
-        return parse_trade(item, subject=subject)
+        """One of {"tid", "timestampms", "price", "amount", "type"}.
+
+        A type of "buy" means that a waiting ask was taken, so it is the taker's.
+        """
+        trade = decode_item(_TRADE_DECODER, item)
+        return build_trade(
+            subject,
+            trade_id=str(trade.tid),
+            price=trade.price,
+            quantity=trade.amount,
+            # an auction has no taker
+            taker_side=_SIDES.get(trade.type or ""),
+            moment=read_epoch(trade.timestampms, "timestampms", unit="ms"),
+        )
 
     def fetch_order_book(self, subject: Subject) -> OrderBookPage:
-        """The best levels."""
+        """The best levels.
+
+        They have times of their own, which say when each last changed: none of them is when the
+        book was so. Gemini numbers no states.
+        """
         answer = self.http.get(
             f"/v1/book/{subject.venue_symbol}",
             params={"limit_bids": self.depth, "limit_asks": self.depth},
         )
         book = decode_frame(answer.body, _Book, source=self.name, url=answer.url)
-        build = partial(parse_order_book, book, subject=subject, depth=self.depth)
-        return OrderBookPage(item=answer.body, build=build)
+        return OrderBookPage(
+            item=answer.body,
+            build=lambda: build_order_book(
+                subject,
+                depth=self.depth,
+                bids=[(level.price, level.amount) for level in book.bids],
+                asks=[(level.price, level.amount) for level in book.asks],
+                sequence=None,
+                moment=None,
+            ),
+        )
 
     def fetch_candles(
         self, subject: Subject, *, interval: Interval, begin_us: int, end_us: int
@@ -192,28 +226,35 @@ class Gemini(Venue):
         return CandlesPage(items=items, begins_us=min(opened, default=None))
 
     def parse_candle(self, item: bytes, *, subject: Subject, interval: Interval) -> Candle:
-        """One candle to a record."""
-        return parse_candle(item, subject=subject, interval=interval)
+        """One candle: [time in ms, open, high, low, close, volume in base]."""
+        opened, *prices, volume = decode_item(_CANDLE_DECODER, item)
+        return build_candle(
+            subject,
+            interval,
+            open_time_us=read_epoch(opened, "time", unit="ms").time_us,
+            prices=prices,
+            base_volume=volume,
+        )
 
     def read_instruments(self, *, symbols: Iterable[str] | None, ts_ingest: int) -> Poll:
         """Details of these symbols, one request each; those of the settings where none are given.
 
         Of hundreds of others its list says nothing but the name.
         """
-        items = [self._fetch_details(name) for name in (symbols or self.symbols)]
+        found = ask_each(list(symbols or self.symbols), self._fetch_details)
+        found.check()
         parse = partial(
             parse_instrument, source=self.name, codes=self.currencies, ts_ingest=ts_ingest
         )
-        return read_items(items, parse, source=self.name, feed=INSTRUMENTS, ts_ingest=ts_ingest)
+        listed = read_items(
+            found.answers, parse, source=self.name, feed=INSTRUMENTS, ts_ingest=ts_ingest
+        )
+        return replace(listed, faults=found.faults, interruption=found.interruption)
 
     def _fetch_details(self, venue_symbol: str) -> bytes:
         answer = self.http.get(f"/v1/symbols/details/{venue_symbol}")
         decode_frame(answer.body, _Details, source=self.name, url=answer.url)
         return answer.body
-
-
-def _name_highest(page: TradesPage) -> str | None:
-    return str(page.highest) if page.known_ids else None
 
 
 def _read_open_time(item: bytes) -> int | None:
@@ -230,57 +271,6 @@ def read_trade_id(item: bytes) -> int | None:
         return decode_item(_NUMBERED_DECODER, item).tid
     except RecordRejectedError:
         return None
-
-
-def parse_trade(item: bytes, *, subject: Subject) -> Trade:
-    """Turn one of Gemini's trades into a record.
-
-    Args:
-        item: {"tid": int, "timestampms": int, "price": str, "amount": str, "type": "buy" | "sell"};
-            buy means that a waiting ask was taken, so it is the taker's.
-        subject: What it is about.
-
-    Raises:
-        RecordRejectedError: A field is missing or not what it promises.
-    """
-    trade = decode_item(_TRADE_DECODER, item)
-    return build_trade(
-        subject,
-        trade_id=str(trade.tid),
-        price=trade.price,
-        quantity=trade.amount,
-        # an auction has no taker
-        taker_side=_SIDES.get(trade.type or ""),
-        moment=read_epoch(trade.timestampms, "timestampms", unit="ms"),
-    )
-
-
-def parse_order_book(book: _Book, *, subject: Subject, depth: int) -> OrderBook:
-    """Turn one of Gemini's books into a record.
-
-    Its levels have times of their own, which say when each last changed: none of them is when the
-    book was so. It numbers no states.
-    """
-    return build_order_book(
-        subject,
-        depth=depth,
-        bids=[(level.price, level.amount) for level in book.bids],
-        asks=[(level.price, level.amount) for level in book.asks],
-        sequence=None,
-        moment=None,
-    )
-
-
-def parse_candle(item: bytes, *, subject: Subject, interval: Interval) -> Candle:
-    """Turn [time in ms, open, high, low, close, volume in base] into a record."""
-    opened, *prices, volume = decode_item(_CANDLE_DECODER, item)
-    return build_candle(
-        subject,
-        interval,
-        open_time_us=read_epoch(opened, "time", unit="ms").time_us,
-        prices=prices,
-        base_volume=volume,
-    )
 
 
 def parse_instrument(

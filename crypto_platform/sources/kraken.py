@@ -61,6 +61,7 @@ from crypto_platform.sources.trade_pages import (
     Step,
     TradesPage,
     TradesRead,
+    TradesSearch,
     choose_new,
     walk_forward,
 )
@@ -153,10 +154,12 @@ class Kraken(Venue):
             items=read.items, position=read.position, reaches_end=read.position == position
         )
 
-    def find_trades_from(self, subject: Subject, *, start_us: int) -> str | None:
+    def find_trades_from(
+        self, subject: Subject, *, start_us: int, searched: str | None
+    ) -> TradesSearch | None:
         """Kraken is asked by time, so the time is the position."""
-        _ = subject
-        return f"{start_us * _NANOSECONDS}:"
+        _ = (subject, searched)
+        return TradesSearch(position=f"{start_us * _NANOSECONDS}:")
 
     def parse_trade(self, item: bytes, *, subject: Subject) -> Trade:
         """One trade: [price, volume, time, side, type, miscellaneous, trade_id]."""

@@ -1,7 +1,7 @@
 """Read a venue's numbered trades up to its newest one, page by page, none missed and none twice.
 
-Here: what a page of trades is, the two ways to walk over pages (back to the cursor, forward from
-it), what of them is new, and where numbers are missing. Not here: what a trade says (the dialects).
+Here: what a page of trades is, the walk over pages from the cursor on, what of them is new, and
+where numbers are missing. Not here: what a trade says (the dialects).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from crypto_platform.errors import SourceMalformedError, SourceUnavailableError
+from crypto_platform.sources.base import Gap
 from crypto_platform.sources.http import Answer
 from crypto_platform.sources.pages import build_malformed
 
 IDS_A_TRADE_MAX = 10
-"""Ids of an instrument rise by one a trade; a page that uses so many times more has a stray one."""
+"""Ids of an instrument rise by one a trade; one so many pages of ids above all others is stray."""
+GAPS_MAX = 10
+"""Of one read; more are told as one, or a venue that numbers otherwise would be an incident for
+each trade."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +55,27 @@ class TradesRead:
     Attributes:
         items: Trades as they came, oldest first, each once, none that was read before.
         position: How far it is read now, in the dialect's own words; None where still nowhere.
-        holes: Pairs of neighbouring ids with trades missing between them: numbers, where they are.
+        gaps: Where trades are missing; times of the trades around them need not be filled in.
         reaches_end: Whether there was nothing more to be had.
     """
 
     items: Sequence[bytes]
     position: str | None
-    holes: Sequence[tuple[int, int] | tuple[str, str]] = ()
+    gaps: Sequence[Gap] = ()
     reaches_end: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class TradesSearch:
+    """How far it is found out where the trades of a time begin.
+
+    Attributes:
+        position: Where they begin; until that is known, where the search goes on.
+        is_over: It is known.
+    """
+
+    position: str
+    is_over: bool = True
 
 
 def number_trades(
@@ -81,8 +98,8 @@ def number_trades(
         rise_by_one: Whether the venue gives each trade of an instrument the next number.
 
     Raises:
-        SourceMalformedError: No trade has a number where there must be trades; or their numbers
-            lie much too far apart.
+        SourceMalformedError: No trade has a number where there must be trades; or the highest
+            number lies much too far above all others.
     """
     ids = {item: read_id(item) for item in items}
     page = TradesPage(ids=ids, url=answer.url)
@@ -90,22 +107,13 @@ def number_trades(
     if not known and (ids or not may_be_empty):
         what = "no trade with a number where there must be trades"
         raise build_malformed(what, source=source, url=answer.url, body=answer.body)
-    if rise_by_one and known and max(known) - min(known) + 1 > IDS_A_TRADE_MAX * len(ids):
-        # one stray id would move the cursor over trades that were never read
-        what = f"{len(ids)} trades with ids from {min(known)} to {max(known)}, which rise by one"
+    below, highest = [0, 0, *sorted(known)][-2:]
+    if rise_by_one and below and highest - below > IDS_A_TRADE_MAX * len(ids):
+        # one stray id would move the cursor over trades that were never read; where a venue really
+        # jumps, its next trade says so too
+        what = f"trade {highest} alone, all others at {below} and below, where ids rise by one"
         raise build_malformed(what, source=source, url=answer.url, body=answer.body)
     return page
-
-
-def plan_walk(newest: TradesPage, *, cursor: int, page_trades_max: int, pages_max: int) -> int:
-    """Where a poll begins to walk back to the cursor: what its second page is asked to be before.
-
-    Usually at the end of the newest page. Where that is further from the cursor than all pages of
-    a poll reach, at the highest number from which they do: the oldest trades are then published
-    without a hole, and the next poll goes on behind them.
-    """
-    reach = cursor + 1 + (pages_max - 1) * page_trades_max
-    return min(newest.lowest, reach)
 
 
 def check_newest(newest: TradesPage, *, cursor: int, source: str, subject: str) -> None:
@@ -120,55 +128,7 @@ def check_newest(newest: TradesPage, *, cursor: int, source: str, subject: str) 
             f"If it stays so, {subject} is numbered anew: read it under another source name, or "
             f"its ids would collide"
         )
-        raise _refuse(newest, what, source=source)
-
-
-def walk_back(
-    newest: TradesPage,
-    fetch_before: Callable[[int], TradesPage],
-    *,
-    cursor: int,
-    page_trades_max: int,
-    pages_max: int,
-    source: str,
-    subject: str,
-) -> list[TradesPage]:
-    """Pages that together hold every trade between the cursor and the highest of them.
-
-    For numbers that rise by one: between two of them lie at most as many trades as numbers, which
-    is what makes a bounded walk complete.
-
-    Args:
-        newest: The newest page.
-        fetch_before: The newest trades whose number is lower than the given one.
-        cursor: Highest number read before.
-        page_trades_max: Trades on a full page.
-        pages_max: Of the walk, with the newest; 2 at least.
-        source, subject: Who is read and what, for errors.
-
-    Raises:
-        SourceMalformedError: An old page, a page that goes no further back, or pages that do not
-            reach the cursor.
-    """
-    check_newest(newest, cursor=cursor, source=source, subject=subject)
-    lowest = plan_walk(newest, cursor=cursor, page_trades_max=page_trades_max, pages_max=pages_max)
-    pages = [newest] if lowest == newest.lowest else []
-    for _ in range(pages_max - 1):
-        if lowest <= cursor + 1:
-            break
-        page = fetch_before(lowest)
-        if page.lowest >= lowest:
-            what = f"asked for what is before trade {lowest}, it begins at {page.lowest}"
-            raise _refuse(page, what, source=source)
-        lowest = page.lowest
-        pages.append(page)
-    if lowest > cursor + 1:
-        what = (
-            f"{pages_max} pages of at most {page_trades_max} trades reached back to {lowest}, not "
-            f"to {cursor} that was read before: its pages are shorter than asked"
-        )
-        raise _refuse(pages[-1], what, source=source)
-    return pages
+        raise refuse_page(newest, what, source=source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,12 +172,42 @@ def choose_new(pages: Iterable[TradesPage], *, cursor: int | None) -> list[bytes
     return sorted(new, key=lambda item: ids[item] or 0)
 
 
-def find_holes(pages: Iterable[TradesPage], *, cursor: int | None) -> list[tuple[int, int]]:
-    """Pairs of neighbours with numbers missing between them, at the cursor and above it."""
+def find_gaps(pages: Iterable[TradesPage], *, cursor: int | None, venue_symbol: str) -> list[Gap]:
+    """Where numbers that rise by one are missing, at the cursor and above it."""
     known = {i for page in pages for i in page.known_ids if cursor is None or i > cursor}
     ids = sorted(known if cursor is None else known | {cursor})
-    return [(one, other) for one, other in pairwise(ids) if other > one + 1]
+    holes = [(one, other) for one, other in pairwise(ids) if other > one + 1]
+    missing = [other - one - 1 for one, other in holes]
+    if len(holes) > GAPS_MAX:
+        holes, missing = [(holes[0][0], holes[-1][1])], [sum(missing)]
+    return [
+        Gap(
+            venue_symbol=venue_symbol,
+            after_id=str(after),
+            before_id=str(before),
+            missing_records=count,
+        )
+        for (after, before), count in zip(holes, missing, strict=True)
+    ]
 
 
-def _refuse(page: TradesPage, what: str, *, source: str) -> SourceMalformedError:
+def read_numbered(
+    pages: Sequence[TradesPage], *, cursor: int | None, venue_symbol: str
+) -> TradesRead:
+    """What is new on pages whose numbers rise by one, read up to the highest of them."""
+    known = [trade_id for page in pages for trade_id in page.known_ids]
+    return TradesRead(
+        items=choose_new(pages, cursor=cursor),
+        position=str(max(known)) if known else None,
+        gaps=find_gaps(pages, cursor=cursor, venue_symbol=venue_symbol),
+    )
+
+
+def has_all(page: TradesPage, *, cursor: int) -> bool:
+    """Whether a page has every number from the cursor up to its highest."""
+    return len({i for i in page.known_ids if i > cursor}) == max(page.highest - cursor, 0)
+
+
+def refuse_page(page: TradesPage, what: str, *, source: str) -> SourceMalformedError:
+    """The error of a page that is not what was asked for."""
     return SourceMalformedError(f"{source}: {page.url}: {what}", source=source, url=page.url)

@@ -11,6 +11,9 @@ from crypto_platform.sources.candle_pages import find_closed, plan_windows
 from crypto_platform.sources.readings import Subject
 from crypto_platform.sources.venue_polls import VenuePolls
 
+SEARCHED = "searched "
+"""Before the position of a page that only goes on searching where the trades begin."""
+
 
 class Venue(VenuePolls):
     """One instance of a venue's API, market data only; see HistorySource for what is public."""
@@ -37,7 +40,7 @@ class Venue(VenuePolls):
             return 1
         span_us = max(max(times) - min(times), 1)
         trades = (end_us - start_us) * len(times) // span_us
-        return 1 + trades // self.page_trades_max
+        return self.count_search_calls(read.position) + 1 + trades // self.page_trades_max
 
     def read_history(
         self,
@@ -66,9 +69,15 @@ class Venue(VenuePolls):
 
         Trades do not come strictly by time: a page is cut by it, and ends nothing by itself.
         """
-        begin = position or self.find_trades_from(subject, start_us=start_us)
-        if begin is None:
-            return HistoryPage(records=())
+        begin = position or SEARCHED
+        if begin.startswith(SEARCHED):
+            searched = begin.removeprefix(SEARCHED) or None
+            search = self.find_trades_from(subject, start_us=start_us, searched=searched)
+            if search is None:
+                return HistoryPage(records=())
+            if not search.is_over:
+                return HistoryPage(records=(), position=SEARCHED + search.position)
+            begin = search.position
         read = self.read_trades_after(subject, position=begin)
         poll = self.read_trade_items(read, subject)
         trades = [record for record in poll.records if isinstance(record, Trade)]

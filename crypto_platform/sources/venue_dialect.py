@@ -6,7 +6,7 @@ Here: those, what settings it can work with, its symbols unified. Not here: how 
 
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import ClassVar
 
 from crypto_platform.domain.currencies import map_currencies
@@ -21,7 +21,7 @@ from crypto_platform.sources.budget import LIVE_SHARE, Budget
 from crypto_platform.sources.candle_pages import CandlesPage
 from crypto_platform.sources.http import HttpClient
 from crypto_platform.sources.readings import OrderBookPage, Subject
-from crypto_platform.sources.trade_pages import TradesRead
+from crypto_platform.sources.trade_pages import TradesRead, TradesSearch
 from crypto_platform.sources.venue_settings import (
     check_symbols,
     choose_feeds,
@@ -84,10 +84,13 @@ class VenueDialect:
         self.candle_intervals = choose_intervals(settings.intervals, self.intervals, source=name)
         self.pages_max = find_pages_max(
             len(self.symbols),
-            len(self.feeds),
+            self.feeds,
+            len(self.candle_intervals),
             Budget(settings.requests_per_minute_max),
             source=name,
         )
+        self.first_places: dict[str, int] = {}
+        """By feed, which of its symbols the next poll begins with."""
         self._unified: dict[str, str | None] = {}
         self._unifying = threading.Lock()
 
@@ -99,32 +102,37 @@ class VenueDialect:
 
         Raises:
             SourceRefusedError: The venue does not list it.
+            SourceError: As `poll`: the list was not given.
         """
         with self._unifying:
-            unified = self._unified
-            if venue_symbol not in unified:
-                wanted = dict.fromkeys((*self.symbols, venue_symbol))
-                asked = [symbol for symbol in wanted if symbol not in unified]
-                try:
-                    unified |= self._read_unified(asked)
-                except SourceRefusedError:
-                    # a venue refuses the whole question for one symbol that it does not list
-                    unified |= self._read_unified([venue_symbol])
-        if venue_symbol not in unified:
+            if venue_symbol not in self._unified:
+                self._learn(venue_symbol)
+            return self._unified[venue_symbol]
+
+    def _learn(self, venue_symbol: str) -> None:
+        symbols = [venue_symbol]
+        if not self._unified:
+            # one question for all of them, where a venue answers it
+            symbols = list(dict.fromkeys((*self.symbols, venue_symbol)))
+        try:
+            listed = self.read_instruments(symbols=symbols, ts_ingest=0)
+        except SourceRefusedError:
+            if len(symbols) == 1:
+                raise
+            # it refuses the whole question for one symbol that it does not list
+            listed = self.read_instruments(symbols=[venue_symbol], ts_ingest=0)
+        self._unified |= {
+            instrument.native_id: instrument.symbol
+            for instrument in listed.records
+            if isinstance(instrument, Instrument) and instrument.kind is ListedKind.INSTRUMENT
+        }
+        if venue_symbol not in self._unified:
             message = (
                 f"{self.name}: its list has no {venue_symbol}; sources.{self.name}.symbols takes "
                 f"the names of its list, such as {self.symbol_example}"
             )
-            raise SourceRefusedError(message, source=self.name, url="")
-        return unified[venue_symbol]
-
-    def _read_unified(self, symbols: Sequence[str]) -> dict[str, str | None]:
-        listed = self.read_instruments(symbols=symbols, ts_ingest=0).records
-        return {
-            instrument.native_id: instrument.symbol
-            for instrument in listed
-            if isinstance(instrument, Instrument) and instrument.kind is ListedKind.INSTRUMENT
-        }
+            refused = SourceRefusedError(message, source=self.name, url="")
+            raise listed.faults.get(venue_symbol) or listed.interruption or refused
 
     def read_trades(self, subject: Subject, *, position: str | None, pages_max: int) -> TradesRead:
         """Trades behind the position, oldest first; the newest page where there is no position."""
@@ -134,9 +142,21 @@ class VenueDialect:
         """One page of the past behind the position."""
         return self.read_trades(subject, position=position, pages_max=1)
 
-    def find_trades_from(self, subject: Subject, *, start_us: int) -> str | None:
-        """The position before the first trade at or after this time; None where there is none."""
+    def find_trades_from(
+        self, subject: Subject, *, start_us: int, searched: str | None
+    ) -> TradesSearch | None:
+        """The position before the first trade at or after this time; None where there is none.
+
+        Args:
+            searched: Where an earlier search stopped, for it may take more requests than a venue
+                allows at once; None at its beginning.
+        """
         raise NotImplementedError
+
+    def count_search_calls(self, position: str | None) -> int:
+        """About how many requests `find_trades_from` takes, by the newest trade's position."""
+        _ = position
+        return 0
 
     def parse_trade(self, item: bytes, *, subject: Subject) -> Trade:
         """One trade as the venue prints it to a sealed record, or RecordRejectedError."""

@@ -1,7 +1,8 @@
 """One poll of a venue's feed: every symbol, what is new of it, and how far it is read then.
 
-Here: the loop over symbols, cursors, what was published before. Not here: what a dialect fills in
-(venue_dialect.py), pages of trades (trade_pages.py) and of candles (candle_pages.py).
+Here: what of a feed is asked for, cursors, what was published before. Not here: one symbol after
+another (rounds.py), what a dialect fills in (venue_dialect.py), pages of trades (trade_pages.py)
+and of candles (candle_pages.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,10 +11,10 @@ from functools import partial
 
 import msgspec
 
-from crypto_platform.errors import SourceRefusedError
+from crypto_platform.errors import SourceUnavailableError
 from crypto_platform.feeds import Record
 from crypto_platform.feeds.candles import CANDLES, Candle, Interval
-from crypto_platform.feeds.instruments import INSTRUMENTS, Instrument, TradeNumbering
+from crypto_platform.feeds.instruments import INSTRUMENTS, Instrument
 from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.rejected import Rejected
 from crypto_platform.feeds.trades import TRADES, Trade
@@ -27,15 +28,15 @@ from crypto_platform.sources.candle_pages import (
     decode_cursor,
     encode_cursor,
     find_closed,
+    is_silent,
+    jump,
     plan_poll,
 )
 from crypto_platform.sources.pages import read_items
 from crypto_platform.sources.readings import Subject
+from crypto_platform.sources.rounds import ask_each
 from crypto_platform.sources.trade_pages import TradesRead
 from crypto_platform.sources.venue_dialect import VenueDialect
-
-CANDLE_PAGES_MAX = 5
-"""Of one symbol and interval in one poll; further behind, the next poll goes on."""
 
 
 class VenuePolls(VenueDialect):
@@ -47,27 +48,31 @@ class VenuePolls(VenueDialect):
             return choose_revisions(
                 self.read_instruments(symbols=None, ts_ingest=ts_ingest), positions
             )
-        polls: list[Poll] = []
-        refused: list[SourceRefusedError] = []
-        for venue_symbol in self.symbols:
-            try:
-                subject = self.build_subject(venue_symbol, ts_ingest)
-                polls.append(self._poll_symbol(feed, subject, positions))
-            except SourceRefusedError as error:
-                # one that is no longer listed must not hold up the others
-                refused.append(error)
-        if refused and not polls:
-            raise refused[0]
-        return replace(unite(polls), refused=tuple(map(str, refused)))
+        streams = self._list_streams(feed)
 
-    def _poll_symbol(self, feed: str, subject: Subject, positions: Mapping[str, str]) -> Poll:
-        if feed == TRADES.name:
-            return self._poll_trades(subject, positions.get(subject.venue_symbol))
-        if feed == ORDER_BOOKS.name:
-            return self._poll_order_book(subject)
-        return unite(
-            [self._poll_candles(subject, interval, positions) for interval in self.candle_intervals]
-        )
+        def ask(name: str) -> Poll:
+            venue_symbol, interval = streams[name]
+            subject = self.build_subject(venue_symbol, ts_ingest)
+            if interval is not None:
+                return self._poll_candles(subject, interval, name, positions.get(name))
+            if feed == ORDER_BOOKS.name:
+                return self._poll_order_book(subject)
+            return self._poll_trades(subject, positions.get(name))
+
+        found = ask_each(list(streams), ask, first_place=self.first_places.get(feed, 0))
+        self.first_places[feed] = found.next_place
+        found.check()
+        return replace(unite(found.answers), faults=found.faults, interruption=found.interruption)
+
+    def _list_streams(self, feed: str) -> dict[str, tuple[str, Interval | None]]:
+        """What of a feed is read by itself, by the name of its position."""
+        if feed != CANDLES.name:
+            return {venue_symbol: (venue_symbol, None) for venue_symbol in self.symbols}
+        return {
+            f"{venue_symbol}:{interval}": (venue_symbol, interval)
+            for venue_symbol in self.symbols
+            for interval in self.candle_intervals
+        }
 
     def read_trade_items(self, read: TradesRead, subject: Subject) -> Poll:
         """The trades as records, in their order."""
@@ -83,16 +88,14 @@ class VenuePolls(VenueDialect):
         return [trade.ts_event for trade in trades if isinstance(trade, Trade)]
 
     def _poll_trades(self, subject: Subject, position: str | None) -> Poll:
-        read = self.read_trades(subject, position=position, pages_max=self.pages_max)
+        read = self.read_trades(subject, position=position, pages_max=self.pages_max.trades)
         poll = self.read_trade_items(read, subject)
         positions = {} if read.position is None else {subject.venue_symbol: read.position}
         return Poll(
             records=poll.records,
             rejected=poll.rejected,
             positions=positions,
-            gaps=describe_holes(
-                read.holes, poll.records, subject=subject, numbering=self.trade_numbering
-            ),
+            gaps=add_times(read.gaps, poll.records),
         )
 
     def _poll_order_book(self, subject: Subject) -> Poll:
@@ -106,35 +109,38 @@ class VenuePolls(VenueDialect):
         )
 
     def _poll_candles(
-        self, subject: Subject, interval: Interval, positions: Mapping[str, str]
+        self, subject: Subject, interval: Interval, name: str, position: str | None
     ) -> Poll:
-        name = f"{subject.venue_symbol}:{interval}"
-        cursor = self._read_candle_cursor(positions.get(name), name)
+        cursor = self._read_candle_cursor(position, name)
         closed_us = find_closed(subject.ts_ingest, interval)
-        begin_us = plan_poll(
+        asked_us = plan_poll(
             cursor,
             closed_us=closed_us,
             interval=interval,
             page_candles_max=self.page_candles_max,
         )
         polls: list[Poll] = []
-        while begin_us < closed_us and len(polls) < CANDLE_PAGES_MAX:
+        while asked_us < closed_us and len(polls) < self.pages_max.candles:
+            begin_us = asked_us
             end_us = min(begin_us + self.page_candles_max * interval.length_us, closed_us)
-            page = self.fetch_candles(subject, interval=interval, begin_us=begin_us, end_us=end_us)
-            if page.closed_us is not None:
-                end_us = min(page.closed_us, closed_us)
-            poll, cursor = self._read_window(page, subject, interval, cursor, begin_us, end_us)
-            polls.append(poll)
-            if end_us <= begin_us:
+            try:
+                page = self.fetch_candles(
+                    subject, interval=interval, begin_us=begin_us, end_us=end_us
+                )
+            except SourceUnavailableError:
+                if not polls:
+                    raise
                 break
-            begin_us = end_us
-        united = unite(polls)
-        return Poll(
-            records=united.records,
-            rejected=united.rejected,
-            positions={} if cursor is None else {name: encode_cursor(cursor)},
-            gaps=united.gaps,
-        )
+            asked_us = end_us if page.closed_us is None else min(page.closed_us, closed_us)
+            poll, cursor = self._read_window(page, subject, interval, cursor, begin_us, asked_us)
+            polls.append(poll)
+            if asked_us <= begin_us:
+                break
+        if cursor is not None and is_silent(cursor, asked_us=asked_us, interval=interval):
+            polls.append(Poll(records=(), gaps=[_name_gap(subject, interval, cursor, asked_us)]))
+            cursor = jump(cursor, to_us=asked_us, interval=interval)
+        positions = {} if cursor is None else {name: encode_cursor(cursor)}
+        return replace(unite(polls), positions=positions)
 
     def _read_window(
         self,
@@ -144,22 +150,16 @@ class VenuePolls(VenueDialect):
         cursor: CandleCursor | None,
         begin_us: int,
         end_us: int,
-    ) -> tuple[Poll, CandleCursor]:
+    ) -> tuple[Poll, CandleCursor | None]:
         poll, candles = self.read_candle_page(
             page, subject=subject, interval=interval, begin_us=begin_us, end_us=end_us
         )
+        changed = choose_changed(candles, cursor)
         gaps: list[Gap] = []
         if cursor is not None and page.begins_us is not None and page.begins_us > cursor.read_us:
-            gaps.append(
-                Gap(
-                    venue_symbol=subject.venue_symbol,
-                    interval=interval,
-                    after_us=cursor.read_us,
-                    before_us=page.begins_us,
-                )
-            )
-        changed = choose_changed(candles, cursor)
-        advanced = advance_cursor(cursor, candles, read_us=end_us, interval=interval)
+            gaps.append(_name_gap(subject, interval, cursor, page.begins_us))
+            cursor = jump(cursor, to_us=page.begins_us, interval=interval)
+        advanced = advance_cursor(cursor, candles, interval=interval)
         return Poll(records=changed, rejected=poll.rejected, gaps=gaps), advanced
 
     def read_candle_page(
@@ -180,6 +180,15 @@ class VenuePolls(VenueDialect):
             return decode_cursor(position)
         except msgspec.DecodeError:
             raise self.refuse_position(position, venue_symbol=name) from None
+
+
+def _name_gap(subject: Subject, interval: Interval, cursor: CandleCursor, before_us: int) -> Gap:
+    return Gap(
+        venue_symbol=subject.venue_symbol,
+        interval=interval,
+        after_us=cursor.read_us,
+        before_us=before_us,
+    )
 
 
 def unite(polls: Iterable[Poll]) -> Poll:
@@ -214,28 +223,18 @@ def choose_revisions(listed: Poll, positions: Mapping[str, str]) -> Poll:
         for record in listed.records
         if isinstance(record, Instrument) and f"{record.kind}:{record.native_id}" in changed
     ]
-    return Poll(records=records, rejected=listed.rejected, positions=changed)
+    return replace(listed, records=records, positions=changed)
 
 
-def describe_holes(
-    holes: Sequence[tuple[int, int] | tuple[str, str]],
-    records: Iterable[Record],
-    *,
-    subject: Subject,
-    numbering: TradeNumbering,
-) -> list[Gap]:
-    """Holes between trade ids as gaps, with the times of the trades around them where known."""
+def add_times(gaps: Sequence[Gap], records: Iterable[Record]) -> list[Gap]:
+    """The gaps with the times of the trades around them, where those are known."""
     trades = (record for record in records if isinstance(record, Trade))
     times = {trade.trade_id: trade.ts_event for trade in trades}
-    counted = numbering is TradeNumbering.GAPLESS
     return [
-        Gap(
-            venue_symbol=subject.venue_symbol,
-            after_id=str(after),
-            before_id=str(before),
-            missing_records=int(before) - int(after) - 1 if counted else None,
-            after_us=times.get(str(after)),
-            before_us=times.get(str(before)),
+        replace(
+            gap,
+            after_us=times.get(gap.after_id or "", gap.after_us),
+            before_us=times.get(gap.before_id or "", gap.before_us),
         )
-        for after, before in holes
+        for gap in gaps
     ]

@@ -6,9 +6,10 @@ Here: pure checks, each with an error that says what works. Not here: bounds of 
 
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from crypto_platform.errors import ConfigurationError
-from crypto_platform.feeds.candles import Interval
+from crypto_platform.feeds.candles import CANDLES, Interval
 from crypto_platform.sources.budget import Budget
 
 SYMBOL_PAGES_MAX = 10
@@ -16,7 +17,9 @@ SYMBOL_PAGES_MAX = 10
 POLL_PAGES_MAX = 50
 """Of all symbols in one poll: 50,000 trades are what one Kafka transaction is asked to hold."""
 SYMBOL_PAGES_MIN = 2
-"""The newest page, and one that reaches back to the cursor."""
+"""The newest page, and one that begins at the cursor."""
+CANDLE_PAGES_MAX = 5
+"""Of one symbol and interval in one poll; further behind, the next poll goes on."""
 
 
 def choose_feeds(given: Sequence[str], asked: Sequence[str], *, source: str) -> tuple[str, ...]:
@@ -75,22 +78,44 @@ def _length(interval: Interval) -> int:
     return interval.length_us
 
 
-def find_pages_max(symbols: int, feeds: int, budget: Budget, *, source: str) -> int:
-    """How many pages of a symbol's trades one poll may ask for: all feeds share the budget.
+@dataclass(frozen=True, kw_only=True)
+class PagesMax:
+    """How many pages one poll may ask for at most.
+
+    Attributes:
+        trades: Of each symbol.
+        candles: Of each symbol and interval.
+    """
+
+    trades: int
+    candles: int
+
+
+def find_pages_max(
+    symbols: int, feeds: Sequence[str], intervals: int, budget: Budget, *, source: str
+) -> PagesMax:
+    """So many that a poll of any of the feeds fits into its part of the budget, which all share.
+
+    Args:
+        symbols, intervals: How many of each are asked for.
+        feeds: Their names.
 
     Raises:
-        ConfigurationError: There is no room for two pages of each symbol.
+        ConfigurationError: There is no room for two pages of each symbol's trades, or for a page of
+            each interval's candles.
     """
-    requests_max = budget.requests_max // max(feeds, 1)
-    pages_max = min(POLL_PAGES_MAX, requests_max) // symbols
-    if pages_max < SYMBOL_PAGES_MIN:
+    requests_max = budget.requests_max // max(len(feeds), 1)
+    streams = symbols * intervals if CANDLES.name in feeds else symbols
+    trades = min(POLL_PAGES_MAX, requests_max) // symbols
+    candles = requests_max // streams
+    if trades < SYMBOL_PAGES_MIN or not candles:
         message = (
-            f"sources.{source}.symbols names {symbols} symbols: a poll takes up to "
-            f"{SYMBOL_PAGES_MIN} requests for each, and may ask {POLL_PAGES_MAX} times at most, "
-            f"{requests_max} times in {budget.window_s:.0f} s by its budget (70 % of "
-            f"requests_per_minute_max, shared by {feeds} feeds): name fewer symbols or feeds, "
-            f"spread them over two sources, or raise requests_per_minute_max if the source allows "
-            f"more"
+            f"sources.{source}.symbols names {symbols} symbols: a poll of trades takes up to "
+            f"{SYMBOL_PAGES_MIN} requests for each, one of candles {streams} (one for each symbol "
+            f"and interval). A poll may ask {POLL_PAGES_MAX} times at most, {requests_max} times "
+            f"in {budget.window_s:.0f} s by its budget (70 % of requests_per_minute_max, shared "
+            f"by {len(feeds)} feeds): name fewer symbols, intervals or feeds, spread them over two "
+            f"sources, or raise requests_per_minute_max if the source allows more"
         )
         raise ConfigurationError(message)
-    return min(pages_max, SYMBOL_PAGES_MAX)
+    return PagesMax(trades=min(trades, SYMBOL_PAGES_MAX), candles=min(candles, CANDLE_PAGES_MAX))

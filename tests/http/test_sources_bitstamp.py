@@ -171,6 +171,25 @@ def test_after_more_than_a_day_what_lies_between_is_a_gap(venue: ScriptedSource)
     assert (list_ids(poll), poll.positions) == ([900, 901], {"btcusd": f"901@{NOON_S}"})
 
 
+@pytest.mark.parametrize(
+    ("cursor", "shown", "after_id", "before_id"),
+    [(0, (900,), None, "900"), (10, (), "10", None), (0, (), None, None)],
+)
+def test_a_gap_is_told_too_where_no_trade_stands_beside_it(
+    venue: ScriptedSource,
+    cursor: int,
+    shown: tuple[int, ...],
+    after_id: str | None,
+    before_id: str | None,
+) -> None:
+    """Nothing read yet, or nothing on the page: what was traded between is gone all the same."""
+    venue.script(page(*shown))
+    poll = poll_trades(build(venue), f"{cursor}@{NOON_S - 100_000}")
+    [gap] = poll.gaps
+    assert (gap.after_id, gap.before_id) == (after_id, before_id)
+    assert gap.after_us == (NOON_S - 100_000) * SECOND_US
+
+
 def test_a_day_that_still_holds_the_cursor_has_no_gap(venue: ScriptedSource) -> None:
     """What the page shows counts for more than what the clocks say."""
     venue.script(page(10, 900))

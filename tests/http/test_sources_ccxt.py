@@ -305,6 +305,19 @@ def test_a_page_that_does_not_reach_back_to_the_last_is_a_gap(venue: ScriptedSou
     assert [trade.trade_id for trade in list_trades(found)] == ["x", "y"]
 
 
+def test_a_gap_inside_of_a_millisecond_is_told_once(venue: ScriptedSource) -> None:
+    """More trades of one millisecond than a page: those between stand on neither."""
+    source = build(venue, "bitvavo")
+    cut = page_of((7, "z"), (7, "y"), (7, "x"))
+    venue.script(page_of((7, "c"), (5, "b")), cut, cut, page_of((7, "z"), (7, "y"), (9, "zz")))
+    gaps, position = [], None
+    for _ in range(4):
+        found = poll(source, "trades", position)
+        position = found.positions["BTC-EUR"]
+        gaps.append([(gap.after_id, gap.before_id) for gap in found.gaps])
+    assert gaps == [[], [("c", "x")], [], []]
+
+
 def test_one_bad_trade_costs_neither_the_page_nor_its_own_bytes(venue: ScriptedSource) -> None:
     """Left to itself, ccxt gives up the page."""
     body = b"""[{"id": "8", "price": "NaN", "quantity": "bad", "takerSide": "BUY",

@@ -1,4 +1,4 @@
-"""Trades read back to their cursor over a real socket: none missed, none repeated."""
+"""Trades read on from their cursor over a real socket: none missed, none repeated."""
 
 import json
 import re
@@ -82,23 +82,23 @@ def test_a_page_that_begins_right_behind_the_cursor_is_enough(venue: ScriptedSou
     assert len(venue.asked) == 1
 
 
-def test_a_poll_pages_back_until_it_meets_its_cursor(venue: ScriptedSource) -> None:
+def test_a_poll_reads_on_from_its_cursor_until_it_meets_the_newest(venue: ScriptedSource) -> None:
     """A busy minute has more trades than a page."""
-    venue.script(reply(range(2901, 3001)), reply(range(1901, 2901)), reply(range(901, 1901)))
+    venue.script(reply(range(2901, 3001)), reply(range(1501, 2501)), reply(range(2001, 3001)))
     found = poll(build(venue), BTC=1500)
     assert list_ids(found) == list(range(1501, 3001))
     assert found.positions == {"BTC-USD": "3000"}
     assert [asked.query for asked in venue.asked] == [
         {"limit": "100"},
-        {"limit": "1000", "after": "2901"},
-        {"limit": "1000", "after": "1901"},
+        {"limit": "1000", "after": "2501"},
+        {"limit": "1000", "after": "3001"},
     ]
 
 
 def test_a_trade_at_a_page_border_is_neither_missed_nor_repeated(venue: ScriptedSource) -> None:
-    """Pages that overlap, as where `after` is taken to include its id."""
-    venue.script(reply([8, 9, 10]), reply([6, 7, 8, 9]), reply([4, 5, 6]))
-    assert list_ids(poll(build(venue), BTC=4)) == [5, 6, 7, 8, 9, 10]
+    """Pages overlap: what is before a number also holds what was read."""
+    venue.script(reply([1005, 1006]), reply(range(5, 1005)), reply(range(7, 1007)))
+    assert list_ids(poll(build(venue), BTC=4)) == list(range(5, 1007))
 
 
 def test_nothing_new_is_nothing_and_keeps_the_cursor(venue: ScriptedSource) -> None:
@@ -111,7 +111,7 @@ def test_nothing_new_is_nothing_and_keeps_the_cursor(venue: ScriptedSource) -> N
 def test_polls_one_after_another_read_everything_once(venue: ScriptedSource) -> None:
     """The cursor of one poll is where the next begins."""
     venue.script(
-        reply(range(1, 51)), reply(range(20, 81)), reply(range(150, 250)), reply(range(60, 150))
+        reply(range(1, 51)), reply(range(20, 81)), reply(range(150, 250)), reply(range(1, 250))
     )
     source = build(venue)
     first = poll(source)
@@ -127,11 +127,23 @@ def test_a_poll_too_far_behind_reads_the_oldest_part_and_the_next_goes_on(
     """After a day without ingestion no trade may be jumped over, however many there are."""
     # 3 requests a poll by the budget: the newest page, and two of 1000 trades
     source = build(venue, requests_per_minute_max=4.3)
-    venue.script(reply(range(8901, 9001)), reply(range(1501, 2501)), reply(range(501, 1501)))
+    venue.script(reply(range(8901, 9001)), reply(range(501, 1501)), reply(range(1501, 2501)))
     found = poll(source, BTC=500)
     assert list_ids(found) == list(range(501, 2501))
     assert found.positions == {"BTC-USD": "2500"}
-    assert [asked.query.get("after") for asked in venue.asked] == [None, "2501", "1501"]
+    assert [asked.query.get("after") for asked in venue.asked] == [None, "1501", "2501"]
+
+
+def test_what_was_read_before_the_venue_gave_no_more_is_kept(venue: ScriptedSource) -> None:
+    """Thrown away, it would be asked for again until the budget is gone, and never be published."""
+    venue.script(
+        reply(range(8901, 9001)),
+        reply(range(501, 1501)),
+        Reply(status=429, headers={"Retry-After": "5"}),
+    )
+    found = poll(build(venue), BTC=500)
+    assert list_ids(found) == list(range(501, 1501))
+    assert found.positions == {"BTC-USD": "1500"}
 
 
 def test_each_product_has_a_cursor_of_its_own(venue: ScriptedSource) -> None:
@@ -152,8 +164,8 @@ def test_each_product_has_a_cursor_of_its_own(venue: ScriptedSource) -> None:
 
 def test_a_bad_trade_on_a_later_page_costs_itself_alone(venue: ScriptedSource) -> None:
     """The rest of both pages goes on, and the cursor passes it."""
-    bad = json.loads(reply([7, 6]).body)
-    bad[0]["price"] = "NaN"
+    bad = json.loads(reply([9, 8, 7, 6, 5]).body)
+    bad[2]["price"] = "NaN"
     venue.script(reply([8, 9]), Reply(body=json.dumps(bad).encode()))
     found = poll(build(venue), BTC=5)
     assert list_ids(found) == [6, 8, 9]
@@ -170,10 +182,11 @@ def test_a_bad_trade_on_a_later_page_costs_itself_alone(venue: ScriptedSource) -
         (Reply(body=b"<html></html>"), SourceMalformedError),
         (Reply(body=reply([5, 6]).body, missing_bytes=9), SourceMalformedError),
         (Reply(body=b"[]"), SourceMalformedError),
-        (reply([7, 8]), SourceMalformedError),
+        (reply([9, 10]), SourceMalformedError),
+        (reply([2, 3]), SourceMalformedError),
         (Reply(body=b'{"message": "Internal server error"}'), SourceMalformedError),
     ],
-    ids=["429", "503", "html", "truncated", "empty", "repeated", "error"],
+    ids=["429", "503", "html", "truncated", "empty", "beyond", "old", "error"],
 )
 def test_a_poll_whose_second_page_fails_gives_nothing(
     venue: ScriptedSource, second: Reply, kind: type[Exception]
@@ -184,10 +197,12 @@ def test_a_poll_whose_second_page_fails_gives_nothing(
         poll(build(venue), BTC=3)
 
 
-def test_a_page_that_goes_no_further_back_ends_the_poll_at_once(venue: ScriptedSource) -> None:
+def test_a_page_that_is_not_what_was_asked_for_ends_the_poll_at_once(
+    venue: ScriptedSource,
+) -> None:
     """Asked on, the same page would use up the budget of the others."""
-    venue.script(reply([7, 8]))
-    with pytest.raises(SourceMalformedError, match="before trade 7, it begins at 7"):
+    venue.script(reply([7, 8]), reply([7, 8, 9]))
+    with pytest.raises(SourceMalformedError, match="before trade 9, it begins at 9"):
         poll(build(venue), BTC=3)
     assert len(venue.asked) == 2
 
@@ -196,16 +211,62 @@ def test_a_product_that_is_gone_is_told_and_the_other_is_read(venue: ScriptedSou
     """Its refusal says which setting to change."""
     venue.script(reply([7, 8]), Reply(status=404, body=b'{"message": "NotFound"}'))
     found = poll(build(venue, "BTC-USD", "ETH-USD"), BTC=7)
-    [text] = found.refused
-    assert re.search(r"ETH-USD.*NotFound.*sources\.mine\.symbols", text)
+    told = str(found.faults["ETH-USD"])
+    assert re.search(r"ETH-USD.*NotFound.*sources\.mine\.symbols", told)
     assert dict(found.positions) == {"BTC-USD": "8"}
 
 
-def test_a_poll_with_a_malformed_page_is_whole_or_nothing(venue: ScriptedSource) -> None:
-    """Nothing is lost by it: the cursors stand, and the next poll pages back."""
-    venue.script(reply([7, 8]), Reply(body=b"<html>"))
-    with pytest.raises(SourceMalformedError, match="ETH-USD"):
-        poll(build(venue, "BTC-USD", "ETH-USD"), BTC=7)
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'[{"trade_id": "nine"}]'])
+def test_a_malformed_page_costs_its_symbol_alone(venue: ScriptedSource, body: bytes) -> None:
+    """The other's cursor moves on, and this one's stands: nothing is lost."""
+    venue.script(Reply(body=body), reply([7, 8]))
+    found = poll(build(venue, "ETH-USD", "BTC-USD"), BTC=7, ETH=7)
+    assert (list_ids(found), found.positions) == ([8], {"BTC-USD": "8"})
+    assert list(found.faults) == ["ETH-USD"]
+    assert isinstance(found.faults["ETH-USD"], SourceMalformedError)
+
+
+def test_a_product_that_has_not_traded_yet_is_no_fault(venue: ScriptedSource) -> None:
+    """A new listing answers [] for hours."""
+    venue.script(Reply(body=b"[]"), Reply(body=b"[]"), reply([1]))
+    source = build(venue)
+    assert [poll(source) for _ in range(2)] == [Poll(records=[], rejected=[], gaps=[])] * 2
+    assert list_ids(poll(source)) == [1]
+
+
+def test_a_poll_that_can_ask_no_further_keeps_what_it_read_and_the_next_goes_on_there(
+    venue: ScriptedSource,
+) -> None:
+    """Thrown away and begun anew, a poll over its budget would never reach its last symbols."""
+    venue.script(reply([8]), Reply(status=429, headers={"Retry-After": "7"}), reply([8]))
+    source = build(venue, "BTC-USD", "ETH-USD", "SOL-USD")
+    first = poll(source, BTC=7, ETH=7, SOL=7)
+    assert first.positions == {"BTC-USD": "8"}
+    assert first.interruption is not None
+    assert first.interruption.retry_after_s == 7
+    second = poll(source, BTC=8, ETH=7, SOL=7)
+    assert (second.positions, second.interruption) == (
+        {"ETH-USD": "8", "SOL-USD": "8", "BTC-USD": "8"},
+        None,
+    )
+    assert [asked.path.split("/")[2] for asked in venue.asked] == [
+        *("BTC-USD", "ETH-USD"),
+        *("ETH-USD", "SOL-USD", "BTC-USD"),
+    ]
+
+
+def test_a_symbol_that_alone_is_unavailable_does_not_take_every_first_turn(
+    venue: ScriptedSource,
+) -> None:
+    """A market in maintenance answers 503 for hours, the others do not."""
+    busy = Reply(status=503, headers={"Retry-After": "7"})
+    venue.routes["/products/ETH-USD/trades"] = busy
+    venue.script(reply([8]))
+    source = build(venue, "BTC-USD", "ETH-USD", "SOL-USD")
+    assert poll(source).positions == {"BTC-USD": "8"}
+    with pytest.raises(SourceUnavailableError):
+        poll(source)
+    assert poll(source).positions == {"SOL-USD": "8", "BTC-USD": "8"}
 
 
 def test_a_slow_page_is_given_up_in_time(venue: ScriptedSource) -> None:
@@ -223,8 +284,38 @@ def test_numbers_below_the_cursor_are_an_error_that_says_what_to_do(venue: Scrip
 
 
 def test_pages_shorter_than_asked_are_an_error_not_a_hole(venue: ScriptedSource) -> None:
-    """Should the venue lower its limit, the walk ends before the cursor."""
-    source = build(venue, requests_per_minute_max=4.3)
-    venue.script(reply([900]), reply([800]), reply([700]))
-    with pytest.raises(SourceMalformedError, match="reached back to 700, not to 5"):
-        poll(source, BTC=5)
+    """Should the venue lower its limit, what a page leaves out must not pass for missing."""
+    venue.script(reply(range(900, 1000)), reply(range(506, 1000)), reply([505]))
+    with pytest.raises(SourceMalformedError, match="ends at 506 though there is 505"):
+        poll(build(venue), BTC=5)
+
+
+def test_numbers_that_a_venue_jumps_over_are_passed_and_told_once(venue: ScriptedSource) -> None:
+    """A cursor that waits before them would never come to the trades behind."""
+    behind = [*range(1, 11), *range(6001, 6003)]
+
+    def answer() -> None:
+        query = venue.asked[-1].query
+        before = int(query.get("after", 10_000))
+        venue.script(reply([i for i in behind if i < before][-int(query["limit"]) :]))
+
+    venue.on_ask = answer
+    # 4 pages of 1000 numbers in the first poll
+    first = poll(build(venue, requests_per_minute_max=7.2), BTC=10)
+    assert (list_ids(first), first.gaps) == ([], [])
+    source = build(venue)
+    second = source.poll("trades", positions=first.positions, ts_ingest=RECEIVED)
+    third = source.poll("trades", positions=second.positions, ts_ingest=RECEIVED)
+    [gap] = second.gaps
+    assert (gap.after_id, gap.before_id, gap.missing_records) == ("10", "6001", 5990)
+    assert (list_ids(second), second.positions) == ([6001, 6002], {"BTC-USD": "6002"})
+    assert (list_ids(third), third.gaps) == ([], [])
+
+
+def test_a_number_far_above_all_others_waits_for_one_that_follows_it(
+    venue: ScriptedSource,
+) -> None:
+    """A stray one would move the cursor over trades to come; a real jump goes on behind it."""
+    venue.script(reply([8, 9, 1_000_000]))
+    with pytest.raises(SourceMalformedError, match="trade 1000000 alone"):
+        poll(build(venue), BTC=7)

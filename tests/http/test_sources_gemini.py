@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from crypto_platform.errors import SourceMalformedError, SourceRefusedError
+from crypto_platform.errors import SourceError, SourceMalformedError, SourceRefusedError
 from crypto_platform.feeds.candles import Candle, Interval
 from crypto_platform.feeds.instruments import Instrument
 from crypto_platform.feeds.order_books import OrderBook, TimedBy
@@ -33,9 +33,8 @@ def venue() -> Iterator[ScriptedSource]:
 
 
 def build(venue: ScriptedSource, **changes: object) -> Gemini:
-    settings = venue.build_settings(
-        dialect="gemini", base_url=venue.url, symbols="btcusd", **changes
-    )
+    values = {"symbols": "btcusd"} | changes
+    settings = venue.build_settings(dialect="gemini", base_url=venue.url, **values)
     return Gemini(name="mine", settings=settings)
 
 
@@ -283,6 +282,28 @@ def test_recorded_details_are_instruments(venue: ScriptedSource) -> None:
         for symbol, told in ((name, json.loads(body)) for name, body in details.items())
         for base in [told["base_currency"]]
     ]
+
+
+@pytest.mark.parametrize(
+    ("gone", "kind"),
+    [
+        (Reply(status=400, body=b'{"result": "error"}'), SourceRefusedError),
+        (Reply(body=b'{"result": "error"}'), SourceMalformedError),
+    ],
+)
+def test_a_symbol_whose_details_fail_holds_up_no_other(
+    venue: ScriptedSource, gone: Reply, kind: type[SourceError]
+) -> None:
+    """Each is asked for alone; the whole list failed for one that was delisted."""
+    venue.routes["/v1/symbols/details/goneusd"] = gone
+    venue.routes[TRADES_PATH] = page([7])
+    source = build(venue, symbols="goneusd,btcusd")
+    listed = source.poll("instruments", positions={}, ts_ingest=RECEIVED)
+    assert [r.native_id for r in listed.records if isinstance(r, Instrument)] == ["btcusd"]
+    assert {name: type(error) for name, error in listed.faults.items()} == {"goneusd": kind}
+    trades = source.poll("trades", positions={}, ts_ingest=RECEIVED)
+    assert (list_ids(trades), list(trades.faults)) == ([7], ["goneusd"])
+    assert isinstance(trades.faults["goneusd"], kind)
 
 
 def test_a_perpetual_swap_is_left_without_a_unified_name(venue: ScriptedSource) -> None:

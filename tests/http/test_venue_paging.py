@@ -1,5 +1,6 @@
 """Pages and cursors of venues on hand-made answers: nothing missed, nothing twice, gaps said."""
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -7,7 +8,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from crypto_platform.errors import SourceError, SourceRefusedError, SourceUnavailableError
+from crypto_platform.errors import (
+    ConfigurationError,
+    SourceError,
+    SourceRefusedError,
+    SourceUnavailableError,
+)
 from crypto_platform.feeds.candles import Candle, Interval
 from crypto_platform.feeds.trades import Side, Trade
 from crypto_platform.sources import DIALECTS
@@ -42,7 +48,10 @@ class Exchange(ScriptedSource):
         answer = self.answers.get(urlsplit(asked.target).path)
         if answer is None:
             return Reply(status=404, body=b'{"message": "NotFound"}')
-        body = re.sub('"@([^"]*)@"', r"\1", json.dumps(answer(asked.query)))
+        said = answer(asked.query)
+        if isinstance(said, Reply):
+            return said
+        body = re.sub('"@([^"]*)@"', r"\1", json.dumps(said))
         return Reply(body=body.encode())
 
     def count(self, path: str) -> int:
@@ -366,8 +375,8 @@ def test_a_list_that_refuses_a_question_for_one_symbol_is_asked_for_the_others(
     for _ in range(3):
         found = poll(source, "trades")
         assert len(found.records) == 2
-        [text] = found.refused
-        assert "Unknown asset pair" in text
+        assert list(found.faults) == ["GONE"]
+        assert "Unknown asset pair" in str(found.faults["GONE"])
     # the pair that is there once, and the one that is gone at each poll
     assert venue.count("/AssetPairs") <= 2 + 2 * 3
 
@@ -400,8 +409,7 @@ def test_a_symbol_that_is_gone_does_not_hold_up_the_others(venue: Exchange) -> N
     coinbase_trades(venue, range(1, 4))
     found = poll(build(venue, "coinbase", "GONE-USD", "BTC-USD"), "trades")
     assert list_ids(found) == [1, 2, 3]
-    [text] = found.refused
-    assert "GONE-USD" in text
+    assert list(found.faults) == ["GONE-USD"]
     with pytest.raises(SourceRefusedError, match="GONE-USD"):
         poll(build(venue, "coinbase", "GONE-USD"), "trades")
 
@@ -423,6 +431,46 @@ def test_coinbase_history_from_before_its_first_trade_begins_with_it(venue: Exch
     found = read_all(source, "trades", NOON - 86_400_000_000, NOON + 86_400_000_000)
     assert list_ids(found) == list(range(50_000, 50_200))
     assert venue.count("/products/BTC-USD/trades") < 30
+
+
+def test_a_search_for_a_time_goes_on_where_the_budget_ended_it(venue: Exchange) -> None:
+    """Begun anew each time, it would never come to its end where a minute has few requests."""
+    coinbase_trades(venue, range(1, 9000))
+    day_us = NOON - 12 * 3_600_000_000
+    position, asked = None, 0
+    for _ in range(10):
+        # each as after a pause: 3 requests, and then no more
+        source = build(venue, "coinbase", requests_per_minute_max=4.3, feeds="trades")
+        with contextlib.suppress(SourceUnavailableError):
+            page = source.read_history(
+                "trades",
+                venue_symbol="BTC-USD",
+                interval=None,
+                start_us=day_us + 1_500_000_000,
+                end_us=day_us + 8_000_000_000,
+                position=position,
+                ts_ingest=NOON,
+            )
+            position = page.position
+        asked += 1
+        if page.records:
+            break
+    assert list_ids(page)[0] == 1500
+    assert asked <= 6
+
+
+def test_calls_count_the_search_for_the_first_trade(venue: Exchange) -> None:
+    """Of a quiet product it takes more requests than its trades."""
+    coinbase_trades(venue, range(1, 9000))
+    calls = build(venue, "coinbase").estimate_history_calls(
+        "trades",
+        venue_symbol="BTC-USD",
+        interval=None,
+        start_us=NOON - 1_000_000_000,
+        end_us=NOON,
+    )
+    # the newest number, 14 halvings of 8999, and two pages of a thousand trades
+    assert calls == 1 + 14 + 2
 
 
 def test_a_hole_in_numbers_that_rise_by_one_is_reported(venue: Exchange) -> None:
@@ -501,6 +549,75 @@ def test_after_a_day_away_candles_are_read_window_by_window(venue: Exchange) -> 
     assert read == [NOON + m * MINUTE for m in range(2000)]
 
 
+def test_candles_of_a_venue_that_lags_are_waited_for(venue: Exchange) -> None:
+    """Its service hangs for ten minutes and then gives them all: none may be jumped over."""
+    source, candles = build(venue, "coinbase"), CandleVenue(venue)
+    candles.closes = {NOON_S - 60: "5"}
+    polls = [poll(source, "candles", ts_ingest=NOON + 10_000_000)]
+    for minute in range(1, 11):
+        late = NOON + minute * MINUTE + 10_000_000
+        polls.append(poll(source, "candles", *polls, ts_ingest=late))
+    assert [found.records for found in polls[1:]] == [[]] * 10
+    candles.closes |= {NOON_S + 60 * minute: "5" for minute in range(10)}
+    last = poll(source, "candles", *polls, ts_ingest=NOON + 10 * MINUTE + 20_000_000)
+    assert [c.ts_event for c in list_candles(last)] == [NOON + m * MINUTE for m in range(10)]
+    assert not any(found.gaps for found in (*polls, last))
+
+
+def test_a_venue_that_gives_no_candle_for_hours_is_a_gap_once(venue: Exchange) -> None:
+    """Waited for without an end, each poll would ask for more, and nobody would hear of it."""
+    source, candles = build(venue, "coinbase"), CandleVenue(venue)
+    candles.closes = {NOON_S - 60: "5"}
+    polls = [poll(source, "candles", ts_ingest=NOON + 10_000_000)]
+    for minute in (300, 301, 302):
+        late = NOON + minute * MINUTE + 10_000_000
+        polls.append(poll(source, "candles", *polls, ts_ingest=late))
+    gap = Gap(
+        venue_symbol="BTC-USD",
+        interval=Interval.MINUTE,
+        after_us=NOON,
+        before_us=NOON + 301 * MINUTE,
+    )
+    assert [found.gaps for found in polls] == [[], [], [gap], []]
+    candles.closes |= {NOON_S + 60 * 302: "6"}
+    late = NOON + 303 * MINUTE + 10_000_000
+    [candle] = list_candles(poll(source, "candles", *polls, ts_ingest=late))
+    assert candle.ts_event == NOON + 302 * MINUTE
+
+
+def test_a_window_of_candles_that_fails_costs_none_before_it(venue: Exchange) -> None:
+    """Over the budget, or away: what is in hand is published, and the next poll goes on."""
+    source, candles = build(venue, "coinbase"), CandleVenue(venue)
+    candles.closes = {NOON_S + 60 * minute: "5" for minute in range(-1, 2000)}
+    first = poll(source, "candles", ts_ingest=NOON + 10_000_000)
+
+    def answer(query: dict[str, str]) -> object:
+        if len(candles.asked) == 3:
+            candles.asked.clear()
+            return Reply(status=429)
+        return candles.answer(query)
+
+    venue.answers["/products/BTC-USD/candles"] = answer
+    late = NOON + 2000 * MINUTE + 10_000_000
+    second = poll(source, "candles", first, ts_ingest=late)
+    third = poll(source, "candles", first, second, ts_ingest=late)
+    read = [c.ts_event for found in (second, third) for c in list_candles(found)]
+    # the first window begins with five that were read before
+    assert len(list_candles(second)) == 2 * 300 - 5
+    assert read == [NOON + m * MINUTE for m in range(len(read))]
+    assert len(read) > 2 * 300
+
+
+def test_intervals_count_for_the_budget(venue: Exchange) -> None:
+    """Six lengths of candles are six requests a symbol; too many would never all be read."""
+    with pytest.raises(ConfigurationError, match="one of candles 12"):
+        build(
+            *(venue, "coinbase", "BTC-USD", "ETH-USD"),
+            intervals=("1m", "5m", "15m", "1h", "6h", "1d"),
+            requests_per_minute_max=60,
+        )
+
+
 def test_candles_of_the_past_come_in_windows_without_repeats(venue: Exchange) -> None:
     """A range that begins inside a minute begins with the next one."""
     source, candles = build(venue, "coinbase"), CandleVenue(venue)
@@ -528,8 +645,8 @@ def test_calls_for_trades_are_estimated_from_todays_pace(venue: Exchange) -> Non
         start_us=NOON,
         end_us=NOON + 86_400_000_000,
     )
-    # a trade a second
-    assert calls == 87
+    # a trade a second, and one to find the first
+    assert calls == 88
 
 
 # Instruments, whatever the venue: on Kraken

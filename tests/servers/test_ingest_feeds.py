@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 
 from crypto_platform.cli import main
 from crypto_platform.delivery.ingest import FeedReport, ingest
-from crypto_platform.errors import SourceUnavailableError
+from crypto_platform.errors import SourceError, SourceRefusedError, SourceUnavailableError
 from crypto_platform.feeds.quotes import Quote, seal_quote
-from crypto_platform.kafka.cursors import read_cursors
+from crypto_platform.kafka.cursors import cursor_key, read_cursors
 from crypto_platform.kafka.watermarks import Watermarks
 from crypto_platform.settings import ENV_PREFIX, process_environment
 from crypto_platform.sources.base import Gap, Poll
@@ -40,7 +40,8 @@ class TwoFeeds:
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
         self.gaps: tuple[Gap, ...] = ()
-        self.refused: tuple[str, ...] = ()
+        self.faults: dict[str, SourceError] = {}
+        self.interruption: SourceUnavailableError | None = None
         self.fails = False
 
     def poll(self, feed: str, *, positions: Mapping[str, str], ts_ingest: int) -> Poll:
@@ -51,7 +52,11 @@ class TwoFeeds:
                 message = "simulated: not now"
                 raise SourceUnavailableError(message, source=NAME, url="http://example.com")
             return Poll(
-                records=(), positions={"BTC-USD": "150"}, gaps=self.gaps, refused=self.refused
+                records=(),
+                positions={"BTC-USD": "150"},
+                gaps=self.gaps,
+                faults=self.faults,
+                interruption=self.interruption,
             )
         quote = Quote(
             source=NAME,
@@ -92,14 +97,41 @@ def run(platform: Platform, *words: str) -> Result:
 
 
 def test_a_refused_symbol_is_told_and_the_rest_is_published(platform: Platform) -> None:
-    """Its asset fails each minute until the setting is mended, and its cursor moves on."""
+    """Its asset warns each minute until the setting is mended, and its cursor moves on."""
+    prefix = f"CRYPTO_PLATFORM_SOURCES__{NAME.upper()}__"
+    platform.reload(**{f"{prefix}PACES_S__TRADES": "0.2"})
     source = TwoFeeds()
-    source.refused = ("simulated: its list has no GONE-USD",)
-    [_, trades] = follow(platform, source, until=1)
-    assert (trades.polls, trades.failures) == (1, 1)
-    assert list(trades.errors) == list(source.refused)
+    text = "simulated: its list has no GONE-USD"
+    source.faults = {"GONE-USD": SourceRefusedError(text, source=NAME, url="")}
+    [_, trades] = follow(platform, source, until=3)
+    assert trades.polls >= 3
+    # once a run, not at each of its polls
+    assert list(trades.errors) == [text]
     cursors = read_cursors(platform.settings, Watermarks(platform.settings))
     assert any(cursor.position == "150" for cursor in cursors.values())
+
+
+def test_a_poll_that_was_cut_short_is_published_and_the_next_waits_as_the_source_says(
+    platform: Platform,
+) -> None:
+    """Its cursors move on, and it is no second failure in a row."""
+    source = TwoFeeds()
+    source.interruption = SourceUnavailableError(
+        "simulated: over its budget", source=NAME, url="", retry_after_s=500
+    )
+    for _ in range(2):
+        [_, trades] = ingest(
+            platform.settings,
+            {NAME: source},
+            [(NAME, feed) for feed in source.feeds],
+            clock=clock,
+            stop=threading.Event(),
+        )
+        assert (trades.polls, trades.failures) == (1, 1)
+    cursors = read_cursors(platform.settings, Watermarks(platform.settings))
+    assert cursors[cursor_key(NAME, "trades", "BTC-USD")].position == "150"
+    whole = cursors[cursor_key(NAME, "trades")]
+    assert (whole.failures, whole.not_before - whole.polled_at) == (1, 500_000_000)
 
 
 def test_each_feed_is_asked_at_its_own_pace(platform: Platform) -> None:

@@ -46,6 +46,13 @@ def test_what_is_not_known_of_a_gap_is_said() -> None:
     assert "it is not known how many" in incident.message
 
 
+def test_a_gap_without_a_trade_beside_it_is_named_by_its_times() -> None:
+    """Where nothing was read before, there is no number to name."""
+    incident = build(Gap(venue_symbol="btcusd", after_us=NOON, before_us=NOON + 60_000_000))
+    assert "after 2026-01-01 12:00:00Z and before 2026-01-01 12:01:00Z" in incident.message
+    assert incident.subject.endswith(f"btcusd/{NOON}/{NOON + 60_000_000}")
+
+
 def test_a_gap_in_candles_is_named_by_its_times() -> None:
     """Candles have no numbers."""
     incident = build(CANDLES, feed="candles")

@@ -4,6 +4,7 @@ Ids, prices, sizes and times are those of its WebSocket on 2021-04-17, where rec
 """
 
 import json
+from collections.abc import Iterable
 
 import pytest
 
@@ -19,8 +20,7 @@ from crypto_platform.sources.trade_pages import (
     TradesPage,
     TradesRead,
     choose_new,
-    find_holes,
-    plan_walk,
+    find_gaps,
 )
 from crypto_platform.sources.venue_settings import find_pages_max
 from tests.recordings import read_coinbase_matches
@@ -229,23 +229,6 @@ def test_a_piece_without_a_number_is_never_taken_for_an_old_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("newest_lowest", "begins"),
-    [
-        (4_000, 4_000),  # three pages of 1000 reach from 4000 back to 1001
-        (4_001, 4_001),  # and from 4001, for the walk may end at 1001
-        (4_002, 4_001),  # one more is out of reach: begin where the cursor is in reach
-        (9_000_000, 4_001),
-    ],
-)
-def test_a_walk_that_cannot_reach_the_cursor_begins_nearer_to_it(
-    newest_lowest: int, begins: int
-) -> None:
-    """Published from the newest on, the trades between would be jumped over for ever."""
-    page = page_of(*range(newest_lowest, newest_lowest + 100))
-    assert plan_walk(page, cursor=1_000, page_trades_max=1000, pages_max=4) == begins
-
-
-@pytest.mark.parametrize(
     ("count", "requests_per_minute", "pages"),
     [(1, 600, 10), (5, 600, 10), (10, 600, 5), (25, 600, 2), (5, 30, 4)],
 )
@@ -254,7 +237,7 @@ def test_a_poll_at_its_longest_fits_into_the_budget(
 ) -> None:
     """One that does not would be begun again and again, and never be published."""
     budget = Budget(requests_per_minute)
-    assert find_pages_max(count, 1, budget, source="mine") == pages
+    assert find_pages_max(count, ["trades"], 1, budget, source="mine").trades == pages
 
 
 @pytest.mark.parametrize(("count", "requests_per_minute"), [(26, 600), (11, 30)])
@@ -289,20 +272,35 @@ def test_a_cursor_of_another_dialect_is_an_error_of_this_source_alone() -> None:
         build("BTC-USD").poll("trades", positions={"BTC-USD": "2021-04-17"}, ts_ingest=RECEIVED)
 
 
-@pytest.mark.parametrize("stray", [3, 10**9])
-def test_a_page_with_a_stray_id_is_not_read(stray: int) -> None:
+def test_a_page_with_a_stray_id_above_all_others_is_not_read() -> None:
     """It would move the cursor over trades that nobody has read, and no poll would come back."""
-    with pytest.raises(SourceMalformedError, match="which rise by one"):
-        page_of(*range(4901, 5001), stray)
+    with pytest.raises(SourceMalformedError, match="where ids rise by one"):
+        page_of(*range(4901, 5001), 10**9)
+
+
+@pytest.mark.parametrize("page", [range(1), (3, *range(4901, 5001)), (7, 9_000, 9_001)])
+def test_numbers_that_jump_are_read(page: Iterable[int]) -> None:
+    """A venue that skips numbers is told by its gaps; refused for it, it would be read no more."""
+    assert page_of(*(trade_id + 1 for trade_id in page)).known_ids
+
+
+def list_gaps(pages: Iterable[TradesPage], cursor: int | None) -> list[tuple[str | None, ...]]:
+    gaps = find_gaps(pages, cursor=cursor, venue_symbol="BTC-USD")
+    return [(gap.after_id, gap.before_id, str(gap.missing_records)) for gap in gaps]
 
 
 def test_a_hole_between_numbers_that_rise_by_one_is_found() -> None:
     """A missing trade that nobody hears of is a wrong chart."""
     pages = [page_of(9, 8, 5), page_of(5, 4, 3)]
-    assert find_holes(pages, cursor=3) == [(5, 8)]
-    assert find_holes(pages, cursor=1) == [(1, 3), (5, 8)]
-    assert find_holes(pages, cursor=None) == [(5, 8)]
-    assert find_holes(pages, cursor=8) == []
+    assert list_gaps(pages, 3) == [("5", "8", "2")]
+    assert list_gaps(pages, 1) == [("1", "3", "1"), ("5", "8", "2")]
+    assert list_gaps(pages, None) == [("5", "8", "2")]
+    assert list_gaps(pages, 8) == []
+
+
+def test_a_page_of_holes_is_one_matter() -> None:
+    """A venue that gives only every second number would be an incident for each of them."""
+    assert list_gaps([page_of(*range(2, 42, 2))], None) == [("2", "40", "19")]
 
 
 def test_another_name_for_a_currency_elsewhere_is_unified() -> None:

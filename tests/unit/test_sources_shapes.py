@@ -5,13 +5,23 @@ import pytest
 
 from crypto_platform.cli.sources import build_check, format_check
 from crypto_platform.errors import RecordRejectedError
+from crypto_platform.settings import SourceSettings
 from crypto_platform.sources import FeedCheck, SourceCheck
 from crypto_platform.sources.coingecko import parse_markets
-from crypto_platform.sources.gemini import parse_trade, read_trade_id
+from crypto_platform.sources.gemini import Gemini, read_trade_id
 from crypto_platform.sources.pages import NULL, decode_frame
 from crypto_platform.sources.readings import Subject
 from crypto_platform.sources.shapes import Shapes, watch_shapes
 
+GEMINI = Gemini(
+    name="mine",
+    settings=SourceSettings(
+        dialect="gemini",
+        base_url="https://venue.example",
+        symbols=("btcusd",),
+        requests_per_minute_max=600,
+    ),
+)
 SUBJECT = Subject(venue="mine", venue_symbol="btcusd", symbol="BTC/USD", ts_ingest=5)
 TRADE = b'{"tid": 7, "timestampms": 1565662735226, "price": "1", "amount": "2", "new_field": 1}'
 
@@ -30,7 +40,7 @@ class Book(msgspec.Struct, rename="camel"):
 def test_a_field_that_nobody_reads_is_named_and_one_that_is_gone() -> None:
     """Decoding passes over the one and makes None of the other: nobody would ever notice."""
     with watch_shapes() as shapes:
-        parse_trade(TRADE, subject=SUBJECT)
+        GEMINI.parse_trade(TRADE, subject=SUBJECT)
     assert (shapes.unread, shapes.missing) == ({"new_field": 1}, {"type": 1})
 
 
@@ -38,7 +48,7 @@ def test_an_item_read_by_two_structs_is_read_by_both() -> None:
     """Paging reads a trade's number alone: to it every other field is unknown."""
     with watch_shapes() as shapes:
         read_trade_id(TRADE)
-        parse_trade(TRADE, subject=SUBJECT)
+        GEMINI.parse_trade(TRADE, subject=SUBJECT)
     assert shapes.unread == {"new_field": 1}
 
 
@@ -65,7 +75,7 @@ def test_objects_within_an_answer_are_compared_too() -> None:
 def test_what_is_no_object_is_the_decoders_to_refuse(item: bytes) -> None:
     """Comparing must not fail in its place."""
     with watch_shapes() as shapes, pytest.raises(RecordRejectedError):
-        parse_trade(item, subject=SUBJECT)
+        GEMINI.parse_trade(item, subject=SUBJECT)
     assert (shapes.unread, shapes.missing) == ({}, {})
 
 
@@ -73,7 +83,7 @@ def test_nothing_is_compared_unless_somebody_watches() -> None:
     """Ingestion decodes thousands of items a second."""
     with watch_shapes() as shapes:
         pass
-    parse_trade(TRADE, subject=SUBJECT)
+    GEMINI.parse_trade(TRADE, subject=SUBJECT)
     assert shapes == Shapes()
 
 
