@@ -1,9 +1,10 @@
 """candles: a venue's own open, high, low, close and volume of an interval that is over.
 
 A venue corrects what it has published; a correction is a new revision of the candle, never a
-conflict, and the youngest one counts (the view market.candle). A correction back to an earlier
-content is that earlier revision again, and so counts as a repeat. Not here: candles made of trades
-(analytics).
+conflict, and the youngest one counts (the view market.candle). What a live poll sees change has the
+time of that poll in its id, so a correction back to an earlier content is a revision too. Whoever
+reads a candle without having seen it before (a history run, a first poll) cannot tell a correction
+from a repeat: its id is that of the content alone. Not here: candles made of trades (analytics).
 """
 
 from enum import StrEnum
@@ -78,10 +79,17 @@ class Candle(Record, frozen=True, kw_only=True, tag=1):
     trade_count: Count | None = None
 
 
-def seal_candle(draft: Candle) -> Candle:
-    """Give a candle its hash and its id: venue, symbol, interval, open time, content."""
+def seal_candle(draft: Candle, *, is_correction: bool = False) -> Candle:
+    """Give a candle its hash and its id: venue, symbol, interval, open time, content.
+
+    Args:
+        draft: With all its facts.
+        is_correction: It was seen to differ from what was published last; then when that was
+            noticed is in the id too.
+    """
     identity = (draft.venue, draft.venue_symbol, draft.interval, draft.ts_event)
-    return seal(draft, identity=identity, content_in_id=True)
+    noticed = (draft.ts_ingest,) if is_correction else ()
+    return seal(draft, identity=(*identity, *noticed), content_in_id=True)
 
 
 CANDLES = Feed(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from crypto_platform.feeds.candles import Candle, Interval
+from crypto_platform.feeds.candles import Candle, Interval, seal_candle
 
 CLOSED_FOR_US_MIN = 5_000_000
 """How long a candle must be over by our clock, which may be ahead of the venue's, to be closed."""
@@ -99,10 +99,25 @@ def choose_between(candles: Iterable[Candle], *, begin_us: int, end_us: int) -> 
     return sorted(chosen, key=_open_time)
 
 
-def choose_changed(candles: Iterable[Candle], cursor: CandleCursor | None) -> list[Candle]:
-    """Those that were not published as they are now."""
-    hashes = {} if cursor is None else cursor.hashes
-    return [candle for candle in candles if hashes.get(str(candle.ts_event)) != candle.content_hash]
+def choose_changed(candles: Sequence[Candle], cursor: CandleCursor | None) -> list[Candle]:
+    """Those that were not published as they are now.
+
+    Where a page has a candle twice, the last one counts, and both are told as long as that is new.
+
+    Args:
+        candles: Oldest first.
+        cursor: Before them.
+    """
+    published = {} if cursor is None else cursor.hashes
+    last = {candle.ts_event: candle for candle in candles}
+    changed: list[Candle] = []
+    for candle in candles:
+        known, newest = published.get(str(candle.ts_event)), last[candle.ts_event]
+        if known is None or (known != newest.content_hash and candle is not newest):
+            changed.append(candle)
+        elif known != newest.content_hash:
+            changed.append(seal_candle(candle, is_correction=True))
+    return changed
 
 
 def advance_cursor(

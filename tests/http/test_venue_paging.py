@@ -525,6 +525,40 @@ def test_only_closed_candles_and_only_changed_ones_are_published(venue: Exchange
     assert poll(source, "candles", first, second, ts_ingest=NOON + 91_000_000).records == []
 
 
+def test_a_correction_that_is_taken_back_is_a_revision_too(venue: Exchange) -> None:
+    """Under the id of the first content it would be a repeat, and the wrong figure be served."""
+    source, candles = build(venue, "coinbase"), CandleVenue(venue)
+    polls: list[Poll] = []
+    for close in ("5", "6", "5", "5"):
+        candles.closes = {NOON_S - 60: close}
+        ts_ingest = NOON + 30_000_000 + len(polls)
+        polls.append(poll(source, "candles", *polls, ts_ingest=ts_ingest))
+    found = [list_candles(each) for each in polls]
+    assert [[candle.close for candle in each] for each in found] == [["5"], ["6"], ["5"], []]
+    assert found[0][0].content_hash == found[2][0].content_hash
+    assert len({each[0].event_id for each in found[:3]}) == 3
+
+
+def test_history_and_live_polls_name_a_candle_alike(venue: Exchange) -> None:
+    """With the time of the poll in every id, a backfill would store each candle once more."""
+    source, candles = build(venue, "coinbase"), CandleVenue(venue)
+    candles.closes = {NOON_S - 60 * back: "5" for back in range(1, 4)}
+    live = list_candles(poll(source, "candles", ts_ingest=NOON + 30_000_000))
+    past = read_all(source, "candles", NOON - 3 * MINUTE, NOON, interval=Interval.MINUTE)
+    assert [candle.event_id for candle in live] == [c.event_id for c in list_candles(past)]
+
+
+def test_a_candle_that_stands_twice_on_each_page_is_told_once(venue: Exchange) -> None:
+    """Taken for a correction at every poll, it would be a revision a minute for ever."""
+    source = build(venue, "coinbase")
+    twice = [[NOON_S - 60, 1, 9, 2, close, 3] for close in (5, 6)]
+    venue.answers["/products/BTC-USD/candles"] = lambda _: twice
+    first = poll(source, "candles", ts_ingest=NOON + 30_000_000)
+    second = poll(source, "candles", first, ts_ingest=NOON + 40_000_000)
+    assert [candle.close for candle in list_candles(first)] == ["5", "6"]
+    assert second.records == []
+
+
 def test_a_candle_just_over_waits_for_clocks_that_differ(venue: Exchange) -> None:
     """Our clock may be ahead: the venue may still be adding trades to that minute."""
     source, candles = build(venue, "coinbase"), CandleVenue(venue)
