@@ -194,6 +194,11 @@ def _report(context: dg.AssetExecutionContext, report: HistoryReport, days: Sequ
         left.append("stopped after a page: materialize the same days, it goes on there")
     if report.count(PieceEnd.NOT_OVER):
         left.append("the last day has hardly ended: materialize it once more for its end")
+    if empty := report.count(PieceEnd.EMPTY):
+        left.append(
+            f"nothing came of {empty} days: materialize them once more, and if nothing comes then "
+            "either, they are done"
+        )
     if any(left):
         raise dg.Failure("; ".join(filter(None, left)), allow_retries=False)
 

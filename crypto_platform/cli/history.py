@@ -167,7 +167,8 @@ def history_command(  # noqa: PLR0913 - an option each
 
 
 def _is_good(report: HistoryReport) -> bool:
-    return all(piece.is_complete or piece.end is PieceEnd.NOT_OVER for piece in report.pieces)
+    fine = {PieceEnd.NOT_OVER, PieceEnd.EMPTY}
+    return all(piece.is_complete or piece.end in fine for piece in report.pieces)
 
 
 def parse_days(first: str | None, last: str | None, *, now: datetime) -> list[TimeUs]:

@@ -162,6 +162,11 @@ def format_report(
         lines.append("nothing was asked for: --again asks again")
     if PieceEnd.STOPPED in ends:
         lines.append(f"stopped after a page: {_tell_how_to_go_on(reports, again=again)}")
+    if PieceEnd.EMPTY in ends:
+        lines.append(
+            "nothing came of some days, as before a listing: the same command asks for them once "
+            "more, and if nothing comes then either, they are done"
+        )
     if PieceEnd.FENCED in ends:
         lines.append("a newer run over the same days has taken over")
     return [printable(line) for line in lines]

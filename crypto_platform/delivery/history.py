@@ -62,6 +62,9 @@ class PieceEnd(StrEnum):
     ALREADY_COMPLETE = "already complete"
     NOT_OVER = "not over yet"
     """Read as far as it goes; the day is still going on."""
+    EMPTY = "empty so far"
+    """The source gave nothing of a day that is over. It may have answered so by mistake: the day is
+    done once another run is given nothing too."""
     FAILED = "failed"
     STOPPED = "stopped"
     FENCED = "taken over"
@@ -249,8 +252,10 @@ class _Backfill:
                 if day.open():
                     # whoever read this day before can publish no more: what they left is final
                     self._cursors.refresh()
-                cursor = None if begins_anew else self._cursors.find(piece.key)
-                self._read_pages(day, piece, report, cursor)
+                found = self._cursors.find(piece.key) or HistoryCursor()
+                if begins_anew:
+                    found = HistoryCursor(empty_by=found.empty_by)
+                self._read_pages(day, piece, report, found)
             except KafkaUnavailableError as error:
                 day.close()
                 # whether the last page is published is told by the cursor that is read next
@@ -281,13 +286,12 @@ class _Backfill:
             self._ended = PieceEnd.FAILED
 
     def _read_pages(
-        self, day: "_Day", piece: Piece, report: PieceReport, cursor: HistoryCursor | None
+        self, day: "_Day", piece: Piece, report: PieceReport, cursor: HistoryCursor
     ) -> None:
-        if cursor is not None and cursor.done_at is not None:
+        if cursor.done_at is not None:
             # done by another run since this one was planned
             report.end = PieceEnd.ALREADY_COMPLETE
             return
-        cursor = cursor or HistoryCursor()
         while True:
             asked_us = self._clock()
             page = self._ask(piece, cursor.position, asked_us)
@@ -299,11 +303,15 @@ class _Backfill:
             report.first_us, report.last_us = cursor.first_us, cursor.last_us
             self._on_page(report)
             if page.position is None:
-                over = cursor.done_at is not None
-                report.end = PieceEnd.COMPLETE if over else PieceEnd.NOT_OVER
+                report.end = self._name_end(cursor)
                 return
             if self._stop.is_set():
                 raise _StoppedError
+
+    def _name_end(self, cursor: HistoryCursor) -> PieceEnd:
+        if cursor.done_at is not None:
+            return PieceEnd.COMPLETE
+        return PieceEnd.EMPTY if cursor.empty_by == self._run_id else PieceEnd.NOT_OVER
 
     def _ask(self, piece: Piece, position: str | None, asked_us: TimeUs) -> HistoryPage:
         """One page; a source that says to come again later is asked again then."""
@@ -338,21 +346,26 @@ class _Backfill:
         """The cursor behind a page.
 
         A day that is not over stays at its last page, which is read again the next time: ids absorb
-        what it repeats.
+        what it repeats. One of which nothing came begins anew, until two runs were given nothing.
         """
         found = [cursor.first_us, cursor.last_us, *map(self._feed.event_time_of, page.records)]
         times = [time for time in found if time is not None]
         ends = page.position is None
+        is_whole = ends and is_over(piece, asked_at=asked_us)
+        records = cursor.records + len(page.records)
+        rejected_records = cursor.rejected_records + len(page.rejected)
+        if is_whole and not records + rejected_records and cursor.empty_by in (None, self._run_id):
+            return HistoryCursor(asked_at=asked_us, empty_by=self._run_id, run_id=self._run_id)
         return msgspec.structs.replace(
             cursor,
             position=cursor.position if ends else page.position,
             pages=cursor.pages + 1,
-            records=cursor.records + len(page.records),
-            rejected_records=cursor.rejected_records + len(page.rejected),
+            records=records,
+            rejected_records=rejected_records,
             first_us=min(times, default=None),
             last_us=max(times, default=None),
             asked_at=asked_us,
-            done_at=asked_us if ends and is_over(piece, asked_at=asked_us) else None,
+            done_at=asked_us if is_whole else None,
             run_id=self._run_id,
         )
 

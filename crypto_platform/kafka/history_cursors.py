@@ -26,6 +26,8 @@ class HistoryCursor(msgspec.Struct, frozen=True, kw_only=True, tag_field="v", ta
         first_us, last_us: Event times of the earliest and the latest record so far.
         asked_at: When the last page was asked for.
         done_at: When the day was complete; None until then.
+        empty_by: The run that was given nothing of all the day; until another one is given nothing
+            too, it is not done.
         run_id: Of the last page.
     """
 
@@ -37,6 +39,7 @@ class HistoryCursor(msgspec.Struct, frozen=True, kw_only=True, tag_field="v", ta
     last_us: int | None = None
     asked_at: int = 0
     done_at: int | None = None
+    empty_by: str | None = None
     run_id: str | None = None
 
 

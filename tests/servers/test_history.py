@@ -130,6 +130,23 @@ def test_a_day_that_is_not_over_is_never_done(platform: Platform) -> None:
     assert set(ids) == set(range(1, 676))
 
 
+def test_a_day_of_which_nothing_came_is_asked_for_once_more(platform: Platform) -> None:
+    """A venue that answers nothing by mistake must not leave a hole that is called complete."""
+    with run_venue() as venue:
+        venue.now_ms = FOUR_DAYS_LATER_MS
+        read_from(platform, venue, "FIL-USD", INTERVALS="1h")
+        # the exchange has traded since the first of January
+        wanted = want(platform, "candles", first=0, last=1)
+        ends = [[piece.end for piece in read_past(platform, wanted).pieces] for _ in range(3)]
+        again = read_past(platform, want(platform, "candles", first=0, last=0, again=True))
+    assert ends == [
+        [PieceEnd.EMPTY, PieceEnd.COMPLETE],
+        [PieceEnd.COMPLETE, PieceEnd.ALREADY_COMPLETE],
+        [PieceEnd.ALREADY_COMPLETE, PieceEnd.ALREADY_COMPLETE],
+    ]
+    assert [piece.end for piece in again.pieces] == [PieceEnd.COMPLETE]
+
+
 def test_a_later_run_over_the_same_day_takes_it_over(platform: Platform) -> None:
     """Two backfills of one day at once would publish its pages twice."""
     with run_venue() as venue:

@@ -129,6 +129,13 @@ def test_a_stopped_backfill_says_how_to_go_on() -> None:
     assert "--from 2026-01-30" in format_report([report], {}, again=True)[-1]
 
 
+def test_an_empty_day_says_that_it_is_asked_for_once_more() -> None:
+    """Else nobody knows why the same command asks again."""
+    lines = format_report([report_of(PieceEnd.EMPTY, calls=1)], {}, again=False)
+    assert "1 empty so far" in lines[0]
+    assert "once more" in lines[-1]
+
+
 def test_the_document_has_each_day_of_each_symbol() -> None:
     """A script decides by `end`, not by a sentence."""
     report = report_of(PieceEnd.FAILED, error="answered 500")
