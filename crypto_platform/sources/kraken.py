@@ -1,6 +1,6 @@
 """Kraken's public REST API (/0/public): trades, order books, candles, pairs.
 
-Here: the paths, the arrays by position, Kraken's names (XBT is BTC, the pair XXBTZUSD is what the
+Here: the paths, the arrays by position, Kraken's names (XXBT is BTC, the pair XXBTZUSD is what its
 websocket calls XBT/USD), its errors inside an answer of 200, and how its trades lie: oldest first,
 a thousand from `since` on, which is a time in nanoseconds. Times are JSON numbers finer than
 microseconds. Trade ids rise; no page promises that none is left out. Trades of the older shape,
@@ -337,9 +337,8 @@ def _parse_pair(
     item: bytes, *, source: str, codes: Mapping[str, str], ts_ingest: int
 ) -> Instrument:
     [(key, pair)] = decode_item(_PAIR_DECODER, b"{" + item + b"}").items()
-    base, _, quote = (pair.wsname or "").partition("/")
-    base_currency = codes.get(base)
-    quote_currency = codes.get(quote)
+    base_currency = codes.get(pair.base or "")
+    quote_currency = codes.get(pair.quote or "")
     price_step = read_amount(pair.tick_size, "tick_size") or find_step(pair.pair_decimals)
     return seal_instrument(
         Instrument(
@@ -347,7 +346,7 @@ def _parse_pair(
             kind=ListedKind.INSTRUMENT,
             native_id=key,
             # a dark pool (XBTEUR.d) has no wsname, and is not the same market
-            symbol=join_symbol(base_currency, quote_currency),
+            symbol=join_symbol(base_currency, quote_currency) if pair.wsname else None,
             name=pair.wsname or pair.altname,
             base_id=pair.base,
             quote_id=pair.quote,

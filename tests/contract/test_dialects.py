@@ -60,7 +60,10 @@ class Sample:
 
 COINBASE = {"symbols": "BTC-USD"}
 KRAKEN = {"symbols": "XXBTZUSD"}
-KRAKEN_PAIRS = {"/v3/AssetPairs": b'{"error": [], "result": {"XXBTZUSD": {"wsname": "XBT/USD"}}}'}
+KRAKEN_PAIRS = {
+    "/v3/AssetPairs": b"""{"error": [], "result": {
+        "XXBTZUSD": {"wsname": "XBT/USD", "base": "XXBT", "quote": "ZUSD"}}}"""
+}
 BINANCE = {"symbols": "BTCUSDT"}
 BINANCE_SYMBOLS = {
     "/v3/exchangeInfo": b"""{"symbols": [

@@ -15,6 +15,7 @@ from crypto_platform.errors import (
     SourceUnavailableError,
 )
 from crypto_platform.feeds.candles import Candle, Interval
+from crypto_platform.feeds.instruments import Instrument
 from crypto_platform.feeds.trades import Side, Trade
 from crypto_platform.sources import DIALECTS
 from crypto_platform.sources.base import Gap, HistoryPage, Poll, find_history
@@ -39,7 +40,7 @@ class Exchange(ScriptedSource):
             },
             "/AssetPairs": lambda _: {
                 "error": [],
-                "result": {"XXBTZUSD": {"altname": "XBTUSD", "wsname": "XBT/USD"}},
+                "result": {"XXBTZUSD": {"base": "XXBT", "quote": "ZUSD", "wsname": "XBT/USD"}},
             },
         }
 
@@ -684,6 +685,18 @@ def test_calls_for_trades_are_estimated_from_todays_pace(venue: Exchange) -> Non
 
 
 # Instruments, whatever the venue: on Kraken
+
+
+def test_a_pair_is_mapped_by_the_ids_that_the_list_of_unmapped_ones_shows(
+    venue: Exchange,
+) -> None:
+    """By the websocket's name, a person would map XNEW and nothing would happen."""
+    pair = {"base": "XNEW", "quote": "ZUSD", "wsname": "NEW/USD"}
+    venue.answers["/AssetPairs"] = lambda _: {"error": [], "result": {"NEWUSD": pair}}
+    source = build(venue, "kraken", currencies={"XNEW": "NEWCOIN"})
+    [listed] = poll(source, "instruments").records
+    assert isinstance(listed, Instrument)
+    assert (listed.symbol, listed.base_id) == ("NEWCOIN/USD", "XNEW")
 
 
 def test_an_instrument_is_published_only_where_it_differs(venue: Exchange) -> None:

@@ -256,8 +256,8 @@ def test_kraken_candle_behind_last_is_still_open_and_never_published(
     assert not found.rejected
 
 
-def test_kraken_pairs_are_unified_by_wsname_and_its_own_codes(server: ScriptedSource) -> None:
-    """XBT is BTC, XDG is DOGE; a dark pool without a wsname is no second BTC/EUR."""
+def test_kraken_pairs_are_unified_by_the_ids_of_their_currencies(server: ScriptedSource) -> None:
+    """XXBT is BTC, XXDG is DOGE; a dark pool without a wsname is no second BTC/EUR."""
     body = read_recording(KRAKEN_PAIRS)
     answer(server, AssetPairs=body)
     found = poll(build(server, "kraken", "XXBTZUSD"), "instruments")
