@@ -1,14 +1,13 @@
 """What of a poll is new: what differs from the last of its key that this run published.
 
-Here: that choice. Not here: which fields count (the feed says so in `state_of`), publishing
-(ingest.py). A run begins without memory: its first poll may repeat, and ids absorb that.
+Here: that choice. Not here: which fields count (the feed says so in `state_of` and `state_key_of`),
+publishing (ingest.py). A run begins without memory: its first poll may repeat, and ids absorb that.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.feeds.rejected import REJECTED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +35,7 @@ class Published:
         states: dict[tuple[str, str], object] = {}
         changed: list[Record] = []
         for record in records:
-            # a rejected piece says nothing of the ones before it
-            key = record.event_id if feed.name == REJECTED.name else feed.key_of(record)
+            key = (feed.state_key_of or feed.key_of)(record)
             state = record.event_id if feed.state_of is None else feed.state_of(record)
             place = (feed.name, key)
             if states.get(place, self._states.get(place)) != state:

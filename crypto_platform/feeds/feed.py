@@ -77,8 +77,9 @@ class Feed(Generic[R_co]):
         paired_names: Lists that hold equally many, or the record is refused.
         find_odd: What else a record has to be: from sound columns, by name, the places of those
             that are not, each with what is wrong.
-        state_of: What a poll publishes only where it differs from the last of its key; the event_id
-            where None.
+        state_of: What a poll publishes only where it differs from the last one; the event_id where
+            None.
+        state_key_of: Of whose records the last one is meant; those of its Kafka key where None.
         pace_s_min: Shortest time between two polls where the settings say nothing of this feed.
         projections: What is derived from the records, kept beside them in the same transactions.
         keeps_topic: Whether Kafka, too, keeps every record for good.
@@ -103,6 +104,7 @@ class Feed(Generic[R_co]):
     paired_names: tuple[tuple[str, str], ...] = ()
     find_odd: Callable[[Mapping[str, Sequence[Any]]], Iterator[tuple[int, str]]] | None = None
     state_of: Callable[[R_co], object] | None = None
+    state_key_of: Callable[[R_co], str] | None = None
     pace_s_min: float = 0.0
     projections: tuple[Projection, ...] = ()
     keeps_topic: bool = False

@@ -53,6 +53,8 @@ REJECTED = Feed(
     record=Rejected,
     versions=Rejected,
     key_of=lambda rejected: f"{rejected.source}:{rejected.feed}",
+    # a piece says nothing of the ones before it
+    state_key_of=lambda rejected: rejected.event_id,
     schema="platform",
     table="rejected",
     collection="rejected",

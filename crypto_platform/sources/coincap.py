@@ -7,7 +7,6 @@ currencies.
 Source: CoinCap API 3.0, "Assets" (rest.coincap.io/v3).
 """
 
-import threading
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated
@@ -20,8 +19,7 @@ from crypto_platform.feeds import QUOTES
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.settings import SourceSettings
 from crypto_platform.sources.base import Poll
-from crypto_platform.sources.budget import LIVE_SHARE
-from crypto_platform.sources.http import Answer, HttpClient
+from crypto_platform.sources.http import Answer
 from crypto_platform.sources.pages import (
     NULL,
     CurrencyId,
@@ -31,7 +29,7 @@ from crypto_platform.sources.pages import (
     read_items,
     read_rank,
 )
-from crypto_platform.sources.paging import Paging, Request, split_ids
+from crypto_platform.sources.paging import QuoteSource, Request, split_ids
 
 PATH = "/assets"
 QUOTE_CURRENCY = "USD"
@@ -121,61 +119,38 @@ def _parse_asset(item: bytes, *, source: str, ts_event: int | None, ts_ingest: i
     )
 
 
-def plan_requests(settings: SourceSettings) -> list[Request]:
-    """The requests of one poll: the ids asked for, or the largest currencies, page by page."""
-    if settings.currency_ids:
-        # without a limit the answer stops at 100
-        return [
-            Request(params={"ids": ",".join(ids), "limit": len(ids)}, by_ids=True)
-            for ids in split_ids(settings.currency_ids, page_ids_max=PAGE_IDS_MAX)
-        ]
-    wanted = settings.currencies_max
-    return [
-        Request(
-            params={"limit": min(PAGE_CURRENCIES_MAX, wanted - offset), "offset": offset},
-            by_ids=False,
-        )
-        for offset in range(0, wanted, PAGE_CURRENCIES_MAX)
-    ]
-
-
-class CoinCap:
+class CoinCap(QuoteSource):
     """One instance of CoinCap's API 3.0."""
 
-    feeds = (QUOTES.name,)
+    path = PATH
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        settings: SourceSettings,
-        stop: threading.Event | None = None,
-        share: float = LIVE_SHARE,
-    ) -> None:
-        """Prepare; nothing is sent.
-
-        Raises:
-            ConfigurationError: base_url, key, quote_currency or currencies_max cannot work.
-        """
+    def plan_requests(self, settings: SourceSettings) -> list[Request]:
+        """By ids, or by offsets; in US dollars only."""
         if settings.quote_currency != QUOTE_CURRENCY:
             message = (
-                f"sources.{name}.quote_currency is {settings.quote_currency!r}, but CoinCap quotes "
-                f"in {QUOTE_CURRENCY} only: leave it out, or use the dialect coingecko"
+                f"sources.{self.name}.quote_currency is {settings.quote_currency!r}, but CoinCap "
+                f"quotes in {QUOTE_CURRENCY} only: leave it out, or use the dialect coingecko"
             )
             raise ConfigurationError(message)
-        self.name = name
-        self._http = HttpClient(source=name, settings=settings, stop=stop, share=share)
-        self._paging = Paging(plan_requests(settings), source=name, budget=self._http.budget)
+        if settings.currency_ids:
+            # without a limit the answer stops at 100
+            return [
+                Request(params={"ids": ",".join(ids), "limit": len(ids)}, by_ids=True)
+                for ids in split_ids(settings.currency_ids, page_ids_max=PAGE_IDS_MAX)
+            ]
+        wanted = settings.currencies_max
+        return [
+            Request(
+                params={"limit": min(PAGE_CURRENCIES_MAX, wanted - offset), "offset": offset},
+                by_ids=False,
+            )
+            for offset in range(0, wanted, PAGE_CURRENCIES_MAX)
+        ]
 
-    def poll(self, feed: str, *, positions: Mapping[str, str], ts_ingest: int) -> Poll:
-        """Ask for all pages; see Source.poll."""
-        _ = (feed, positions)
-        key = self._http.key
-        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    def name_caller(self, key: str) -> Mapping[str, str]:
+        """CoinCap takes a bearer's token."""
+        return {"Authorization": f"Bearer {key}"}
 
-        def parse(answer: Answer) -> Poll:
-            return parse_assets(answer.body, source=self.name, ts_ingest=ts_ingest, url=answer.url)
-
-        return self._paging.collect(
-            lambda params: self._http.get(PATH, params=params, headers=headers), parse
-        )
+    def parse_page(self, answer: Answer, *, ts_ingest: int) -> Poll:
+        """One page; see parse_assets."""
+        return parse_assets(answer.body, source=self.name, ts_ingest=ts_ingest, url=answer.url)

@@ -8,7 +8,6 @@ Source: CoinGecko API v3, "Coins List with Market Data" (/coins/markets).
 """
 
 import math
-import threading
 from collections.abc import Mapping
 from functools import partial
 
@@ -18,8 +17,7 @@ from crypto_platform.feeds import QUOTES
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.settings import SourceSettings
 from crypto_platform.sources.base import Poll
-from crypto_platform.sources.budget import LIVE_SHARE
-from crypto_platform.sources.http import Answer, HttpClient
+from crypto_platform.sources.http import Answer
 from crypto_platform.sources.pages import (
     NULL,
     CurrencyId,
@@ -30,7 +28,7 @@ from crypto_platform.sources.pages import (
     read_rank,
     read_time,
 )
-from crypto_platform.sources.paging import Paging, Request, split_ids
+from crypto_platform.sources.paging import QuoteSource, Request, split_ids
 
 PATH = "/coins/markets"
 KEY_HEADER = "x-cg-demo-api-key"
@@ -123,66 +121,43 @@ def _parse_market(item: bytes, *, source: str, quote_currency: str, ts_ingest: i
     )
 
 
-def plan_requests(settings: SourceSettings) -> list[Request]:
-    """The requests of one poll: the ids asked for, or the largest currencies, page by page.
-
-    Pages are numbered, so all have one size: 300 currencies are two pages of 150 (and 301 two of
-    151: the number is rounded up to whole pages).
-    """
-    query = {"vs_currency": settings.quote_currency.lower(), "order": "market_cap_desc"}
-    if settings.currency_ids:
-        return [
-            Request(
-                params={**query, "per_page": len(ids), "page": 1, "ids": ",".join(ids)}, by_ids=True
-            )
-            for ids in split_ids(settings.currency_ids, page_ids_max=PAGE_CURRENCIES_MAX)
-        ]
-    pages = math.ceil(settings.currencies_max / PAGE_CURRENCIES_MAX)
-    per_page = math.ceil(settings.currencies_max / pages)
-    return [
-        Request(params={**query, "per_page": per_page, "page": page}, by_ids=False)
-        for page in range(1, pages + 1)
-    ]
-
-
-class CoinGecko:
+class CoinGecko(QuoteSource):
     """One instance of CoinGecko's API v3, without key or with a demo key."""
 
-    feeds = (QUOTES.name,)
+    path = PATH
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        settings: SourceSettings,
-        stop: threading.Event | None = None,
-        share: float = LIVE_SHARE,
-    ) -> None:
-        """Prepare; nothing is sent.
+    def plan_requests(self, settings: SourceSettings) -> list[Request]:
+        """By ids, or by numbered pages.
 
-        Raises:
-            ConfigurationError: base_url, key or currencies_max cannot work.
+        Those have all one size: 300 currencies are two pages of 150 (and 301 two of 151: the number
+        is rounded up to whole pages).
         """
-        self.name = name
-        self._quote_currency = settings.quote_currency
-        self._http = HttpClient(source=name, settings=settings, stop=stop, share=share)
-        self._paging = Paging(plan_requests(settings), source=name, budget=self._http.budget)
+        query = {"vs_currency": settings.quote_currency.lower(), "order": "market_cap_desc"}
+        if settings.currency_ids:
+            return [
+                Request(
+                    params={**query, "per_page": len(ids), "page": 1, "ids": ",".join(ids)},
+                    by_ids=True,
+                )
+                for ids in split_ids(settings.currency_ids, page_ids_max=PAGE_CURRENCIES_MAX)
+            ]
+        pages = math.ceil(settings.currencies_max / PAGE_CURRENCIES_MAX)
+        per_page = math.ceil(settings.currencies_max / pages)
+        return [
+            Request(params={**query, "per_page": per_page, "page": page}, by_ids=False)
+            for page in range(1, pages + 1)
+        ]
 
-    def poll(self, feed: str, *, positions: Mapping[str, str], ts_ingest: int) -> Poll:
-        """Ask for all pages; see Source.poll."""
-        _ = (feed, positions)
-        key = self._http.key
-        headers = {} if key is None else {KEY_HEADER: key}
+    def name_caller(self, key: str) -> Mapping[str, str]:
+        """A demo key."""
+        return {KEY_HEADER: key}
 
-        def parse(answer: Answer) -> Poll:
-            return parse_markets(
-                answer.body,
-                source=self.name,
-                quote_currency=self._quote_currency,
-                ts_ingest=ts_ingest,
-                url=answer.url,
-            )
-
-        return self._paging.collect(
-            lambda params: self._http.get(PATH, params=params, headers=headers), parse
+    def parse_page(self, answer: Answer, *, ts_ingest: int) -> Poll:
+        """One page; see parse_markets."""
+        return parse_markets(
+            answer.body,
+            source=self.name,
+            quote_currency=self.quote_currency,
+            ts_ingest=ts_ingest,
+            url=answer.url,
         )

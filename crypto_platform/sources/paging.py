@@ -1,18 +1,22 @@
-"""Ask page by page for one poll, and unite the pages.
+"""A source of quotes: one list of currencies, asked for page by page and united to one poll.
 
 Here: the order of requests, where a list ends, what may not be empty, what stands on two pages. Not
-here: what a page says (pages.py), how it is asked for (http.py).
+here: what a page says (the dialects, pages.py), how it is asked for (http.py).
 """
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
 
 from crypto_platform.errors import ConfigurationError
-from crypto_platform.feeds import Record
+from crypto_platform.feeds import QUOTES, Record
 from crypto_platform.feeds.rejected import Rejected
+from crypto_platform.settings import SourceSettings
 from crypto_platform.sources.base import Poll
-from crypto_platform.sources.budget import Budget
-from crypto_platform.sources.http import Answer
+from crypto_platform.sources.budget import LIVE_SHARE, Budget
+from crypto_platform.sources.http import Answer, HttpClient
 from crypto_platform.sources.pages import build_malformed
 
 
@@ -73,6 +77,69 @@ class Paging:
             pages.append(page)
         self._pages_with_data = len(pages)
         return unite_pages(pages)
+
+
+class QuoteSource:
+    """One instance of an API that lists currencies with their quotes.
+
+    Attributes:
+        path: Of the list.
+    """
+
+    feeds = (QUOTES.name,)
+    path: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        settings: SourceSettings,
+        stop: threading.Event | None = None,
+        share: float = LIVE_SHARE,
+    ) -> None:
+        """Prepare; nothing is sent.
+
+        Raises:
+            ConfigurationError: base_url, key, quote_currency or currencies_max cannot work.
+        """
+        self.name = name
+        self.quote_currency = settings.quote_currency
+        self._http = HttpClient(source=name, settings=settings, stop=stop, share=share)
+        self._paging = Paging(self.plan_requests(settings), source=name, budget=self._http.budget)
+
+    def plan_requests(self, settings: SourceSettings) -> list[Request]:
+        """The requests of one poll: the ids asked for, or the largest currencies, page by page.
+
+        Raises:
+            ConfigurationError: It cannot be asked for what the settings want.
+        """
+        raise NotImplementedError
+
+    def name_caller(self, key: str) -> Mapping[str, str]:
+        """The header that carries the key."""
+        raise NotImplementedError
+
+    def parse_page(self, answer: Answer, *, ts_ingest: int) -> Poll:
+        """Turn one page into quotes.
+
+        Returns:
+            Quotes in the list's order; a currency that cannot be a record is in `rejected`. Both
+            empty for an empty list.
+
+        Raises:
+            SourceMalformedError: Not such a page; nothing of it is used.
+        """
+        raise NotImplementedError
+
+    def poll(self, feed: str, *, positions: Mapping[str, str], ts_ingest: int) -> Poll:
+        """Ask for all pages; see Source.poll."""
+        _ = (feed, positions)
+        key = self._http.key
+        headers = None if key is None else self.name_caller(key)
+        return self._paging.collect(
+            lambda params: self._http.get(self.path, params=params, headers=headers),
+            partial(self.parse_page, ts_ingest=ts_ingest),
+        )
 
 
 def unite_pages(pages: Iterable[Poll]) -> Poll:

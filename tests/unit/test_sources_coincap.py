@@ -8,7 +8,8 @@ from crypto_platform.errors import ConfigurationError, SourceMalformedError
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.settings import SourceSettings
 from crypto_platform.sources.base import Poll
-from crypto_platform.sources.coincap import CoinCap, parse_assets, plan_requests
+from crypto_platform.sources.coincap import CoinCap, parse_assets
+from crypto_platform.sources.paging import Request
 
 NOON_MS = 1_767_268_800_000
 
@@ -40,6 +41,11 @@ def list_quotes(poll: Poll) -> list[Quote]:
 def build_settings(**changes: object) -> SourceSettings:
     values = {"dialect": "coincap", "base_url": "https://rest.coincap.io/v3"}
     return SourceSettings.model_validate(values | changes)
+
+
+def plan(**changes: object) -> list[Request]:
+    settings = build_settings(**changes)
+    return CoinCap(name="mine", settings=settings).plan_requests(settings)
 
 
 def test_every_figure_keeps_all_its_digits() -> None:
@@ -166,7 +172,7 @@ def test_another_quote_currency_is_refused_at_the_start() -> None:
 
 def test_the_list_is_asked_for_in_pages() -> None:
     """The API gives 2,000 at most, and 100 if it is not told."""
-    requests = plan_requests(build_settings(currencies_max=4500))
+    requests = plan(currencies_max=4500)
     assert [dict(request.params) for request in requests] == [
         {"limit": 2000, "offset": 0},
         {"limit": 2000, "offset": 2000},
@@ -177,7 +183,7 @@ def test_the_list_is_asked_for_in_pages() -> None:
 def test_currencies_asked_for_by_id_are_all_asked_for() -> None:
     """Without a limit, the 101st id would be left out in silence."""
     ids = tuple(f"coin-{number}" for number in range(251))
-    requests = plan_requests(build_settings(currency_ids=ids))
+    requests = plan(currency_ids=ids)
     assert [request.params["limit"] for request in requests] == [250, 1]
     assert requests[1].params["ids"] == "coin-250"
     assert ",".join(str(request.params["ids"]) for request in requests) == ",".join(ids)

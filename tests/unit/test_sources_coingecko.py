@@ -10,7 +10,8 @@ from crypto_platform.errors import SourceMalformedError
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.settings import SourceSettings
 from crypto_platform.sources.base import Poll
-from crypto_platform.sources.coingecko import parse_markets, plan_requests
+from crypto_platform.sources.coingecko import CoinGecko, parse_markets
+from crypto_platform.sources.paging import Request
 from tests.recordings import read_cassette, read_markets_in_eth
 
 THEIR_FIELDS = {
@@ -41,6 +42,11 @@ def list_quotes(poll: Poll) -> list[Quote]:
 def build_settings(**changes: object) -> SourceSettings:
     values = {"dialect": "coingecko", "base_url": "https://api.coingecko.com/api/v3"}
     return SourceSettings.model_validate(values | changes)
+
+
+def plan(**changes: object) -> list[Request]:
+    settings = build_settings(**changes)
+    return CoinGecko(name="mine", settings=settings).plan_requests(settings)
 
 
 def test_every_recorded_number_keeps_its_value_and_scale() -> None:
@@ -196,7 +202,7 @@ def test_a_hostile_page_is_refused_in_linear_time() -> None:
 
 def test_the_question_names_the_quote_currency_in_their_case() -> None:
     """The page does not say in which currency it is: what is asked is what is stored."""
-    [request] = plan_requests(build_settings(quote_currency="ETH"))
+    [request] = plan(quote_currency="ETH")
     assert dict(request.params) == {
         "vs_currency": "eth",
         "order": "market_cap_desc",
@@ -207,13 +213,13 @@ def test_the_question_names_the_quote_currency_in_their_case() -> None:
 
 def test_pages_have_one_size() -> None:
     """Pages are numbered: with sizes 250 and 50, page 2 would be the currencies 51 to 100."""
-    requests = plan_requests(build_settings(currencies_max=300))
+    requests = plan(currencies_max=300)
     assert [(r.params["per_page"], r.params["page"]) for r in requests] == [(150, 1), (150, 2)]
 
 
 def test_currencies_asked_for_by_id_come_on_one_page() -> None:
     """Else the API's default page of 100 would cut the list in silence."""
-    [request] = plan_requests(build_settings(currency_ids=("bitcoin", "ethereum")))
+    [request] = plan(currency_ids=("bitcoin", "ethereum"))
     assert request.params["ids"] == "bitcoin,ethereum"
     assert request.params["per_page"] == 2
     assert request.params["page"] == 1
