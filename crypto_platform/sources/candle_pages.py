@@ -23,6 +23,10 @@ SILENT_CANDLES_MAX = 300
 and they are asked for no more."""
 
 
+Stretch = tuple[int, int]
+"""Open times, from inclusive to exclusive."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CandlesPage:
     """One page of candles, unread.
@@ -44,10 +48,13 @@ class CandleCursor(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         read_us: Behind the newest candle seen: what opened before it is read or was told as a gap.
             What a venue has not given yet may only be late, so it is asked for again.
+        told_us: Up to here it was said that nothing came; None where that was not said since the
+            newest candle.
         hashes: Open time as text -> content hash, of the last REREAD_CANDLES intervals.
     """
 
     read_us: int
+    told_us: int | None = None
     hashes: dict[str, int]
 
 
@@ -138,19 +145,39 @@ def jump(cursor: CandleCursor, *, to_us: int, interval: Interval) -> CandleCurso
     return _forget_old(msgspec.structs.replace(cursor, read_us=to_us), interval)
 
 
-def is_silent(cursor: CandleCursor, *, asked_us: int, interval: Interval) -> bool:
-    """Whether nothing came for so long that it has to be said.
+def break_off(
+    cursor: CandleCursor, *, asked_us: int, interval: Interval
+) -> tuple[CandleCursor, Stretch | None]:
+    """Wait for candles no longer than SILENT_CANDLES_MAX intervals.
 
     Args:
         asked_us: Everything that opened before this was asked for.
+
+    Returns:
+        The cursor, and of what it is to be said that nothing came: of a market that falls silent
+        that is the beginning; `find_unsaid` says the rest when it ends.
     """
-    return asked_us - cursor.read_us > SILENT_CANDLES_MAX * interval.length_us
+    longest_us = SILENT_CANDLES_MAX * interval.length_us
+    if asked_us - cursor.read_us <= longest_us:
+        return cursor, None
+    if cursor.told_us is None:
+        told = msgspec.structs.replace(cursor, told_us=asked_us)
+        return jump(told, to_us=asked_us, interval=interval), (cursor.read_us, asked_us)
+    return jump(cursor, to_us=asked_us - longest_us, interval=interval), None
+
+
+def find_unsaid(cursor: CandleCursor, candles: Sequence[Candle]) -> Stretch | None:
+    """What was no longer waited for since `break_off` said so; None while the silence goes on."""
+    told_us = cursor.told_us
+    if not candles or told_us is None or told_us >= cursor.read_us:
+        return None
+    return told_us, cursor.read_us
 
 
 def _forget_old(cursor: CandleCursor, interval: Interval) -> CandleCursor:
     begin_us = cursor.read_us - REREAD_CANDLES * interval.length_us
     kept = {opened: digest for opened, digest in cursor.hashes.items() if int(opened) >= begin_us}
-    return CandleCursor(read_us=cursor.read_us, hashes=kept)
+    return msgspec.structs.replace(cursor, hashes=kept)
 
 
 def _open_time(candle: Candle) -> int:

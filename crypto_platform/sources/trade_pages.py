@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from crypto_platform.errors import SourceMalformedError, SourceUnavailableError
+from crypto_platform.errors import SourceError, SourceMalformedError
 from crypto_platform.sources.base import Gap
 from crypto_platform.sources.http import Answer
 from crypto_platform.sources.pages import build_malformed
@@ -150,14 +150,15 @@ def walk_forward(
 ) -> list[Step]:
     """Pages from the cursor on, at least one; what lies beyond the last is the next poll's.
 
-    So is what a venue would not give after the first page: asked for in one poll again and again, a
-    backlog would use up the budget and never be published.
+    So is what a venue would not give after the first page, or gave as something that is no page:
+    asked for in one poll again and again, a backlog would use up the budget and never be published.
+    The next poll begins with it, and tells if it stays so.
     """
     steps = [fetch_after(position)]
     while not steps[-1].is_last and len(steps) < pages_max:
         try:
             steps.append(fetch_after(steps[-1].position))
-        except SourceUnavailableError:
+        except SourceError:
             break
     return steps
 

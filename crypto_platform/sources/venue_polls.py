@@ -11,7 +11,7 @@ from functools import partial
 
 import msgspec
 
-from crypto_platform.errors import SourceUnavailableError
+from crypto_platform.errors import SourceError
 from crypto_platform.feeds import Record
 from crypto_platform.feeds.candles import CANDLES, Candle, Interval
 from crypto_platform.feeds.instruments import INSTRUMENTS, Instrument
@@ -22,13 +22,15 @@ from crypto_platform.sources.base import Gap, Poll
 from crypto_platform.sources.candle_pages import (
     CandleCursor,
     CandlesPage,
+    Stretch,
     advance_cursor,
+    break_off,
     choose_between,
     choose_changed,
     decode_cursor,
     encode_cursor,
     find_closed,
-    is_silent,
+    find_unsaid,
     jump,
     plan_poll,
 )
@@ -127,7 +129,7 @@ class VenuePolls(VenueDialect):
                 page = self.fetch_candles(
                     subject, interval=interval, begin_us=begin_us, end_us=end_us
                 )
-            except SourceUnavailableError:
+            except SourceError:
                 if not polls:
                     raise
                 break
@@ -136,11 +138,11 @@ class VenuePolls(VenueDialect):
             polls.append(poll)
             if asked_us <= begin_us:
                 break
-        if cursor is not None and is_silent(cursor, asked_us=asked_us, interval=interval):
-            polls.append(Poll(records=(), gaps=[_name_gap(subject, interval, cursor, asked_us)]))
-            cursor = jump(cursor, to_us=asked_us, interval=interval)
-        positions = {} if cursor is None else {name: encode_cursor(cursor)}
-        return replace(unite(polls), positions=positions)
+        if cursor is None:
+            return unite(polls)
+        cursor, silence = break_off(cursor, asked_us=asked_us, interval=interval)
+        polls.append(Poll(records=(), gaps=_name_gaps(subject, interval, silence)))
+        return replace(unite(polls), positions={name: encode_cursor(cursor)})
 
     def _read_window(
         self,
@@ -156,9 +158,11 @@ class VenuePolls(VenueDialect):
         )
         changed = choose_changed(candles, cursor)
         gaps: list[Gap] = []
-        if cursor is not None and page.begins_us is not None and page.begins_us > cursor.read_us:
-            gaps.append(_name_gap(subject, interval, cursor, page.begins_us))
-            cursor = jump(cursor, to_us=page.begins_us, interval=interval)
+        if cursor is not None:
+            gaps += _name_gaps(subject, interval, find_unsaid(cursor, candles))
+            if page.begins_us is not None and page.begins_us > cursor.read_us:
+                gaps += _name_gaps(subject, interval, (cursor.read_us, page.begins_us))
+                cursor = jump(cursor, to_us=page.begins_us, interval=interval)
         advanced = advance_cursor(cursor, candles, interval=interval)
         return Poll(records=changed, rejected=poll.rejected, gaps=gaps), advanced
 
@@ -182,13 +186,18 @@ class VenuePolls(VenueDialect):
             raise self.refuse_position(position, venue_symbol=name) from None
 
 
-def _name_gap(subject: Subject, interval: Interval, cursor: CandleCursor, before_us: int) -> Gap:
-    return Gap(
-        venue_symbol=subject.venue_symbol,
-        interval=interval,
-        after_us=cursor.read_us,
-        before_us=before_us,
-    )
+def _name_gaps(subject: Subject, interval: Interval, stretch: Stretch | None) -> list[Gap]:
+    if stretch is None:
+        return []
+    after_us, before_us = stretch
+    return [
+        Gap(
+            venue_symbol=subject.venue_symbol,
+            interval=interval,
+            after_us=after_us,
+            before_us=before_us,
+        )
+    ]
 
 
 def unite(polls: Iterable[Poll]) -> Poll:

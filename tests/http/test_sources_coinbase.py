@@ -134,12 +134,17 @@ def test_a_poll_too_far_behind_reads_the_oldest_part_and_the_next_goes_on(
     assert [asked.query.get("after") for asked in venue.asked] == [None, "1501", "2501"]
 
 
-def test_what_was_read_before_the_venue_gave_no_more_is_kept(venue: ScriptedSource) -> None:
+@pytest.mark.parametrize(
+    "third", [Reply(status=429, headers={"Retry-After": "5"}), Reply(body=b"<html></html>")]
+)
+def test_what_was_read_before_the_venue_gave_no_more_is_kept(
+    venue: ScriptedSource, third: Reply
+) -> None:
     """Thrown away, it would be asked for again until the budget is gone, and never be published."""
     venue.script(
         reply(range(8901, 9001)),
         reply(range(501, 1501)),
-        Reply(status=429, headers={"Retry-After": "5"}),
+        third,
     )
     found = poll(build(venue), BTC=500)
     assert list_ids(found) == list(range(501, 1501))

@@ -599,25 +599,27 @@ def test_candles_of_a_venue_that_lags_are_waited_for(venue: Exchange) -> None:
     assert not any(found.gaps for found in (*polls, last))
 
 
-def test_a_venue_that_gives_no_candle_for_hours_is_a_gap_once(venue: Exchange) -> None:
-    """Waited for without an end, each poll would ask for more, and nobody would hear of it."""
+def test_a_venue_that_gives_no_candle_for_hours_is_told_when_it_begins_and_when_it_ends(
+    venue: Exchange,
+) -> None:
+    """Waited for without an end, polls would ask for more and more; told at each, for days."""
     source, candles = build(venue, "coinbase"), CandleVenue(venue)
     candles.closes = {NOON_S - 60: "5"}
     polls = [poll(source, "candles", ts_ingest=NOON + 10_000_000)]
-    for minute in (300, 301, 302):
+    for minute in (300, 301, 302, 900, 1500):
         late = NOON + minute * MINUTE + 10_000_000
         polls.append(poll(source, "candles", *polls, ts_ingest=late))
-    gap = Gap(
-        venue_symbol="BTC-USD",
-        interval=Interval.MINUTE,
-        after_us=NOON,
-        before_us=NOON + 301 * MINUTE,
-    )
-    assert [found.gaps for found in polls] == [[], [], [gap], []]
-    candles.closes |= {NOON_S + 60 * 302: "6"}
-    late = NOON + 303 * MINUTE + 10_000_000
-    [candle] = list_candles(poll(source, "candles", *polls, ts_ingest=late))
-    assert candle.ts_event == NOON + 302 * MINUTE
+    candles.closes |= {NOON_S + 60 * minute: "6" for minute in (1300, 1500)}
+    late = NOON + 1501 * MINUTE + 10_000_000
+    polls.append(poll(source, "candles", *polls, ts_ingest=late))
+    stretches = [
+        [((gap.after_us or 0) - NOON, (gap.before_us or 0) - NOON) for gap in found.gaps]
+        for found in polls
+    ]
+    assert stretches[:2] == [[], []]
+    assert stretches[2:] == [[(0, 301 * MINUTE)], [], [], [], [(301 * MINUTE, 1200 * MINUTE)]]
+    assert [(c.ts_event - NOON) // MINUTE for c in list_candles(polls[-1])] == [1300, 1500]
+    assert poll(source, "candles", *polls, ts_ingest=late).gaps == []
 
 
 def test_a_window_of_candles_that_fails_costs_none_before_it(venue: Exchange) -> None:
