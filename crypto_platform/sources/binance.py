@@ -56,6 +56,7 @@ from crypto_platform.sources.trade_pages import (
     TradesPage,
     TradesRead,
     TradesSearch,
+    check_highest,
     check_newest,
     has_all,
     number_trades,
@@ -153,6 +154,7 @@ class Binance(Venue):
         cursor = self.read_cursor(position, venue_symbol=symbol)
         newest = self._fetch_trades("/trades", symbol, may_be_empty=cursor is None)
         if cursor is None:
+            check_highest(newest, source=self.name)
             return read_numbered([newest], cursor=None, venue_symbol=symbol)
         check_newest(newest, cursor=cursor, source=self.name, subject=symbol)
         pages = [newest]
@@ -312,6 +314,7 @@ class Binance(Venue):
         )
         if not page.known_ids:
             return Step(page=page, position=position, is_last=True)
+        check_highest(page, source=self.name)
         return Step(page=page, position=str(page.highest), is_last=False)
 
     def _fetch_trades(
@@ -327,7 +330,6 @@ class Binance(Venue):
             source=self.name,
             answer=answer,
             may_be_empty=may_be_empty,
-            rise_by_one=True,
         )
 
 

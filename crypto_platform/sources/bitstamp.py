@@ -163,7 +163,6 @@ class Bitstamp(Venue):
             answer=answer,
             # nobody may have traded for an hour
             may_be_empty=True,
-            rise_by_one=False,
         )
 
     def parse_trade(self, item: bytes, *, subject: Subject) -> Trade:

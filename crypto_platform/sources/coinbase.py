@@ -57,6 +57,7 @@ from crypto_platform.sources.trade_pages import (
     TradesPage,
     TradesRead,
     TradesSearch,
+    check_highest,
     check_newest,
     has_all,
     number_trades,
@@ -153,6 +154,7 @@ class Coinbase(Venue):
         product_id = subject.venue_symbol
         if position is None:
             first = self._fetch_trades(product_id, limit=self.page_trades_max, may_be_empty=True)
+            check_highest(first, source=self.name)
             return read_numbered([first], cursor=None, venue_symbol=product_id)
         cursor, _ = self._read_position(position, product_id)
         newest = self._fetch_trades(product_id, limit=NEWEST_TRADES)
@@ -337,7 +339,6 @@ class Coinbase(Venue):
             source=self.name,
             answer=answer,
             may_be_empty=may_be_empty,
-            rise_by_one=True,
         )
 
     def _read_position(self, position: str, product_id: str) -> tuple[int, int]:

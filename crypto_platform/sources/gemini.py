@@ -173,7 +173,6 @@ class Gemini(Venue):
             answer=answer,
             # nobody has traded yet, or for a week
             may_be_empty=True,
-            rise_by_one=False,
         )
 
     def parse_trade(self, item: bytes, *, subject: Subject) -> Trade:

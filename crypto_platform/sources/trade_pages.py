@@ -85,7 +85,6 @@ def number_trades(
     source: str,
     answer: Answer,
     may_be_empty: bool,
-    rise_by_one: bool,
 ) -> TradesPage:
     """Find the numbers of a page's trades.
 
@@ -95,33 +94,39 @@ def number_trades(
         source: Name in the settings, for errors.
         answer: Where they came from.
         may_be_empty: Whether a page without trades is an answer.
-        rise_by_one: Whether the venue gives each trade of an instrument the next number.
 
     Raises:
-        SourceMalformedError: No trade has a number where there must be trades; or the highest
-            number lies much too far above all others.
+        SourceMalformedError: No trade has a number where there must be trades.
     """
-    ids = {item: read_id(item) for item in items}
-    page = TradesPage(ids=ids, url=answer.url)
-    known = page.known_ids
-    if not known and (ids or not may_be_empty):
+    page = TradesPage(ids={item: read_id(item) for item in items}, url=answer.url)
+    if not page.known_ids and (page.ids or not may_be_empty):
         what = "no trade with a number where there must be trades"
-        raise build_malformed(what, source=source, url=answer.url, body=answer.body)
-    below, highest = [0, 0, *sorted(known)][-2:]
-    if rise_by_one and below and highest - below > IDS_A_TRADE_MAX * len(ids):
-        # one stray id would move the cursor over trades that were never read; where a venue really
-        # jumps, its next trade says so too
-        what = f"trade {highest} alone, all others at {below} and below, where ids rise by one"
         raise build_malformed(what, source=source, url=answer.url, body=answer.body)
     return page
 
 
-def check_newest(newest: TradesPage, *, cursor: int, source: str, subject: str) -> None:
-    """See that the newest page is not older than what was read before.
+def check_highest(page: TradesPage, *, source: str) -> None:
+    """See that the highest of numbers that rise by one does not stand alone.
+
+    A stray one would move the cursor over trades that were never read. Where a venue really jumps,
+    its next trade says so too.
 
     Raises:
-        SourceMalformedError: It is.
+        SourceMalformedError: It lies much too far above all others.
     """
+    *_, below, highest = [0, 0, *sorted(page.known_ids)]
+    if below and highest - below > IDS_A_TRADE_MAX * len(page.ids):
+        what = f"trade {highest} alone, all others at {below} and below, where ids rise by one"
+        raise refuse_page(page, what, source=source)
+
+
+def check_newest(newest: TradesPage, *, cursor: int, source: str, subject: str) -> None:
+    """See that the newest page, of numbers that rise by one, can be read on to.
+
+    Raises:
+        SourceMalformedError: It is older than what was read before; or as check_highest.
+    """
+    check_highest(newest, source=source)
     if newest.highest < cursor:
         what = (
             f"its newest trade is {newest.highest}, but {cursor} was read before: an old page. "

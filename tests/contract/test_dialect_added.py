@@ -53,7 +53,6 @@ class Tiny(Venue):
             source=self.name,
             answer=answer,
             may_be_empty=False,
-            rise_by_one=False,
         )
         return TradesRead(items=choose_new([page], cursor=cursor), position=str(page.highest))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crypto_platform.errors import ConfigurationError, SourceMalformedError
+from crypto_platform.errors import ConfigurationError, SourceMalformedError, SourceRefusedError
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.settings import Settings, load_settings
 from crypto_platform.sources import build_sources, check_source, explain_sources
@@ -132,6 +132,14 @@ def test_a_check_of_a_source_that_fails_is_one_line() -> None:
     check = check_source(FakeSource(error))
     assert not check.is_good
     assert check.feeds[0].error == "fake: no list: <html> </html>"
+
+
+def test_a_check_names_the_symbol_that_alone_is_at_fault() -> None:
+    """The others' records would hide it: it was answered, and the check said all is well."""
+    gone = SourceRefusedError("fake: its list has no GONE-USD", source="fake", url="/")
+    check = check_source(FakeSource(Poll(records=[QUOTE], faults={"GONE-USD": gone})))
+    assert not check.is_good
+    assert (check.feeds[0].records, check.feeds[0].error) == (1, str(gone))
 
 
 def test_a_source_that_gives_nothing_usable_is_not_good() -> None:
