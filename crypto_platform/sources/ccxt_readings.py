@@ -95,8 +95,6 @@ def choose_new_trades(
                 after_us=cursor.time_us,
             )
         )
-        # what was read before is behind the gap, and no proof the next time
-        cursor = None
     return TradesRead(
         items=[*odd, *(trade.raw for trade in new)],
         position=_encode_cursor(known, cursor),
