@@ -10,7 +10,7 @@ transaction has its own number in it, and beginning a new one ends a forgotten o
 import contextlib
 import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from bson.binary import Binary
@@ -183,6 +183,23 @@ class Connection:
     @property
     def _write_concern(self) -> WriteConcern:
         return WriteConcern("majority", j=True, wtimeout=int(self.timeout_s * 1000))
+
+
+def split_by_size(
+    documents: Sequence[RawBSONDocument], *, bytes_max: int
+) -> Iterator[list[RawBSONDocument]]:
+    """Cut documents into commands that stay within the limit; one alone may be larger."""
+    chunk: list[RawBSONDocument] = []
+    size_bytes = 0
+    for document in documents:
+        length = len(document.raw)
+        if chunk and size_bytes + length > bytes_max:
+            yield chunk
+            chunk, size_bytes = [], 0
+        chunk.append(document)
+        size_bytes += length
+    if chunk:
+        yield chunk
 
 
 def connect(url: str, *, timeout_s: float) -> MongoClient[Document]:

@@ -23,13 +23,12 @@ from bson.datetime_ms import DatetimeMS
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
-from crypto_platform.domain.money import SCALE_MAX
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.facts import derive_hash, encode_facts, facts_type, list_facts
 from crypto_platform.feeds.feed import Field, FieldKind
 from crypto_platform.stores.base import StoredContent, StoredRecord, TopicPart
 from crypto_platform.stores.mongo.connection import Connection, Document
-from crypto_platform.stores.mongo.documents import decode_amount, stored_name
+from crypto_platform.stores.mongo.documents import decode_amount, parse_amount, stored_name
 from crypto_platform.stores.mongo.reader import of_range, parse_stored, sort_equal_offsets
 
 BATCH_DOCUMENTS = 2_000
@@ -37,7 +36,6 @@ BATCH_DOCUMENTS = 2_000
 
 _unpack_int32 = struct.Struct("<i").unpack_from
 _unpack_int64 = struct.Struct("<q").unpack
-_unpack_halves = struct.Struct("<QQ").unpack
 
 _ARRIVAL = (
     Field(name="arrival_topic_id", kind=FieldKind.TEXT, nullable=True),
@@ -45,14 +43,6 @@ _ARRIVAL = (
     Field(name="arrival_offset", kind=FieldKind.INTEGER, nullable=True),
     Field(name="ts_append", kind=FieldKind.TIME_US, nullable=True),
 )
-
-# The upper half of a decimal128 whose significand fits into the lower one -> sign, decimals.
-_EXPONENT_BIAS = 6176
-_SCALE_OF_UPPER = {
-    (_EXPONENT_BIAS - scale) << 49 | sign << 63: ("-" if sign else "", scale)
-    for scale in range(SCALE_MAX + 1)
-    for sign in (0, 1)
-}
 
 _OPTIONS: "CodecOptions[dict[str, Any]]" = CodecOptions(
     datetime_conversion=DatetimeConversion.DATETIME_MS
@@ -231,27 +221,14 @@ def _parse_integer(value: bytes | None) -> int | None:
 
 
 def _parse_amount(value: bytes | None) -> str | None:
-    """An amount in stored form; what has over 19 digits or is no number by the driver's way."""
-    if value is None:
-        return None
-    lower, upper = _unpack_halves(value)
-    found = _SCALE_OF_UPPER.get(upper)
-    if found is None:
-        return decode_amount(Decimal128.from_bid(value))
-    sign, scale = found
-    digits = str(lower)
-    if not scale:
-        return sign + digits
-    if len(digits) <= scale:
-        digits = digits.zfill(scale + 1)
-    return f"{sign}{digits[:-scale]}.{digits[-scale:]}"
+    return None if value is None else parse_amount(value)
 
 
 _find_amounts = re.compile(b"\x13[0-9]+\0(.{16})", re.DOTALL).findall
 
 
-def _parse_amounts(value: bytes | None) -> tuple[str | None, ...] | None:
-    return None if value is None else tuple(map(_parse_amount, _find_amounts(value)))
+def _parse_amounts(value: bytes | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(map(parse_amount, _find_amounts(value)))
 
 
 _find_texts = re.compile(b"\x02[0-9]+\0.{4}([^\0]*)\0", re.DOTALL).findall

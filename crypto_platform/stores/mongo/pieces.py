@@ -5,7 +5,7 @@ bookkeeping.py).
 """
 
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import cast
@@ -14,7 +14,7 @@ from bson.raw_bson import RawBSONDocument
 
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record, codec
-from crypto_platform.feeds.projection import Folded, fold
+from crypto_platform.feeds.projection import fold
 from crypto_platform.stores.base import (
     EMPTY_SUM,
     Arrival,
@@ -25,6 +25,7 @@ from crypto_platform.stores.base import (
     sum_of,
 )
 from crypto_platform.stores.mongo.documents import ArrivalEncoder, Documents
+from crypto_platform.stores.mongo.states import EncodedStates, states_of
 from crypto_platform.stores.sorting import Sorted
 
 documents_of = cache(Documents)
@@ -37,34 +38,34 @@ class Encoded:
 
     Attributes:
         documents: In order of offset.
-        folds: What they say of the feed's projections, in that order.
+        states: What they say of the feed's projections, in that order.
     """
 
     documents: Sequence[RawBSONDocument] = ()
-    folds: Sequence[Folded] = ()
+    states: Sequence[EncodedStates] = ()
 
 
 def encode(slice_: Slice) -> Encoded:
     """All documents and states of a slice; reaches no server."""
     arrivals, feed = slice_.arrivals, slice_.claim.feed
     if not arrivals:
-        return Encoded(folds=fold_arrivals(feed, arrivals))
+        return Encoded(states=encode_states(feed, arrivals))
     where = ArrivalEncoder(*slice_.claim.partition)
     encoded = documents_of(feed).encode(
         arrivals.columns, where.encode(arrivals.offsets, arrivals.ts_appends)
     )
     return Encoded(
         documents=list(map(RawBSONDocument, encoded)),
-        folds=fold_arrivals(feed, arrivals),
+        states=encode_states(feed, arrivals),
     )
 
 
-def fold_arrivals(feed: Feed[Record], arrivals: Arrivals) -> Sequence[Folded]:
+def encode_states(feed: Feed[Record], arrivals: Arrivals) -> Sequence[EncodedStates]:
     """What records say of their feed's projections, in that order."""
     if not feed.projections:
         return ()
     records = arrivals.named(feed)
-    return [fold(projection, records) for projection in feed.projections]
+    return [states_of(each).encode(fold(each, records)) for each in feed.projections]
 
 
 class Piece:
@@ -88,11 +89,11 @@ class Piece:
         """Whose records these are."""
         return self.slice.claim.feed
 
-    def folds(self, indexes: Sequence[int]) -> Sequence[Folded]:
-        """What these arrivals say of the feed's projections."""
+    def states(self, indexes: Sequence[int]) -> Sequence[EncodedStates]:
+        """What these arrivals say of the feed's projections, in that order."""
         if len(indexes) == len(self.slice.arrivals):
-            return self._encoded.folds
-        return fold_arrivals(self.feed, self.slice.arrivals.take(indexes))
+            return self._encoded.states
+        return encode_states(self.feed, self.slice.arrivals.take(indexes))
 
     def leave_out(self, offsets: Collection[int]) -> None:
         """Take no record at these offsets into the store, and all others."""
@@ -148,23 +149,6 @@ def order_slices(slices: Sequence[Slice]) -> list[Slice]:
         if before.claim.partition == after.claim.partition:
             assert before.next_offset == after.first_offset, "slices of a partition have a gap"
     return ordered
-
-
-def split_by_size(
-    documents: Sequence[RawBSONDocument], *, bytes_max: int
-) -> Iterator[list[RawBSONDocument]]:
-    """Cut documents into commands that stay within the limit; one alone may be larger."""
-    chunk: list[RawBSONDocument] = []
-    size_bytes = 0
-    for document in documents:
-        length = len(document.raw)
-        if chunk and size_bytes + length > bytes_max:
-            yield chunk
-            chunk, size_bytes = [], 0
-        chunk.append(document)
-        size_bytes += length
-    if chunk:
-        yield chunk
 
 
 def list_refused(piece: Piece, tally: Tally) -> list[tuple[Refusal, str | None]]:

@@ -13,8 +13,8 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure
 
 from crypto_platform.domain.hours import from_time_us
-from crypto_platform.stores.mongo.connection import Connection
-from crypto_platform.stores.mongo.pieces import Piece, split_by_size
+from crypto_platform.stores.mongo.connection import Connection, split_by_size
+from crypto_platform.stores.mongo.pieces import Piece
 from crypto_platform.stores.sorting import Known, Sorted
 
 BATCH_BYTES_MAX = 8 * 1024 * 1024

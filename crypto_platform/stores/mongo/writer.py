@@ -26,7 +26,7 @@ from pymongo.errors import OperationFailure
 from crypto_platform.crash_points import reach
 from crypto_platform.errors import StoreRefusedError, StoreUnavailableError
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.feeds.projection import Folded, Projection, merge
+from crypto_platform.feeds.feed import Projection
 from crypto_platform.stores.base import BatchKind, Claim, Outcome, Slice, TopicPart
 from crypto_platform.stores.mongo import bookkeeping, claims, records, states
 from crypto_platform.stores.mongo.connection import Connection, Retry
@@ -192,15 +192,19 @@ class Writer:
             stored = [(piece, piece.valid_indexes()) for piece in pieces]
             attempt.tallies |= {piece: count(piece, indexes) for piece, indexes in stored}
             records.insert(*about, stored)
-        folds = zip(*[piece.folds(indexes) for piece, indexes in stored], strict=True)
-        for projection, own in zip(feed.projections, folds, strict=True):
-            self._write_states(session, feed, projection, merge(projection, own))
+        told = zip(*[piece.states(indexes) for piece, indexes in stored], strict=True)
+        for projection, own in zip(feed.projections, told, strict=True):
+            self._write_states(session, feed, projection, states.merge(own))
 
     def _write_states(
-        self, session: ClientSession, feed: Feed[Record], projection: Projection, folded: Folded
+        self,
+        session: ClientSession,
+        feed: Feed[Record],
+        projection: Projection,
+        told: states.EncodedStates,
     ) -> None:
         try:
-            states.write(session, self._connection, projection, folded)
+            states.write(session, self._connection, projection, told)
         except OperationFailure as error:
             if is_transient(error) or error.code == DUPLICATE_KEY:
                 raise
