@@ -29,9 +29,7 @@ def build_gap_incident(
             feed=feed,
             topic=topic,
             message=_describe(gap, source=source, feed=feed),
-            next_step=f"was {source} not asked for longer than it keeps its {feed}, was it late "
-            "with them, or did nobody trade? Its history or another source may have them; then "
-            "acknowledge it",
+            next_step=_advise(gap, source=source, feed=feed),
             ts_ingest=ts_ingest,
         )
     )
@@ -57,6 +55,17 @@ def build_cursor_incident(
             ts_ingest=ts_ingest,
         )
     )
+
+
+def _advise(gap: Gap, *, source: str, feed: str) -> str:
+    if gap.interval is None:
+        who = f"was {source} not asked for longer than it keeps its {feed}? Another source"
+    else:
+        who = (
+            f"was {source} not asked for longer than it keeps its {feed}, was it late with them, "
+            "or did nobody trade? Its history or another source"
+        )
+    return f"{who} may have them; then acknowledge it"
 
 
 def _describe(gap: Gap, *, source: str, feed: str) -> str:
