@@ -6,6 +6,7 @@ Between two turns everything that can be seen is on the disk: a turn has no awai
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -30,6 +31,10 @@ class Counts:
     fills: int
     events: int
     last_sequence: int
+
+
+class UnwrittenError(Exception):
+    """The journal could not be written: what was asked for may have happened or not."""
 
 
 class UnknownOrderError(RefusedError):
@@ -65,6 +70,7 @@ class Company:
         self._build_traders = build_traders
         self._traders = self._usual_traders = build_traders(self.engine, None)
         self._is_behind = False
+        self._is_lost = False
         self._step = journal.step
         self._clock_us = clock_us
         self._clock_s = clock_s
@@ -100,7 +106,13 @@ class Company:
         answers = [(future, *_try(command)) for command, future in waiting]
         self._trade()
         if self.engine.outbox.events:
-            self.journal.write(self.engine, step=self._step)
+            try:
+                self.journal.write(self.engine, step=self._step)
+            except sqlite3.Error:
+                self._is_lost = True
+                for future, *_ in answers:
+                    _fail(future)
+                raise
         for future, result, error in answers:
             if future.done():
                 continue  # who asked is gone
@@ -124,9 +136,12 @@ class Company:
 
         Raises:
             RefusedError: By the command; nothing happened.
+            UnwrittenError: The company is ending; whether it happened is known after its start.
         """
         future = asyncio.get_running_loop().create_future()
         self._waiting.append((command, future))
+        if self._is_lost:
+            _fail(future)
         self._wake.set()
         return await future
 
@@ -232,6 +247,15 @@ class Company:
             events=engine.sequence,
             last_sequence=engine.sequence,
         )
+
+
+def _fail(future: "asyncio.Future[object]") -> None:
+    if not future.done():
+        text = (
+            "the journal cannot be written, and the company ends: whether this happened is known "
+            "once it is back; an order with a client_order_id can then be sent again"
+        )
+        future.set_exception(UnwrittenError(text))
 
 
 def _try(command: Command) -> tuple[object, RefusedError | None]:

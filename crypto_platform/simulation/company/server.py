@@ -39,7 +39,7 @@ from crypto_platform.simulation.answers import (
     answer_json,
     parse_whole_number,
 )
-from crypto_platform.simulation.company.company import Company, UnknownOrderError
+from crypto_platform.simulation.company.company import Company, UnknownOrderError, UnwrittenError
 from crypto_platform.simulation.company.engine import RefusedError
 from crypto_platform.simulation.company.floor import CompanyFloor
 from crypto_platform.simulation.company.journal import AccountState
@@ -338,6 +338,8 @@ class CompanyServer:
             raise HTTPException(404, str(error)) from None
         except RefusedError as error:
             raise HTTPException(409, str(error)) from None
+        except UnwrittenError as error:
+            raise HTTPException(503, str(error)) from None
 
     def _read_account(self, user: int, sequence: int) -> AccountState:
         engine = self._company.engine
