@@ -1,5 +1,6 @@
 """The data folder: what is kept in it, who may read it, what a crash leaves, what wiping takes."""
 
+import json
 import os
 import threading
 from datetime import UTC, datetime
@@ -169,3 +170,16 @@ def test_a_cluster_id_never_looks_like_an_option() -> None:
     """One folder in 64 could not be formatted: kafka-storage took its id for an option."""
     begins_with_minus = bytes([0b11111000]) + bytes(15)
     assert new_cluster_id(begins_with_minus) == "eAAAAAAAAAAAAAAAAAAAAA"
+
+
+def test_a_folder_made_before_there_was_a_company_gets_its_secret_and_keeps_the_rest(
+    tmp_path: Path,
+) -> None:
+    """An update must neither refuse a folder with data nor change its passwords."""
+    made = find_identity(tmp_path, now=NOON)
+    old = made.model_dump(mode="json")
+    del old["company_secret"]
+    (tmp_path / "identity.json").write_text(json.dumps(old), "utf-8")
+    found = find_identity(tmp_path, now=NOON)
+    assert found.postgres_passwords == made.postgres_passwords
+    assert len(found.company_secret) >= 32

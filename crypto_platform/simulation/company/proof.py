@@ -11,14 +11,20 @@ ledger.py). It trusts neither: it adds up what the events themselves say.
                   then zero; trade ids of a product are 1, 2, 3 ... without a gap
     orders        hold what their user has locked; fees and fills sum to what the order says
     what is kept  beside the events (wallets, open orders, trades, minutes) says what they say
+
+`python -m crypto_platform.simulation.company.proof FOLDER` proves a stopped company's journal; exit
+code 0: it adds up, 1: it does not, or cannot be read, 2: usage.
 """
 
+import argparse
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from crypto_platform.simulation.candles import Candle
 from crypto_platform.simulation.company.engine import Engine
 from crypto_platform.simulation.company.events import OPEN, Event, Fill, Order, decode_event
-from crypto_platform.simulation.company.journal import Journal
+from crypto_platform.simulation.company.journal import FILE_NAME, Journal, JournalError
 from crypto_platform.simulation.company.ledger import Wallet
 from crypto_platform.simulation.company.products import PRODUCTS, QUOTE_CURRENCY
 from crypto_platform.simulation.company.tape import MINUTE_S, Tape
@@ -219,3 +225,25 @@ def _check(is_so: bool, event: Event, text: str) -> None:  # noqa: FBT001 - read
     if not is_so:
         message = f"{text}: {event!r:.600}"
         raise BrokenError(message)
+
+
+def main() -> int:
+    """Prove the journal in a folder; return the exit code."""
+    parser = argparse.ArgumentParser(description="Add up a stopped company's whole history.")
+    parser.add_argument("folder", type=Path, help="where its journal is")
+    folder = parser.parse_args().folder
+    if not (folder / FILE_NAME).is_file():
+        parser.error(f"{folder} has no {FILE_NAME}")
+    try:
+        journal = Journal(folder)
+        count = prove(journal)
+        journal.close()
+    except (BrokenError, JournalError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(f"whole: {count:,} events\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
