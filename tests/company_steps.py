@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from crypto_platform.simulation.company.engine import Engine, RefusedError
+from crypto_platform.simulation.company.engine import Engine, Outbox, RefusedError
 from crypto_platform.simulation.company.events import (
     OPEN,
     Event,
@@ -122,7 +122,7 @@ class Rehearsal:
 
     def take_events(self) -> list[Event]:
         bodies = [body for _, _, body in self.engine.outbox.events]
-        self.engine.outbox.events.clear()
+        self.engine.outbox = Outbox()
         self.bodies += bodies
         events = [decode_event(body) for body in bodies]
         for event in events:
