@@ -14,18 +14,8 @@ from crypto_platform.cli import COMMANDS, main
 
 HEAVY = ("pydantic", "confluent_kafka", "psycopg", "pymongo", "dagster", "rich", "requests")
 EXAMPLE = (
-    *(
-        "status",
-        "quotes",
-        "load",
-        "replay",
-        "trace",
-        "sources",
-        "config",
-        "connect",
-        "doctor",
-        "simulate",
-    ),
+    *("status", "quotes", "load", "replay", "trace", "sources", "config", "connect", "doctor"),
+    "simulate",
     *("quarantine", "incident", "prove", "retention", "trades", "book", "candles", "symbols"),
 )
 
