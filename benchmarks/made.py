@@ -130,12 +130,14 @@ def _make_instrument(number: int, rng: random.Random) -> Record:
 
 
 USERS = 10_000
+MAKERS = 100
+"""Market makers beside them, each on one market."""
 RESTING = 1_000
 """Matches until a resting order is met."""
 
 
 def _make_account_event(number: int, rng: random.Random) -> Record:
-    """Four a match: an order comes to rest, another comes and meets an older one, both are filled.
+    """Four a match: a market maker's order comes to rest, a user's meets an older one, both fill.
 
     States are such as follow from the numbers alone, so wallets do not add up over events.
     """
@@ -144,7 +146,7 @@ def _make_account_event(number: int, rng: random.Random) -> Record:
     is_taker, is_fill = step in {1, 3}, step >= 2
     if resting < 0:
         resting, is_fill = match + 500_000_000, False
-    user = (resting * 7_919 + is_taker * 4_999) % USERS
+    user = f"u{resting * 7_919 % USERS:06d}" if is_taker else f"m{resting % MAKERS:06d}"
     at_us = START_US + number * 250
     symbol, side = f"C{resting % SYMBOLS:02d}", Side.BUY if is_taker else Side.SELL
     price, quantity = f"{rng.uniform(1, 999):.2f}", f"{rng.uniform(0.001, 9):.6f}"
@@ -163,7 +165,7 @@ def _make_account_event(number: int, rng: random.Random) -> Record:
         ]
     wallets = [spent, gained] if is_fill else [spent]
     draft = AccountEvent(
-        user_id=f"u{user:06d}",
+        user_id=user,
         sequence=number + 1,
         user_sequence=number + 1,
         kind=EventKind.ORDER_FILLED if is_fill else EventKind.ORDER_ACCEPTED,

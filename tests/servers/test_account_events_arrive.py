@@ -119,7 +119,8 @@ def test_events_arrive_once_with_their_states_and_every_audit_is_good(
 def test_kafka_keeps_account_events_for_good(platform: Platform) -> None:
     """Both stores can be built anew from it, however old the company is."""
     resource = ConfigResource(ResourceType.TOPIC, platform.topic(EVENTS))
-    [asked] = AdminClient(client_config(platform.settings)).describe_configs([resource]).values()
+    admin = AdminClient(client_config(platform.settings))
+    [asked] = admin.describe_configs([resource]).values()
     found = asked.result(timeout=10)
     assert [found[name].value for name in ("retention.ms", "retention.bytes")] == ["-1", "-1"]
 
@@ -130,7 +131,8 @@ def test_another_history_stops_the_feed_and_is_told_once(
     """A company put back to yesterday would give other events under known numbers."""
     truth, other = build_busy_company(), SmallCompany()
     other.deposit("eve", "USD", "5")
-    server.script(answer(truth.events[:2], last=2), answer([other.events[0]], last=2))
+    other.deposit("eve", "USD", "6")
+    server.script(answer(truth.events[:2], last=2), answer([other.events[1]], last=2))
     source = company_of(server)
     reports = [platform.ingest({"company": source})[0] for _ in range(3)]
     assert [report.failures for report in reports] == [0, 1, 1]
