@@ -16,7 +16,6 @@ from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.incidents import Incident, build_incident, build_load_incident
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.kafka.connection import client_config
-from crypto_platform.kafka.topics import create_topics
 from crypto_platform.settings import ENV_PREFIX, process_environment
 from crypto_platform.stores import STORES
 from crypto_platform.stores.base import BatchKind, StoredOffset
@@ -177,7 +176,7 @@ def test_a_topic_made_again_loads_after_the_answer(platform: Platform) -> None:
     eventually(
         lambda: platform.topic(QUOTES) not in admin.list_topics(timeout=5).topics, within_s=10
     )
-    create_topics(platform.settings, progress=lambda text: None)
+    platform.create_topics()
     platform.load("postgres")
     ended = acknowledge_all(platform, "postgres")
     assert {each.exit_code for each in ended} == {0}

@@ -187,12 +187,13 @@ def test_a_recorded_answer_is_in_both_stores_as_it_was_parsed(arrived: Arrived, 
     """Every field of every record, digits and scale, and as many as the answer holds."""
     answer, report, poll = ANSWERS[name], arrived.reports[name], arrived.polls[name]
     assert list(report.errors) == []
-    assert (report.records, report.rejected_records, report.gaps) == (
-        answer.records,
-        answer.rejected,
-        0,
-    )
+    assert (report.records, report.rejected_records) == (answer.records, answer.rejected)
     records = list(poll.records)
+    # behind its recorded candles a venue says nothing for years, which may be told
+    newest_us = max(
+        (FEED_BY_NAME[answer.feed].event_time_of(each) or 0 for each in records), default=0
+    )
+    assert [gap for gap in poll.gaps if gap.after_us is None or gap.after_us <= newest_us] == []
     assert len(records) == answer.records
     for store in STORES:
         assert arrived.read(store, answer.feed, records) == records
