@@ -62,7 +62,7 @@ test-fast: $(INSTALLED)  ## Run the tests that need no server
 
 .PHONY: test-crash
 test-crash: $(SERVERS)  ## Every fault of docs/faults.md: nothing may be lost or repeated
-	@$(PYTHON) -m pytest $(ARGS) tests/crash tests/servers/test_load.py tests/servers/test_answers.py
+	@$(PYTHON) -m pytest $(ARGS) tests/crash tests/servers/test_load.py tests/servers/test_answers.py tests/servers/test_failover.py tests/servers/test_restore.py
 
 MINUTES ?= 20
 .PHONY: soak

@@ -1,6 +1,8 @@
 """Where the parts meet: everything Dagster sees, built from settings and nothing else."""
 
+import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -13,7 +15,9 @@ from crypto_platform.assets.loads import build_load_assets
 from crypto_platform.assets.topics import build_topic_assets
 from crypto_platform.jobs import build_audit_job, build_ingest_job, build_load_job
 from crypto_platform.jobs.purge import build_purge_job
+from crypto_platform.jobs.restore import build_restore_job
 from crypto_platform.jobs.retention import build_retention_job
+from crypto_platform.migrations.run import make_missing_tables, migrate
 from crypto_platform.resources import build_resources
 from crypto_platform.schedules import (
     build_audit_schedule,
@@ -28,6 +32,13 @@ from crypto_platform.serving.monitor import Monitor
 from crypto_platform.settings import Settings, load_settings
 from crypto_platform.sources import list_feeds
 from crypto_platform.stores import STORES
+
+logger = logging.getLogger(__name__)
+
+
+def _migrate(settings: Settings) -> None:
+    migrate(settings, progress=logger.info)
+    make_missing_tables(settings)
 
 
 def build_definitions(
@@ -53,6 +64,7 @@ def build_definitions(
             build_audit_job(audits),
             build_purge_job(settings),
             build_retention_job(settings),
+            build_restore_job(settings, partial(_migrate, settings)),
         ],
         schedules=[
             build_ingest_schedule(settings),

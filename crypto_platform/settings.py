@@ -230,6 +230,17 @@ class LoadSettings(_Section):
     )
 
 
+class ServingSettings(_Section):
+    """How people and their tools are answered."""
+
+    behind_s_max: float = Field(
+        default=60.0,
+        ge=1,
+        description="A store whose newest record is older than the other's by more does not "
+        "answer while that one does.",
+    )
+
+
 class StackSettings(_Section):
     """Ports of the embedded servers; 0 picks a free one, which is then kept."""
 
@@ -438,6 +449,7 @@ class Settings(BaseSettings):
         "catalogue's is not meant: {trades = 30, order_books = 7}; 0 keeps them for good.",
     )
     load: LoadSettings = LoadSettings()
+    serving: ServingSettings = ServingSettings()
     stack: StackSettings = StackSettings()
     company: CompanySettings = CompanySettings()
 

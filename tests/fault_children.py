@@ -43,6 +43,16 @@ def running_load(
 
 
 @contextmanager
+def running_restore(
+    platform: Platform, store: str, origin: str, **variables: str
+) -> "Generator[subprocess.Popen[str]]":
+    """A restore of this store; see `running_load`."""
+    command = ("-m", "crypto_platform.cli", "restore", store, "--from", origin, "--yes", "--json")
+    with _running([*command, "--data-dir", str(platform.data_dir)], variables) as process:
+        yield process
+
+
+@contextmanager
 def running_ingest(
     platform: Platform, *sources: str, **variables: str
 ) -> "Generator[subprocess.Popen[str]]":

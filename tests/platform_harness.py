@@ -236,6 +236,10 @@ class Platform:
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
 
+    def postgres_server_admin(self) -> psycopg.Connection[tuple[object, ...]]:
+        """A superuser's connection to the server, beside all databases of tests."""
+        return psycopg.connect(self.servers.postgres_admin_url, autocommit=True)
+
     def postgres_admin(self) -> psycopg.Connection[tuple[object, ...]]:
         """A superuser's connection to this platform's database."""
         url = self.servers.postgres_admin_url.rpartition("/")[0] + f"/{self.name}"

@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "symbols": ("symbols", "Show what sources list, what it is mapped to, and what is unmapped."),
     "load": ("load", "Bring what waits in Kafka into a store, in the foreground."),
     "replay": ("replay", "Load past hours into a store again, from Kafka."),
+    "restore": ("restore", "Rebuild a store from Kafka, its mirror or a backup."),
+    "backup": ("backup", "Write the stores into files from which restore puts them back."),
     "history": ("history", "Ask a source for days of the past, and publish what it gives."),
     "trace": ("trace", "Say of a stored record which run loaded it, its offset and its poll."),
     "audit": ("audit", "Prove that every record is in each store once, or in quarantine once."),

@@ -19,9 +19,10 @@ from crypto_platform.cli.sheet import (
     Form,
     Sheet,
     build_rows,
+    build_source,
     build_struct_sheet,
     echo_form,
-    echo_problems,
+    echo_source,
     form_options,
     print_time,
 )
@@ -216,8 +217,8 @@ def _echo(
     lines: Callable[[], Sequence[str]],
     **more: object,
 ) -> None:
-    echo_problems(answered.problems, answered.store)
-    echo_form(form, sheet, {"store": answered.store, "user_id": user_id, **more}, name=name)
+    echo_source(answered.source)
+    echo_form(form, sheet, {**build_source(answered.source), "user_id": user_id, **more}, name=name)
     if form.is_for_people and sheet.rows:
         click.echo("\n".join(lines()))
 
@@ -233,8 +234,12 @@ def _echo_order(form: Form, answered: Answered[list[Whole]], user_id: str, order
     fills = [fill for whole in answered.value for fill in whole.parts if isinstance(fill, Fill)]
     own = build_rows(build_struct_sheet(ORDERS.fields, orders))
     sheet = build_struct_sheet(list_fields(Fill), fills)
-    document = {"store": answered.store, "user_id": user_id, "order": own[0] if own else None}
-    echo_problems(answered.problems, answered.store)
+    document = {
+        **build_source(answered.source),
+        "user_id": user_id,
+        "order": own[0] if own else None,
+    }
+    echo_source(answered.source)
     echo_form(form, sheet, document, name="fills")
     if not orders:
         _say_nothing(f"{printable(user_id)} has no order {printable(order_id)}")

@@ -18,8 +18,9 @@ from crypto_platform.cli.sheet import (
     Form,
     Sheet,
     build_sheet,
+    build_source,
     echo_form,
-    echo_problems,
+    echo_source,
     form_options,
     print_time,
     writing,
@@ -159,7 +160,7 @@ def book_command(
     form.check()
     settings = load_settings(data_dir)
     with reading_order_book(settings, Place(venue, symbol), as_of_us=as_of_us) as answer:
-        echo_problems(answer.problems, answer.store)
+        echo_source(answer.source)
         books = [each for page in answer.pages for each in page if isinstance(each, OrderBook)]
     if form.as_json:
         document = {**_describe(answer), **_figures(books)}
@@ -185,7 +186,7 @@ def choose_range(
 
 
 def _describe(answer: MarketAnswer) -> dict[str, object]:
-    return {"store": answer.store, **answer.market._asdict()}
+    return {**build_source(answer.source), **answer.market._asdict()}
 
 
 def _echo(
@@ -195,7 +196,7 @@ def _echo(
     format_lines: Callable[[Sequence[Any]], Sequence[str]],
 ) -> None:
     """Page by page; nothing at all is exit 1."""
-    echo_problems(answer.problems, answer.store)
+    echo_source(answer.source)
     feed, shown = FEED_BY_NAME[name], 0
     speaker = _Speaker(name)
     columns = build_sheet(feed, []).columns

@@ -14,8 +14,9 @@ from crypto_platform.cli.sheet import (
     Form,
     Sheet,
     build_sheet,
+    build_source,
     echo_form,
-    echo_problems,
+    echo_source,
     form_options,
 )
 from crypto_platform.cli.signals import stop_on
@@ -86,12 +87,12 @@ def quotes_command(
     codes = CurrencyCodes(settings)
     records_max = RECORDS_MAX if currencies else top
     answer = read_quotes(settings, records_max=records_max, as_of_us=as_of_us)
-    echo_problems(answer.problems, answer.store)
+    echo_source(answer.source)
     quotes = find_quotes(answer.quotes, currencies, codes=codes)
     simulated = {name for name, source in settings.sources.items() if source.simulated}
     if not form.is_for_people:
         sheet = build_quotes(quotes, codes=codes, simulated=simulated)
-        echo_form(form, sheet, {"store": answer.store}, name="quotes")
+        echo_form(form, sheet, build_source(answer.source), name="quotes")
     elif not watch:
         now_us = time.time_ns() // 1000 if as_of_us is None else as_of_us
         _echo_lines(format_quotes(quotes, now_us=now_us))
@@ -105,13 +106,15 @@ def quotes_command(
 
 def _watch(reader: QuoteReader) -> None:
     stop = stop_on(signal.SIGINT)
-    problems: tuple[str, ...] = ()
+    store: str | None = None
     try:
         while not stop.is_set():
             answer = reader.read()
-            if answer.problems != problems:
-                problems = answer.problems
-                echo_problems(problems, answer.store)
+            if answer.source.store != store:
+                if store is not None and answer.source.is_home:
+                    click.echo(f"read from {answer.source.store} again", err=True)
+                store = answer.source.store
+                echo_source(answer.source)
             if sys.stdout.isatty():
                 click.clear()
             _echo_lines(format_quotes(answer.quotes, now_us=time.time_ns() // 1000))

@@ -9,7 +9,8 @@ in Parquet microseconds UTC. Not here: tables for people (text.py).
 import csv
 import io
 import json
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -18,9 +19,11 @@ import click
 import msgspec
 
 from crypto_platform.cli.options import json_option
+from crypto_platform.cli.text import format_age
 from crypto_platform.domain.hours import from_time_us
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import Field, FieldKind
+from crypto_platform.serving.failover import Source
 
 NOT_SHOWN = frozenset({"v", "content_hash"})
 """What a record says of itself only to the platform."""
@@ -259,7 +262,27 @@ _PRINTERS: Mapping[FieldKind | None, Callable[[Any], object]] = {
 }
 
 
-def echo_problems(problems: Iterable[str], store: str) -> None:
-    """Say on stderr which stores did not answer."""
-    for problem in problems:
-        click.echo(f"{problem}; read from {store} instead", err=True)
+def echo_source(source: Source) -> None:
+    """Say on stderr where an answer came from, if not from home, and how old it may be."""
+    if source.is_home:
+        return
+    newest = "which holds none of these records"
+    if source.newest_us is not None:
+        age_s = max(time.time() - source.newest_us / 1_000_000, 0.0)
+        newest = f"whose newest record is {format_age(age_s)} old"
+    for problem in source.problems:
+        click.echo(problem, err=True)
+    click.echo(f"read from {source.store} instead, its mirror, {newest}", err=True)
+
+
+def build_source(source: Source) -> dict[str, object]:
+    """Where an answer came from, for --json; `behind_s` is counted to the other store."""
+    newest_us = source.newest_us
+    how = {
+        "home": source.home,
+        "is_home": source.is_home,
+        "behind_s": None if source.behind_s is None else round(source.behind_s, 3),
+        "newest_record": None if newest_us is None else print_time(newest_us),
+        "problems": list(source.problems),
+    }
+    return {"store": source.store, "source": how}

@@ -8,14 +8,13 @@ import click
 import msgspec
 
 from crypto_platform.cli.options import data_dir_option, json_option
-from crypto_platform.cli.sheet import echo_problems
+from crypto_platform.cli.sheet import build_source, echo_source
 from crypto_platform.cli.text import UNKNOWN, format_table, printable
 from crypto_platform.errors import ConfigurationError
-from crypto_platform.feeds.instruments import Instrument
-from crypto_platform.feeds.quotes import Quote
+from crypto_platform.feeds.instruments import INSTRUMENTS, Instrument
+from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.serving.currencies import CurrencyCodes, Listed, list_symbols
 from crypto_platform.serving.failover import ask_once
-from crypto_platform.serving.market import RANGE_S_MAX
 from crypto_platform.serving.reader import RECORDS_MAX
 from crypto_platform.settings import load_settings
 
@@ -47,9 +46,9 @@ def symbols_command(
             store.read_instruments(),
             store.read_latest_quotes(records_max=RECORDS_MAX),
         ),
-        answer_s_max=RANGE_S_MAX,
+        [INSTRUMENTS, QUOTES],
     )
-    echo_problems(answered.problems, answered.store)
+    echo_source(answered.source)
     listed, quoted = answered.value
     symbols = list_symbols(
         CurrencyCodes(settings),
@@ -60,7 +59,7 @@ def symbols_command(
     shown = [each for each in of_source if each.unified is None or not unmapped]
     if as_json:
         rows = [msgspec.to_builtins(each) for each in shown]
-        document = {"store": answered.store, "symbols": rows}
+        document = {**build_source(answered.source), "symbols": rows}
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     elif shown:
         click.echo("\n".join(format_symbols(shown)))

@@ -186,7 +186,7 @@ class Prices:
         except PlatformError as error:
             self.problem = str(error)
             return
-        self.problem = "; ".join(answer.problems) or None
+        self.problem = "; ".join(answer.source.problems) or None
         chosen = choose_quotes(
             answer.quotes, codes=self._codes, simulated=self._simulated, count=PRICES_MAX
         )

@@ -10,6 +10,9 @@ What the kinds of range mean for it:
 - *replay* and *restore* say what they stored anew: a record whose row had been deleted (then the
   live sum counts it already) or one that was in quarantine or never loaded (then it does not). So
   over a range that was repaired the rows may be the live sum plus those of any of its repairs.
+- a *restore* of what a store had lost wholly covers offsets that no live range holds: there its
+  sums are those of the rows, as a live range's are. The truncated ranges it took over say only
+  where rows of a log that was cut may lie; their rows are in the restore's own sums.
 - *lost* covers offsets without records: retention removed them unread, and a person has said so.
   A restore over it brings them back.
 - *truncated* was live until Kafka's log was cut. Its offsets are used again, by live ranges that
@@ -147,14 +150,20 @@ def build_account(
         batch
         for batch in store.read_load_batches(partition)
         if batch.kind is not BatchKind.LIVE
-        and (batch.kind is BatchKind.LOST or batch.stored != EMPTY_SUM)
+        and (batch.kind is not BatchKind.REPLAY or batch.stored != EMPTY_SUM)
     ]
     account = Account(removed=Removals(store.read_removed(partition)))
     _note_truncated(account, others)
     lost = [batch for batch in others if batch.kind is BatchKind.LOST]
-    repairs = [b for b in others if b.kind in {BatchKind.REPLAY, BatchKind.RESTORE}]
-    restores = [batch for batch in repairs if batch.kind is BatchKind.RESTORE]
-    account.lost = _leave_out_restored(lost, restores)
+    restores = [batch for batch in others if batch.kind is BatchKind.RESTORE]
+    repairs = [
+        batch
+        for batch in others
+        if batch.kind in {BatchKind.REPLAY, BatchKind.RESTORE} and batch.stored != EMPTY_SUM
+    ]
+    account.lost = _leave_out_restored(
+        lost, [batch for batch in restores if batch.stored != EMPTY_SUM]
+    )
     live = (b for b in store.read_load_batches(partition) if b.kind is BatchKind.LIVE)
     cover = merge(live, lost, restores, key=lambda batch: batch.first_offset)
     alone = restores
@@ -169,7 +178,12 @@ def build_account(
             _add_old(account, batch, repairs)
         elif batch.next_offset <= min(compared[1], next_offset):
             fresh.append(batch)
-    account.old += _build_restored(alone)
+    for batch in alone:
+        if any(each.overlaps(batch) for each in account.used_again):
+            _join(account, batch)
+    account.old += _build_restored(
+        [batch for batch in alone if not any(each.overlaps(batch) for each in account.used_again)]
+    )
     for each in (*account.old, *account.used_again):
         own = (b for b in repairs if each.first_offset <= b.first_offset < each.next_offset)
         each.repairs = [batch.stored for batch in own if batch not in alone]
@@ -186,6 +200,8 @@ def _sum_fresh(account: Account, live: Sequence[LoadBatch], others: Sequence[Loa
     fresh.certain -= account.removed.sum_between(fresh.first_offset, fresh.next_offset)
     for batch in others:
         if batch.kind is BatchKind.LOST or not fresh.overlaps(batch):
+            continue
+        if batch.kind is BatchKind.RESTORE and batch.stored == EMPTY_SUM:
             continue
         fresh.repairs.append(batch.stored)
         is_inside = (

@@ -32,7 +32,7 @@ from crypto_platform.delivery.audit_report import (
 )
 from crypto_platform.delivery.audit_scene import Log, Place, Scene
 from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, hour_of
-from crypto_platform.stores.base import EMPTY_SUM, Removed, Store, Sum, TopicPart
+from crypto_platform.stores.base import EMPTY_SUM, RESTORING, Removed, Store, Sum, TopicPart
 
 OFFSET_END = 2**63 - 1
 BEYOND_TRIES_MAX = 3
@@ -341,9 +341,11 @@ class PartitionAudit:
             side.findings.add(Fault.BEYOND_END, side.name, offset=bounds.last_stable, detail=detail)
         row = self._context.scene.stored[side.name].get(place.partition)
         if row is not None and row.blocked_by is not None:
+            is_restoring = row.blocked_by.startswith(RESTORING)
+            what = "a restore has" if is_restoring else "an incident stops"
             self._notes.append(
-                f"{side.name}: an incident stops {place.topic}/{place.partition.part} at offset "
-                f"{row.next_offset}: {row.blocked_by}"
+                f"{side.name}: {what} {place.topic}/{place.partition.part} at offset "
+                f"{row.next_offset}" + ("" if is_restoring else f": {row.blocked_by}")
             )
 
     def _check_old(self, side: _Side) -> None:

@@ -78,3 +78,10 @@ def _find_no_facts(feed: Feed[Record]) -> re.Pattern[bytes] | None:
 def _hash(facts: bytes) -> int:
     digest = hashlib.blake2b(facts, digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True) or 1
+
+
+def derive_record_hash(feed: Feed[Record], record: Record) -> int:
+    """The content hash of a record's facts, whatever the record itself says."""
+    values = [getattr(record, field.name) for field in list_facts(feed)]
+    facts = encode_facts(facts_type(feed)(*values))
+    return derive_hash(feed, facts, content_hash=record.content_hash)

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.stores.postgres.rights import set_rights
 from crypto_platform.stores.postgres.session import connect, translated
+from crypto_platform.stores.postgres.tables import build_metadata
 
 APPLICATION_NAME = "crypto_platform migration"
 LOCK_WAIT_S = 50
@@ -57,7 +58,7 @@ def migrate(*, migrator_url: str, loader_url: str | None, analyst_url: str | Non
         connection.commit()
         scripts = ScriptDirectory.from_config(_config(connection))
         head = scripts.get_current_head()
-        _refuse_unknown(before, {script.revision for script in scripts.walk_revisions()})
+        _refuse_unknown(before, list_revisions())
         if before != head:
             command.upgrade(_config(connection), "head")
             connection.commit()
@@ -65,6 +66,21 @@ def migrate(*, migrator_url: str, loader_url: str | None, analyst_url: str | Non
     if before == head:
         return f"PostgreSQL: at revision {head}, nothing to do"
     return f"PostgreSQL: upgraded from {before or 'nothing'} to revision {head}"
+
+
+def list_revisions() -> set[str]:
+    """All that this version knows."""
+    return {script.revision for script in ScriptDirectory(str(_FOLDER)).walk_revisions()}
+
+
+def make_missing_tables(
+    *, migrator_url: str, loader_url: str | None, analyst_url: str | None
+) -> None:
+    """Make tables that somebody dropped, though the database is at the newest revision."""
+    with _connected(migrator_url) as connection:
+        build_metadata().create_all(connection, checkfirst=True)
+        connection.commit()
+    set_rights(migrator_url=migrator_url, loader_url=loader_url, analyst_url=analyst_url)
 
 
 def _refuse_unknown(revision: str | None, known: set[str]) -> None:

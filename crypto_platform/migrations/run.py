@@ -36,6 +36,19 @@ def migrate(settings: Settings, *, progress: Progress = print) -> None:
         _create_topics(settings, progress)
 
 
+def make_missing_tables(settings: Settings) -> None:
+    """Make anew what `migrate` does not look for: single tables that were dropped (PostgreSQL)."""
+    urls = settings.postgres
+    if urls.migrator_url is None:
+        return
+    with _lock(settings):
+        postgres.make_missing_tables(
+            migrator_url=urls.migrator_url.get_secret_value(),
+            loader_url=_reveal(urls.loader_url),
+            analyst_url=_reveal(urls.analyst_url),
+        )
+
+
 @contextlib.contextmanager
 def _lock(settings: Settings) -> Generator[None, None, None]:
     """PostgreSQL's lock covers the other servers too, for they have none as simple."""

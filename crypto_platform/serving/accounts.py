@@ -10,18 +10,15 @@ from decimal import Decimal
 
 from crypto_platform.domain.ledger import add, multiply
 from crypto_platform.feeds import FEED_BY_NAME
+from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.accounts import AccountEvent, Order, Wallet
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.trades import TRADES, Trade
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.failover import Answered, ask_once
-from crypto_platform.serving.market import RANGE_S_MAX
 from crypto_platform.serving.reader import RECORDS_MAX, choose_quotes
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import ALWAYS, Span, Store, Whole
-
-READ_ORDER = ("mongo", "postgres")
-"""MongoDB is home of the users' documents, PostgreSQL their mirror."""
 
 ORDERS_MAX = 1_000
 """Open orders of a user in one answer."""
@@ -37,7 +34,7 @@ def read_open_orders(settings: Settings, user_id: str) -> Answered[list[Order]]:
     return ask_once(
         settings,
         lambda store: store.read_open_orders(user_id, records_max=ORDERS_MAX),
-        order=READ_ORDER,
+        [ACCOUNT_EVENTS],
     )
 
 
@@ -48,12 +45,12 @@ def read_order(settings: Settings, user_id: str, order_id: str) -> Answered[list
         found = store.read_order(user_id, order_id)
         return [] if found is None else [found]
 
-    return ask_once(settings, question, order=READ_ORDER)
+    return ask_once(settings, question, [ACCOUNT_EVENTS])
 
 
 def read_wallets(settings: Settings, user_id: str) -> Answered[list[Wallet]]:
     """The user's wallets, by currency."""
-    return ask_once(settings, lambda store: store.read_wallets(user_id), order=READ_ORDER)
+    return ask_once(settings, lambda store: store.read_wallets(user_id), [ACCOUNT_EVENTS])
 
 
 def read_transactions(
@@ -75,8 +72,7 @@ def read_transactions(
             before_sequence=before_sequence,
             records_max=records_max,
         ),
-        order=READ_ORDER,
-        answer_s_max=RANGE_S_MAX,
+        [ACCOUNT_EVENTS],
     )
 
 
@@ -135,7 +131,7 @@ def read_portfolio(settings: Settings, user_id: str) -> Answered[Portfolio]:
         prices = _read_traded(store, wanted - set(prices)) | prices
         return value_wallets(wallets, prices)
 
-    return ask_once(settings, question, order=READ_ORDER)
+    return ask_once(settings, question, [ACCOUNT_EVENTS])
 
 
 def _read_quotes(store: Store) -> list[Quote]:

@@ -1,116 +1,343 @@
-"""Ask whichever store answers: PostgreSQL first, MongoDB where that is deaf or down.
+"""Ask the home store of what is read, or its mirror where home is down or behind.
 
-Here: one question put to one store after the other, each in a thread with a deadline. Not here:
-what is asked (reader.py, market.py), SQL and BSON (stores/).
+Here: one concept for every read. A feed's *home* answers (PostgreSQL for market data, MongoDB for
+users' accounts) unless it does not answer, is without its tables, or has fallen behind the mirror;
+then the mirror does, and the answer says so and how old its newest record is. Not here: what is
+asked (reader.py, market.py), SQL and BSON (stores/).
+
+How a store is doing is asked beside the question, by reading how far its loads have come: that
+tells at once whether it lives and whether it is behind, and is remembered for CHECK_EVERY_S, so
+that not every read waits for a store that is gone. A question that runs for a minute is given up as
+soon as its store stops answering, not when its own limit is reached.
 """
 
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
-from crypto_platform.errors import StoreUnavailableError
+from crypto_platform.errors import PlatformError, StoreUnavailableError
+from crypto_platform.feeds import Feed, Record
+from crypto_platform.kafka.topics import topic_name
 from crypto_platform.serving.probe import Answer, Probe
 from crypto_platform.settings import Settings
-from crypto_platform.stores import open_store
-from crypto_platform.stores.base import Store
+from crypto_platform.stores import STORES, open_store
+from crypto_platform.stores.base import RESTORING, Store, StoredOffset
 
 T = TypeVar("T")
 
-READ_ORDER = ("postgres", "mongo")
-"""PostgreSQL is home of market data, MongoDB its mirror."""
+HOME_OF_SCHEMA: Mapping[str, str] = {"accounts": "mongo"}
+"""Where a feed of this schema is at home; any other is in HOME."""
+HOME = "postgres"
 
-ANSWER_S_MAX = 2.0
-"""A store that has not answered by then is left for the next one."""
+ANSWER_S_MAX = 60.0
+"""A long range takes its time; whether the store lives, its position tells."""
+POSITION_S_MAX = 1.0
+"""A store that has not told its position by then counts as down."""
+LAST_ANSWER_S_MAX = 10.0
+"""Where no store tells its position, both may just be slow: the last one is waited for so long."""
+MIRROR_POSITION_S_MAX = 0.3
+"""Longest wait for the mirror's position while home lives: only to know whether home is behind."""
+CHECK_EVERY_S = 1.0
+"""So long a position is believed; a store that was down is asked again as often."""
+_STEP_S = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Which store answered, and how fresh it is.
+
+    Attributes:
+        store: The one that answered.
+        home: The one that should.
+        problems: Why home did not, one line each; empty where it did.
+        newest_us: Append time of the newest record of what was asked, in that store; None where it
+            has none.
+        behind_s: How far the store is behind the other one; None where the other does not tell.
+    """
+
+    store: str
+    home: str
+    problems: tuple[str, ...] = ()
+    newest_us: int | None = None
+    behind_s: float | None = None
+
+    @property
+    def is_home(self) -> bool:
+        """Nothing has to be said."""
+        return self.store == self.home
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answered(Generic[T]):
-    """What a store said.
+    """What a store said."""
 
-    Attributes:
-        store: Which one.
-        problems: Why the stores before it did not, one line each.
-    """
-
-    store: str
-    problems: tuple[str, ...]
+    source: Source
     value: T
 
 
-class Failover(Generic[T]):
-    """Puts one question again and again, connections kept open. For one thread."""
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """How far a store has come in the feeds of a question, by partition."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        question: Callable[[Store], T],
-        *,
-        order: Sequence[str] = READ_ORDER,
-        answer_s_max: float = ANSWER_S_MAX,
-    ) -> None:
+    rows: Mapping[tuple[str, int], StoredOffset]
+
+    @property
+    def newest_us(self) -> int | None:
+        """Append time of the newest record."""
+        return max((row.max_ts_append for row in self.rows.values()), default=0) or None
+
+    def behind_s(self, other: "Position") -> float:
+        """How much older its newest record is than the other's, where it is behind at all."""
+        return max((self._behind_us(key, row) for key, row in other.rows.items()), default=0) / 1e6
+
+    def _behind_us(self, key: tuple[str, int], other: StoredOffset) -> int:
+        own = self.rows.get(key)
+        if own is None:
+            return other.max_ts_append if other.next_offset else 0
+        if own.next_offset >= other.next_offset:
+            return 0
+        if (own.blocked_by or "").startswith(RESTORING):
+            return other.max_ts_append  # what is missing may be of any time
+        return other.max_ts_append - own.max_ts_append
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which stores to ask, the best first.
+
+    Attributes:
+        problems: Why home is not the first, by store.
+    """
+
+    order: Sequence[str]
+    problems: Mapping[str, str]
+
+
+def home_of(feeds: Sequence[Feed[Record]]) -> str:
+    """The store in which these feeds, which are read together, are at home."""
+    [home] = {HOME_OF_SCHEMA.get(feed.schema, HOME) for feed in feeds}
+    return home
+
+
+def choose(home: str, positions: Mapping[str, Answer[Position]], *, behind_s_max: float) -> Choice:
+    """Home if it lives and is not behind, else a mirror that is better. Pure.
+
+    A store that does not answer is asked last, for what was known of it may be over.
+    """
+    problems = {
+        name: f"{name} does not answer ({answer.problem})"
+        for name, answer in positions.items()
+        if answer.value is None
+    }
+    order = sorted(positions, key=lambda name: (name in problems, name != home))
+    own = positions[home].value
+    mirror = next((name for name in order if name != home), None)
+    other = None if mirror is None else positions[mirror].value
+    if mirror is not None and own is not None and other is not None:
+        behind_s = own.behind_s(other)
+        if behind_s > behind_s_max and other.behind_s(own) <= behind_s_max:
+            problems[home] = f"{home} is {_describe_s(behind_s)} behind"
+            order = [mirror, *(name for name in order if name != mirror)]
+    return Choice(order=order, problems=problems)
+
+
+def _describe_s(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds < 365 * 86_400 else "wholly"
+
+
+class Reads:
+    """Puts questions to the store that should answer, connections kept open. Safe for threads."""
+
+    def __init__(self, settings: Settings, *, open_: Callable[[str], Store] | None = None) -> None:
         """Nothing is connected yet.
 
         Args:
             settings: With the stores' addresses.
-            question: Called in another thread, never twice at once on one store.
-            order: In which the stores are asked.
-            answer_s_max: Longest wait for a store that is there; one that is not shows by its
-                ping, within ANSWER_S_MAX.
+            open_: Stands in for the stores in tests.
         """
         self._settings = settings
-        self._order = order
-        self._answer_s_max = answer_s_max
-        self._stores: dict[str, Store] = {}
-        self._pings = {name: Probe(lambda name=name: self._open(name).ping()) for name in order}
-        self._probes = {name: Probe(lambda name=name: question(self._open(name))) for name in order}
+        self._open = open_ or partial(open_store, settings=settings, role="analyst")
+        self._lock = threading.Lock()
+        self._idle: dict[str, list[Store]] = {name: [] for name in STORES}
+        self._watchers: dict[str, Store] = {}
+        self._positions = {
+            name: Probe(
+                lambda name=name: self._read_rows(name),
+                every_s=CHECK_EVERY_S,
+                late_s_max=CHECK_EVERY_S,
+            )
+            for name in STORES
+        }
+        self._is_closed = False
 
-    def read(self) -> Answered[T]:
-        """The answer of the first store that gives one.
+    def ask(
+        self,
+        question: Callable[[Store], T],
+        feeds: Sequence[Feed[Record]],
+        *,
+        answer_s_max: float = ANSWER_S_MAX,
+    ) -> Answered[T]:
+        """The answer of home, or of the mirror where home is down or behind.
+
+        Args:
+            question: Only reads; called in another thread, with a store of its own.
+            feeds: What it reads; all of one home.
+            answer_s_max: Longest wait for the answer of a store that lives.
 
         Raises:
-            StoreUnavailableError: None did; holds what each said.
+            StoreUnavailableError: No store answers; holds what each said.
         """
-        problems: list[str] = []
-        for name in self._order:
-            answer = self._ask(name)
-            if answer.value is not None:
-                return Answered(store=name, problems=tuple(problems), value=answer.value)
-            problems.append(f"{name}: {answer.problem}")
-        message = f"no store answers: {'; '.join(problems)}"
+        home = home_of(feeds)
+        positions = self._find_positions(home, feeds)
+        choice = choose(home, positions, behind_s_max=self._settings.serving.behind_s_max)
+        problems = dict(choice.problems)
+        for name in choice.order:
+            is_last = name == choice.order[-1]
+            answer = self._put(name, question, answer_s_max, is_last=is_last)
+            if answer.value is None:
+                problems[name] = f"{name} does not answer ({answer.problem})"
+                continue
+            return Answered(
+                source=_build_source(name, home, positions, problems), value=answer.value
+            )
+        message = f"no store answers: {'; '.join(problems[name] for name in choice.order)}"
         raise StoreUnavailableError(message)
 
+    def forget(self) -> None:
+        """Ask both stores anew how they are doing, at the next question."""
+        with self._lock:
+            for probe in self._positions.values():
+                probe.forget()
+
     def close(self) -> None:
-        """Give back connections."""
-        for store in self._stores.values():
+        """Give back connections; a question that is open gives its own back when it ends."""
+        self._is_closed = True
+        for stores in self._idle.values():
+            while stores:
+                stores.pop().close()
+        for name, store in self._watchers.items():
+            if not self._positions[name].is_open:
+                store.close()
+
+    def _find_positions(
+        self, home: str, feeds: Sequence[Feed[Record]]
+    ) -> dict[str, Answer[Position]]:
+        topics = {topic_name(self._settings, feed.topic) for feed in feeds}
+        with self._lock:
+            for probe in self._positions.values():
+                probe.ask()
+            found = {home: self._positions[home].answer(within_s=POSITION_S_MAX)}
+            # home being down, the mirror has all the time that home had
+            within_s = MIRROR_POSITION_S_MAX if found[home].value is not None else POSITION_S_MAX
+            for name, probe in self._positions.items():
+                if name != home:
+                    found[name] = probe.answer(within_s=within_s)
+        return {
+            name: Answer(
+                value=None if each.value is None else _select(each.value, topics),
+                problem=each.problem,
+            )
+            for name, each in found.items()
+        }
+
+    def _read_rows(self, name: str) -> Sequence[StoredOffset]:
+        if name not in self._watchers:
+            self._watchers[name] = self._open(name)
+        try:
+            return self._watchers[name].read_offsets()
+        finally:
+            if self._is_closed:
+                self._watchers[name].close()
+
+    def _put(
+        self, name: str, question: Callable[[Store], T], answer_s_max: float, *, is_last: bool
+    ) -> Answer[T]:
+        """One store's answer; given up when it takes too long or the store stops answering."""
+        future: Future[T] = Future()
+        threading.Thread(target=self._run, args=(name, question, future), daemon=True).start()
+        begun = time.monotonic()
+        while not wait_for([future], timeout=_STEP_S).done:
+            waited_s = time.monotonic() - begun
+            if waited_s >= answer_s_max:
+                return Answer(problem=f"no answer for {answer_s_max:.0f} s")
+            with self._lock:
+                # what it said before the question says nothing of now
+                self._positions[name].forget()
+                self._positions[name].ask()
+                position = self._positions[name].answer(within_s=POSITION_S_MAX)
+            is_patient = is_last and waited_s < LAST_ANSWER_S_MAX
+            if position.value is None and not is_patient and not future.done():
+                return Answer(problem=position.problem)
+        try:
+            return Answer(value=future.result())
+        except PlatformError as error:
+            with self._lock:
+                self._positions[name].forget()
+            return Answer(problem=" ".join(str(error).split()))
+
+    def _take(self, name: str) -> Store:
+        """A store that nobody uses."""
+        try:
+            return self._idle[name].pop()
+        except IndexError:
+            return self._open(name)
+
+    def _run(self, name: str, question: Callable[[Store], T], future: "Future[T]") -> None:
+        store: Store | None = None
+        idle = self._idle[name]
+        try:
+            store = self._take(name)
+            value = question(store)
+        except BaseException as error:  # noqa: BLE001 (handed to whoever asked)
+            if store is not None:
+                store.close()
+            future.set_exception(error)
+            return
+        future.set_result(value)
+        if self._is_closed:
             store.close()
+        else:
+            idle.append(store)
 
-    def _ask(self, name: str) -> Answer[T]:
-        probe = self._probes[name]
-        if not probe.is_open:
-            ping = self._pings[name]
-            ping.ask()
-            pong = ping.answer(within_s=ANSWER_S_MAX)
-            if pong.value is None:
-                return Answer(problem=pong.problem)
-        probe.ask()
-        return probe.answer(within_s=self._answer_s_max)
 
-    def _open(self, name: str) -> Store:
-        if name not in self._stores:
-            self._stores[name] = open_store(name, self._settings, role="analyst")
-        return self._stores[name]
+def _select(rows: Sequence[StoredOffset], topics: set[str]) -> Position:
+    return Position(
+        rows={
+            (row.partition.topic_id, row.partition.part): row for row in rows if row.topic in topics
+        }
+    )
+
+
+def _build_source(
+    name: str, home: str, positions: Mapping[str, Answer[Position]], problems: Mapping[str, str]
+) -> Source:
+    own = positions[name].value
+    others = [answer.value for each, answer in positions.items() if each != name]
+    known = [other for other in others if other is not None]
+    return Source(
+        store=name,
+        home=home,
+        problems=() if name == home else tuple(problems[each] for each in problems if each != name),
+        newest_us=None if own is None else own.newest_us,
+        behind_s=own.behind_s(known[0]) if own is not None and known else None,
+    )
 
 
 def ask_once(
     settings: Settings,
     question: Callable[[Store], T],
+    feeds: Sequence[Feed[Record]],
     *,
-    order: Sequence[str] = READ_ORDER,
     answer_s_max: float = ANSWER_S_MAX,
 ) -> Answered[T]:
-    """`Failover.read`, once."""
-    failover = Failover(settings, question, order=order, answer_s_max=answer_s_max)
+    """`Reads.ask`, once."""
+    reads = Reads(settings)
     try:
-        return failover.read()
+        return reads.ask(question, feeds, answer_s_max=answer_s_max)
     finally:
-        failover.close()
+        reads.close()

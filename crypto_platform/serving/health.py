@@ -31,6 +31,8 @@ class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
         records_per_minute: Appended in the last minute and stored; None while it is further behind.
         commit_age_s: Since the last commit (or claim).
         record_age_s: Since the newest stored record was appended to Kafka.
+        blocked_partitions: Stopped by incidents.
+        restoring_partitions: Claimed by a restore, which may have been killed.
         is_paused: A person has switched its loads off.
     """
 
@@ -46,6 +48,7 @@ class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
     commit_age_s: float | None = None
     record_age_s: float | None = None
     blocked_partitions: int | None = None
+    restoring_partitions: int | None = None
     quarantined_records: int | None = None
     is_paused: bool | None = None
 
@@ -55,7 +58,7 @@ class LoadStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         record_age_s: Since its newest stored record was appended to Kafka.
-        blocked_by: event_id of an incident that stops one of its partitions.
+        blocked_by: event_id of an incident that stops one of its partitions, or a restore's mark.
     """
 
     store: str

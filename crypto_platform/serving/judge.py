@@ -29,7 +29,7 @@ from crypto_platform.serving.probe import Answer
 from crypto_platform.serving.readings import KafkaReading
 from crypto_platform.settings import Settings
 from crypto_platform.sources import SourceState, explain_sources, list_feeds
-from crypto_platform.stores.base import StoredOffset, TopicPart
+from crypto_platform.stores.base import RESTORING, StoredOffset, TopicPart
 
 LAG_STALLS_MAX = 2.0
 """A first record that waits longer than so many times load.stall_s is a problem: by then the sensor
@@ -139,10 +139,21 @@ def _build_store(name: str, readings: Readings) -> StoreStatus:
         records_per_minute=stored if lag_s is not None and lag_s < RATE_LAG_S_MAX else None,
         commit_age_s=_age_s(readings, (row.updated_at for row in offsets)),
         record_age_s=_age_s(readings, (row.max_ts_append for row in offsets)),
-        blocked_partitions=sum(row.blocked_by is not None for row in offsets),
+        blocked_partitions=sum(is_stopped(row) for row in offsets),
+        restoring_partitions=sum(is_restoring(row) for row in offsets),
         quarantined_records=None if details is None else details.matters.quarantined_records,
         is_paused=is_paused,
     )
+
+
+def is_restoring(row: StoredOffset) -> bool:
+    """Claimed by a restore."""
+    return (row.blocked_by or "").startswith(RESTORING)
+
+
+def is_stopped(row: StoredOffset) -> bool:
+    """By an incident."""
+    return row.blocked_by is not None and not is_restoring(row)
 
 
 def _find_pause(name: str, readings: Readings) -> bool | None:
@@ -320,6 +331,11 @@ def _judge_stores(settings: Settings, stores: Sequence[StoreStatus]) -> Iterable
             yield (
                 f"{store.name}: {store.lag_records} records wait, the first of them for "
                 f"{store.lag_s:.0f} s (good is up to {lag_s_max:.0f} s)"
+            )
+        if store.restoring_partitions:
+            yield (
+                f"{store.name}: {store.restoring_partitions} partitions are being restored, loads "
+                f"wait: `crypto-platform restore {store.name}` goes on with it if it was killed"
             )
         if store.blocked_partitions:
             yield (

@@ -24,12 +24,10 @@ from crypto_platform.feeds.instruments import Instrument, ListedKind
 from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.trades import TRADES
 from crypto_platform.serving.currencies import CurrencyCodes, find_symbol
-from crypto_platform.serving.failover import Failover
+from crypto_platform.serving.failover import Reads, Source
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import Market, Span, Store
 
-RANGE_S_MAX = 60.0
-"""A long range takes its time; whether the store is there at all, its ping has told."""
 NEAREST_MAX = 5
 
 
@@ -49,14 +47,12 @@ class MarketAnswer:
     """Records of one market and where they come from.
 
     Attributes:
-        store: Which store answers.
-        problems: Why the stores before it did not, one line each.
+        source: Which store answers.
         market: Whose they are; its symbol as it is mapped now, which all the records are given.
         pages: Oldest first; the first one is here, the others are read when they are asked for.
     """
 
-    store: str
-    problems: tuple[str, ...]
+    source: Source
     market: Market
     pages: Iterator[Sequence[Record]]
 
@@ -135,19 +131,18 @@ def _reading(
             [next(pages, ())], pages
         )  # the first page here, where it is waited for
 
-    failover = Failover(settings, question, answer_s_max=RANGE_S_MAX)
+    reads = Reads(settings)
     try:
-        answered = failover.read()
+        answered = reads.ask(question, [feed])
         markets, pages = answered.value
         market = find_market(markets, place, what=feed.name)
         yield MarketAnswer(
-            store=answered.store,
-            problems=answered.problems,
+            source=answered.source,
             market=market,
             pages=(_give_symbol(page, market.symbol) for page in pages if page),
         )
     finally:
-        failover.close()
+        reads.close()
 
 
 def _name_as_mapped_now(

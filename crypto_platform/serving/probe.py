@@ -73,6 +73,10 @@ class Probe(Generic[T]):
         # a daemon: a server that never answers must not keep the process from ending
         threading.Thread(target=self._run, args=(self._pending,), daemon=True).start()
 
+    def forget(self) -> None:
+        """Ask anew the next time, however young the last answer is."""
+        self._last = None
+
     def answer(self, *, within_s: float) -> Answer[T]:
         """The answer to the question asked, or to the last one where none was open.
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds import Record
-from crypto_platform.feeds.quotes import Quote
+from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.serving.currencies import CurrencyCodes
-from crypto_platform.serving.failover import Failover
+from crypto_platform.serving.failover import Reads, Source
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import Store
 
@@ -25,13 +25,11 @@ class QuotesAnswer:
     """Quotes and where they came from.
 
     Attributes:
-        store: Which store answered.
-        problems: Why the stores before it did not, one line each.
+        source: Which store answered.
         quotes: Best market_cap_rank first.
     """
 
-    store: str
-    problems: tuple[str, ...]
+    source: Source
     quotes: tuple[Quote, ...]
 
 
@@ -64,21 +62,22 @@ class QuoteReader:
                 currency_ids, records_max=records_max, as_of_us=as_of_us
             )
 
-        self._failover = Failover(settings, question)
+        self._question = question
+        self._reads = Reads(settings)
 
     def read(self) -> QuotesAnswer:
-        """The newest quote per source and currency, from the first store that answers.
+        """The newest quote per source and currency, from home or its mirror.
 
         Raises:
             StoreUnavailableError: None did; holds what each said.
         """
-        answered = self._failover.read()
+        answered = self._reads.ask(self._question, [QUOTES])
         quotes = tuple(record for record in answered.value if isinstance(record, Quote))
-        return QuotesAnswer(store=answered.store, problems=answered.problems, quotes=quotes)
+        return QuotesAnswer(source=answered.source, quotes=quotes)
 
     def close(self) -> None:
         """Give back connections."""
-        self._failover.close()
+        self._reads.close()
 
 
 def read_quotes(

@@ -24,6 +24,7 @@ from crypto_platform.serving.judge import (
 )
 from crypto_platform.serving.pauses import load_sensor
 from crypto_platform.settings import Settings
+from crypto_platform.stores.base import RESTORING
 
 
 class Grade(StrEnum):
@@ -207,11 +208,7 @@ def judge_incidents(status: Status, load: LoadStatus) -> Verdict:
         if load.blocked_partitions:
             text = f"{load.blocked_partitions} partitions are stopped: {text}"
     elif load.blocked_partitions:
-        grade = Grade.ERROR
-        text = (
-            f"{load.blocked_partitions} partitions are stopped by {load.blocked_by}: "
-            "`crypto-platform incident list` says more"
-        )
+        grade, text = Grade.ERROR, _describe_stop(load)
     facts = {"open_incidents": len(own), "blocked_partitions": load.blocked_partitions}
     return Verdict(
         place=load.store,
@@ -252,3 +249,15 @@ def _describe_incidents(incidents: Collection[IncidentStatus]) -> str:
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
+
+
+def _describe_stop(load: LoadStatus) -> str:
+    if (load.blocked_by or "").startswith(RESTORING):
+        return (
+            f"{load.blocked_partitions} partitions are being restored: `crypto-platform restore "
+            f"{load.store}` goes on with it if it was killed"
+        )
+    return (
+        f"{load.blocked_partitions} partitions are stopped by {load.blocked_by}: "
+        "`crypto-platform incident list` says more"
+    )

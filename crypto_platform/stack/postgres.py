@@ -28,6 +28,15 @@ from crypto_platform.stack.processes import Command, run_tool
 
 DATABASE = "crypto_platform"
 DAGSTER_DATABASE = "dagster"
+SERVER_STATEMENTS = (
+    f"CREATE DATABASE {DATABASE} OWNER migrator",
+    f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC",
+    f"GRANT CONNECT, TEMPORARY ON DATABASE {DATABASE} TO loader",
+    f"GRANT CONNECT ON DATABASE {DATABASE} TO analyst",
+)
+DATABASE_STATEMENTS = ("CREATE EXTENSION btree_gist",)
+"""What makes the store's database, once its roles are there: on the server, then in it."""
+
 _TOOL_TIMEOUT_S = 60.0
 _READY_LINE = 7  # of postmaster.pid, counted from 0; pg_ctl reads the same
 
@@ -68,12 +77,9 @@ def store_cluster(place: Place) -> Cluster:
                 ),
                 "ALTER ROLE analyst SET default_transaction_read_only = on",
                 "ALTER ROLE analyst SET statement_timeout = '120s'",
-                f"CREATE DATABASE {DATABASE} OWNER migrator",
-                f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC",
-                f"GRANT CONNECT, TEMPORARY ON DATABASE {DATABASE} TO loader",
-                f"GRANT CONNECT ON DATABASE {DATABASE} TO analyst",
+                *SERVER_STATEMENTS,
             ),
-            DATABASE: ("CREATE EXTENSION btree_gist",),
+            DATABASE: DATABASE_STATEMENTS,
         },
         options={"max_connections": "100", "max_wal_size": "1GB"},
     )

@@ -10,10 +10,11 @@ offset row) and StoreRefusedError, and nothing else leaves it.
 
 import sys
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
+from pathlib import Path
 from typing import NamedTuple, Protocol, cast
 
 from crypto_platform.domain.hours import TimeUs
@@ -473,6 +474,48 @@ class Removed:
     removed: Sum
 
 
+RESTORING = "restore:"
+"""How `blocked_by` begins while a restore owns a partition, so that no load claims it; behind it
+stands the incident that stopped the partition before, if one did."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakenOver:
+    """What restored ranges bring from the other store's books, beside their records.
+
+    Of partitions that are restored in the same transaction.
+
+    Attributes:
+        entries: Of quarantine, in whatever state they are.
+        removed: What retention took of the range there; part of what the range is said to hold.
+        truncated: Ranges of a log that was cut: their rows are the restored range's own now, and
+            where they lie is still known.
+    """
+
+    entries: Sequence[QuarantineEntry] = ()
+    removed: Sequence[Removed] = ()
+    truncated: Sequence[LoadBatch] = ()
+
+    def sum_removed(self, partition: TopicPart, first_offset: int, next_offset: int) -> Sum:
+        """What was removed of ranges that began in this one."""
+        own = (
+            each.removed
+            for each in self.removed
+            if each.partition == partition and first_offset <= each.first_offset < next_offset
+        )
+        return sum(own, EMPTY_SUM)
+
+    def count_entries(self, partition: TopicPart, first_offset: int, next_offset: int) -> int:
+        """How many entries lie in a range."""
+        return sum(
+            each.partition == partition and first_offset <= each.offset < next_offset
+            for each in self.entries
+        )
+
+
+NOTHING_TAKEN_OVER = TakenOver()
+
+
 class Market(NamedTuple):
     """What is traded where, as a feed's records say.
 
@@ -530,6 +573,59 @@ class PostingSum(NamedTuple):
     account: str
     currency: str
     amount: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dumped:
+    """What a dump holds, all of one moment.
+
+    Attributes:
+        revision: Of the tables; empty where the store has no such thing.
+        sums: Count and hash sum of each feed's records, by its name.
+        next_offsets: By topic and partition: market.trades/3.
+    """
+
+    server_version: str
+    revision: str
+    sums: Mapping[str, Sum]
+    next_offsets: Mapping[str, int]
+
+
+class Dumper(Protocol):
+    """One store as files, and back."""
+
+    @property
+    def sink(self) -> str:
+        """Name in bookkeeping: postgres, mongo."""
+        ...
+
+    def read_version(self) -> str:
+        """The server's, as it writes it."""
+        ...
+
+    def estimate_bytes(self) -> int:
+        """About how large a dump will be at most."""
+        ...
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing that could be overwritten."""
+        ...
+
+    def dump(self, folder: Path, progress: Callable[[str], None]) -> Dumped:
+        """Write everything of one moment into a folder that does not exist yet.
+
+        Raises:
+            StoreUnavailableError, StoreRefusedError: What is in the folder is of no use.
+        """
+        ...
+
+    def read_sums(self) -> Mapping[str, Sum]:
+        """Count and hash sum of each feed's records as they are now."""
+        ...
+
+    def put_back(self, folder: Path, progress: Callable[[str], None]) -> None:
+        """Replace everything by what `dump` wrote; no load sees half of it."""
+        ...
 
 
 class Store(Protocol):
@@ -595,6 +691,44 @@ class Store(Protocol):
         """
         ...
 
+    def claim_restore(
+        self, partitions: Sequence[tuple[Feed[Record], str, TopicPart]], *, run_id: str
+    ) -> list[Claim]:
+        """As `claim`, blocked partitions too, and keep all loads off until `end_restore`.
+
+        A restore that was killed leaves its partitions so; the next one takes them over.
+        """
+        ...
+
+    def commit_restore(
+        self,
+        slices: Sequence[Slice],
+        *,
+        run_id: str,
+        kind: BatchKind = BatchKind.RESTORE,
+        taken: TakenOver = NOTHING_TAKEN_OVER,
+    ) -> Outcome:
+        """Write slices of partitions that `claim_restore` claimed, in one transaction.
+
+        Of each partition they lie either below its next_offset, and then say what they stored
+        anew, or begin at it: then they move it, and their ranges say all that arrived in them, rows
+        that were left over included.
+
+        Args:
+            slices: Of no partition both.
+            run_id: Another one for ranges below than for those that move the offset.
+            kind: restore, or lost for ranges that nobody has any more.
+            taken: Written in the same transaction; what is there already stays as it is.
+        """
+        ...
+
+    def end_restore(self, claim: Claim, *, blocked_by: str | None) -> bool:
+        """Let loads have a restored partition again, or the incident that still stops it.
+
+        False where another restore has taken it over.
+        """
+        ...
+
     def discard(self, partition: TopicPart, offsets: Sequence[int], *, note: str) -> list[int]:
         """Mark open entries discarded; returns which of these offsets were open, in order."""
         ...
@@ -657,6 +791,12 @@ class Store(Protocol):
         self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
     ) -> Iterator[StoredContent]:
         """As `read_range`, each with the content hash of its columns as they are stored."""
+        ...
+
+    def read_arrivals(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> Iterator[Arrival]:
+        """As `read_range`, the whole records as `read_facts` gives them, and when they arrived."""
         ...
 
     def read_repeated(

@@ -63,6 +63,7 @@ def test_either_store_gives_the_same_market(platform: Platform) -> None:
         assert (one.returncode, other.returncode) == (0, 0), (words, one.stderr, other.stderr)
         documents = [json.loads(ended.stdout) for ended in (one, other)]
         assert [document.pop("store") for document in documents] == ["postgres", "mongo"]
+        assert [document.pop("source")["is_home"] for document in documents] == [True, False]
         assert documents[0] == documents[1], words
         assert "read from mongo instead" in other.stderr
     trades, later, candles, books, quotes, symbols = (json.loads(ended.stdout) for ended in first)

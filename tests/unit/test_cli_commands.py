@@ -17,6 +17,7 @@ EXAMPLE = (
     *("status", "quotes", "load", "replay", "trace", "sources", "config", "connect", "doctor"),
     "simulate",
     *("quarantine", "incident", "prove", "retention", "trades", "book", "candles", "symbols"),
+    *("restore",),
 )
 
 
@@ -100,5 +101,5 @@ def test_quotes_without_stores_says_what_each_of_them_said(tmp_path: Path) -> No
     """Both were asked, and either could have answered."""
     ended = CliRunner().invoke(main, ["quotes", "--data-dir", str(tmp_path)])
     assert (ended.exit_code, ended.stdout) == (1, "")
-    assert "postgres: postgres.analyst_url is not set" in ended.stderr
-    assert "mongo: mongo.analyst_url is not set" in ended.stderr
+    assert "postgres does not answer (postgres.analyst_url is not set" in ended.stderr
+    assert "mongo does not answer (mongo.analyst_url is not set" in ended.stderr

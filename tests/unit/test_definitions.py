@@ -121,6 +121,7 @@ def test_no_run_is_believed_for_ever(settings: Settings) -> None:
     }
     assert runtimes == {
         "ingest_live": "180",
+        "restore_store": "86400",
         "load_postgres": "1860",
         "load_mongo": "1860",
         "audit_hour": "3600",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FAULTS = 29
+FAULTS = 31
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,10 @@ from crypto_platform.stores.base import (
     LoadBatch,
     QuarantineEntry,
     Refusal,
+    Removed,
     Slice,
     Sum,
+    TakenOver,
     TopicPart,
 )
 from crypto_platform.stores.mongo.claims import times
@@ -30,7 +32,7 @@ from crypto_platform.stores.mongo.pieces import (
     list_loaded,
     list_refused,
 )
-from crypto_platform.stores.mongo.schema import LOAD_BATCH, QUARANTINE
+from crypto_platform.stores.mongo.schema import LOAD_BATCH, QUARANTINE, REMOVED
 
 UPDATES_BYTES_MAX = 8 * 1024 * 1024
 """Of the quarantined values in one command, which may hold 16 MB."""
@@ -64,6 +66,90 @@ def write_quarantine(
                 _update(session, connection, QUARANTINE, updates)
                 updates, size_bytes = [], 0
     _update(session, connection, QUARANTINE, updates)
+
+
+def take_over(
+    session: ClientSession,
+    connection: Connection,
+    work: Iterable[tuple[Piece, Tally]],
+    taken: TakenOver,
+) -> None:
+    """Write what restored ranges bring from the other store's books; what is there stays."""
+    feed_of = {piece.slice.claim.partition: piece.feed.name for piece, _ in work}
+    updates: list[dict[str, Any]] = []
+    size_bytes = 0
+    for entry in taken.entries:
+        key, document = _copy_entry(entry, feed_of[entry.partition])
+        updates.append({"q": {"_id": key}, "u": {"$setOnInsert": document}, "upsert": True})
+        size_bytes += len(entry.value or b"")
+        if size_bytes > UPDATES_BYTES_MAX:
+            _update(session, connection, QUARANTINE, updates)
+            updates, size_bytes = [], 0
+    _update(session, connection, QUARANTINE, updates)
+    _update(session, connection, REMOVED, [_copy_removed(each) for each in taken.removed])
+    _update(session, connection, LOAD_BATCH, [_copy_truncated(each) for each in taken.truncated])
+
+
+def _copy_entry(entry: QuarantineEntry, feed_name: str) -> tuple[str, dict[str, Any]]:
+    topic_id, part = entry.partition
+    document = {
+        "topic": entry.topic,
+        "feed": feed_name,
+        "topic_id": topic_id,
+        "part": Int64(part),
+        "record_offset": Int64(entry.offset),
+        **times("ts_append", entry.ts_append),
+        "reason": entry.reason.value,
+        "error": entry.error.encode("utf-8", "backslashreplace").decode(),
+        "event_id": entry.event_id,
+        "key": entry.key,
+        "value": entry.value,
+        "run_id": entry.run_id,
+        "state": str(entry.state),
+        "note": entry.note,
+        **times("quarantined_at", entry.quarantined_at),
+    }
+    return f"{topic_id}:{part}:{entry.offset}", document
+
+
+def _copy_removed(each: Removed) -> dict[str, Any]:
+    topic_id, part = each.partition
+    key = {
+        "topic_id": topic_id,
+        "part": Int64(part),
+        "first_offset": Int64(each.first_offset),
+        "run_id": each.run_id,
+    }
+    document = {
+        "topic": each.topic,
+        **times("hour", each.hour),
+        **times("events_before", each.events_before),
+        "removed_records": Int64(each.removed.count),
+        "removed_high": Int64(each.removed.high),
+        "removed_low": Int64(each.removed.low),
+    }
+    return {"q": key, "u": {"$setOnInsert": document}, "upsert": True}
+
+
+def _copy_truncated(batch: LoadBatch) -> dict[str, Any]:
+    topic_id, part = batch.partition
+    key = {
+        "topic_id": topic_id,
+        "part": Int64(part),
+        "next_offset": Int64(batch.next_offset),
+        "run_id": batch.run_id,
+        "epoch": Int64(batch.epoch),
+        "hour_us": Int64(batch.hour),
+        "kind": BatchKind.TRUNCATED.value,
+    }
+    zero = ("stored_records", "stored_high", "stored_low", "repeated_records")
+    document = {
+        "topic": batch.topic,
+        "first_offset": Int64(batch.first_offset),
+        "hour": times("hour", batch.hour)["hour"],
+        **dict.fromkeys((*zero, "quarantined_records"), Int64(0)),
+    }
+    return {"q": key, "u": {"$setOnInsert": document}, "upsert": True}
 
 
 def leave_out_discarded(
@@ -186,7 +272,7 @@ def _build_extension(
     slice_: Slice, tally: Tally, refused: int, run_id: str, kind: BatchKind
 ) -> dict[str, Any]:
     topic_id, part = slice_.claim.partition
-    stored = tally.stored
+    stored = tally.accounted or tally.stored
     key = {
         "topic_id": topic_id,
         "part": Int64(part),

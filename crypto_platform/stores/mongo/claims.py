@@ -19,7 +19,14 @@ from pymongo.errors import OperationFailure
 from crypto_platform.domain.hours import from_time_us
 from crypto_platform.errors import StoreRefusedError
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.stores.base import Acknowledgement, Claim, Slice, StoredOffset, TopicPart
+from crypto_platform.stores.base import (
+    RESTORING,
+    Acknowledgement,
+    Claim,
+    Slice,
+    StoredOffset,
+    TopicPart,
+)
 from crypto_platform.stores.mongo.connection import Connection, Document, Retry
 from crypto_platform.stores.mongo.errors import is_transient
 from crypto_platform.stores.mongo.schema import KAFKA_OFFSET
@@ -50,12 +57,63 @@ def claim(
         StoreRefusedError: A collection is missing.
         PyMongoError: Nothing was claimed.
     """
-    _refuse_missing_collections(connection, {feed.collection for feed, _, _ in wanted})
-    stored = _read_documents(connection, [partition for _, _, partition in wanted])
-    free = sorted(
-        (each for each in wanted if not stored.get(each[2], {}).get("blocked_by")),
-        key=lambda each: each[2],
+    stored = _look(connection, wanted)
+    free = [each for each in wanted if not stored.get(each[2], {}).get("blocked_by")]
+    return _claim(connection, free, stored, None, run_id=run_id, now_us=now_us)
+
+
+def claim_restore(
+    connection: Connection, wanted: Sequence[Wanted], *, run_id: str, now_us: int
+) -> list[Claim]:
+    """See Store.claim_restore; errors as in `claim`."""
+    stored = _look(connection, wanted)
+    blocked_by: dict[TopicPart, str | None] = {}
+    for _, _, partition in wanted:
+        before = str(stored.get(partition, {}).get("blocked_by") or "")
+        is_ours = before.startswith(RESTORING)
+        blocked_by[partition] = before if is_ours else f"{RESTORING}{before}"
+    return _claim(connection, wanted, stored, blocked_by, run_id=run_id, now_us=now_us)
+
+
+def end_restore(
+    connection: Connection, claim: Claim, *, blocked_by: str | None, now_us: int
+) -> bool:
+    """See Store.end_restore."""
+    changes = {"blocked_by": blocked_by, **times("updated_at", now_us)}
+    ended = connection.collection(KAFKA_OFFSET).update_one(
+        {
+            "_id": _key(claim.partition),
+            "epoch": claim.epoch,
+            "blocked_by": {"$regex": f"^{RESTORING}"},
+        },
+        {"$set": changes, "$inc": {"epoch": Int64(1)}},
     )
+    return ended.modified_count == 1
+
+
+def _look(connection: Connection, wanted: Sequence[Wanted]) -> Mapping[TopicPart, Document]:
+    """What is stored of these partitions."""
+    _refuse_missing_collections(connection, {feed.collection for feed, _, _ in wanted})
+    return _read_documents(connection, [partition for _, _, partition in wanted])
+
+
+def _claim(
+    connection: Connection,
+    wanted: Sequence[Wanted],
+    stored: Mapping[TopicPart, Document],
+    blocked_by: Mapping[TopicPart, str | None] | None,
+    *,
+    run_id: str,
+    now_us: int,
+) -> list[Claim]:
+    """Raise the epochs, ending previous owners that hold locks.
+
+    Args:
+        stored: As looked at before.
+        blocked_by: What stops each partition from now on; None leaves that as it is, and a
+            partition that is stopped unclaimed.
+    """
+    free = sorted(wanted, key=lambda each: each[2])
     if not free:
         return []
     owners: set[Binary] = {
@@ -65,7 +123,7 @@ def claim(
     retry = Retry(within_s=CLAIM_TIMEOUT_S)
     while True:
         try:
-            return _claim_once(connection, free, run_id=run_id, now_us=now_us)
+            return _claim_once(connection, free, blocked_by, run_id=run_id, now_us=now_us)
         except OperationFailure as error:
             if retry.is_over or not is_transient(error):
                 raise
@@ -99,6 +157,44 @@ def advance(
     ]
     answer = connection.update(session, KAFKA_OFFSET, updates)
     return answer["nModified"] == len(updates)
+
+
+def advance_restore(
+    session: ClientSession, connection: Connection, slices: Sequence[Slice], *, now_us: int
+) -> frozenset[TopicPart] | None:
+    """The same for a restore: ranges below next_offset leave it where it is.
+
+    Returns:
+        The partitions that were moved; None where a claim does not hold.
+    """
+    first = {piece.claim.partition: piece for piece in reversed(slices)}
+    last = {piece.claim.partition: piece for piece in slices}
+    stored = _read_documents(connection, list(last), session=session)
+    moved: set[TopicPart] = set()
+    updates: list[dict[str, Any]] = []
+    for partition in sorted(last):
+        held = stored.get(partition)
+        if held is None or held["epoch"] != first[partition].claim.epoch:
+            return None
+        change: dict[str, Any] = {"$inc": {"commit_count": Int64(1)}}
+        if last[partition].next_offset > held["next_offset"]:
+            assert first[partition].first_offset == held["next_offset"], "a restore leaves a gap"
+            change = _build_advance(last[partition], now_us=now_us)
+            moved.add(partition)
+        updates.append({"q": {"_id": _key(partition), "epoch": held["epoch"]}, "u": change})
+    answer = connection.update(session, KAFKA_OFFSET, updates)
+    return frozenset(moved) if answer["nModified"] == len(updates) else None
+
+
+def find_restore_fenced(connection: Connection, slices: Sequence[Slice]) -> frozenset[TopicPart]:
+    """The partitions among these that another restore or load has claimed since."""
+    expected = {piece.claim.partition: piece.claim.epoch for piece in slices}
+    stored = _read_documents(connection, list(expected))
+    return frozenset(
+        partition
+        for partition, epoch in expected.items()
+        if partition not in stored or stored[partition]["epoch"] != epoch
+    )
 
 
 def find_fenced(connection: Connection, slices: Sequence[Slice]) -> frozenset[TopicPart]:
@@ -175,7 +271,12 @@ def times(name: str, time_us: int | None) -> dict[str, Any]:
 
 
 def _claim_once(
-    connection: Connection, wanted: Sequence[Wanted], *, run_id: str, now_us: int
+    connection: Connection,
+    wanted: Sequence[Wanted],
+    blocked_by: Mapping[TopicPart, str | None] | None,
+    *,
+    run_id: str,
+    now_us: int,
 ) -> list[Claim]:
     changes = {
         "owner_run_id": run_id,
@@ -186,20 +287,28 @@ def _claim_once(
     never_seen = {
         "next_offset": Int64(0),
         "leader_epoch": None,
-        "blocked_by": None,
         "commit_count": Int64(0),
         **times("max_ts_append", 0),
     }
-    updates = [
-        {
-            "q": {"_id": _key(partition)},
-            "u": {
-                "$inc": {"epoch": Int64(1)},
-                "$set": {"topic": topic, **changes},
-                "$setOnInsert": never_seen,
-            },
-            "upsert": True,
+
+    def build(topic: str, partition: TopicPart) -> dict[str, Any]:
+        stopped = {"blocked_by": None if blocked_by is None else blocked_by[partition]}
+        own, fresh = (
+            (changes, never_seen | stopped)
+            if blocked_by is None
+            else (
+                changes | stopped,
+                never_seen,
+            )
+        )
+        return {
+            "$inc": {"epoch": Int64(1)},
+            "$set": {"topic": topic, **own},
+            "$setOnInsert": fresh,
         }
+
+    updates = [
+        {"q": {"_id": _key(partition)}, "u": build(topic, partition), "upsert": True}
         for _, topic, partition in wanted
     ]
     with connection.transaction() as session:
@@ -211,7 +320,7 @@ def _claim_once(
     return [
         _build_claim(each, stored[each[2]])
         for each in wanted
-        if stored[each[2]]["blocked_by"] is None
+        if blocked_by is not None or stored[each[2]]["blocked_by"] is None
     ]
 
 

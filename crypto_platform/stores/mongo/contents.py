@@ -26,9 +26,10 @@ from bson.int64 import Int64
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.facts import derive_hash, encode_facts, facts_type, list_facts
 from crypto_platform.feeds.feed import Field, FieldKind
-from crypto_platform.stores.base import StoredContent, StoredRecord, TopicPart
+from crypto_platform.stores.base import Arrival, StoredContent, StoredRecord, TopicPart
 from crypto_platform.stores.mongo.connection import Connection, Document
 from crypto_platform.stores.mongo.documents import decode_amount, parse_amount, stored_name
+from crypto_platform.stores.mongo.pieces import documents_of
 from crypto_platform.stores.mongo.reader import of_range, parse_stored, sort_equal_offsets
 
 BATCH_DOCUMENTS = 2_000
@@ -94,16 +95,37 @@ def _read_contents(
     connection: Connection, feed: Feed[Record], query: Mapping[str, Any]
 ) -> Iterator[StoredContent]:
     proofs = proofs_of(feed)
+    for data, start, end in _read_raw(connection, feed, query):
+        yield proofs.derive(data, start, end)
+
+
+def read_arrivals(
+    connection: Connection,
+    feed: Feed[Record],
+    partition: TopicPart,
+    first_offset: int,
+    next_offset: int,
+) -> Iterator[Arrival]:
+    """See Store.read_arrivals."""
+    proofs = proofs_of(feed)
+    for data, start, end in _read_raw(
+        connection, feed, of_range(partition, first_offset, next_offset)
+    ):
+        yield proofs.read(data, start, end)
+
+
+def _read_raw(
+    connection: Connection, feed: Feed[Record], query: Mapping[str, Any]
+) -> Iterator[tuple[bytes, int, int]]:
+    """Documents in order of offset, each as a place in some bytes."""
     found = connection.collection(feed.collection).find_raw_batches(
-        query,
-        sort=[("arrival_offset", 1)],
-        batch_size=BATCH_DOCUMENTS,
+        query, sort=[("arrival_offset", 1)], batch_size=BATCH_DOCUMENTS
     )
     for batch in cast("Iterable[bytes]", found):  # the stub calls them documents
         place = 0
         while place < len(batch):
             (length,) = _unpack_int32(batch, place)
-            yield proofs.derive(batch, place, place + length)
+            yield batch, place, place + length
             place += length
 
 
@@ -128,6 +150,22 @@ class Proofs:
             (places[stored_name(field)], _PARSERS[field.kind]) for field in list_facts(feed)
         )
         self._build = facts_type(feed)
+        self._fields = tuple(
+            (field.name, places[stored_name(field)], _PARSERS[field.kind]) for field in feed.fields
+        )
+        self._place = (places["arrival_offset"], places["ts_append_us"])
+
+    def read(self, data: bytes, start: int, end: int) -> Arrival:
+        """The record of the document in these bytes, and its arrival."""
+        match = self._match(data, start, end)
+        groups = () if match is None or match.end() != end else match.groups()
+        if not groups or any(groups[place] is None for place in self._place):
+            document = _decode_document(data[start:end])
+            record = documents_of(self._feed).decode(document)
+            return Arrival(record, int(document["arrival_offset"]), int(document["ts_append_us"]))
+        values = {name: parse(groups[place]) for name, place, parse in self._fields}
+        offset, ts_append = (_unpack_int64(groups[place])[0] for place in self._place)
+        return Arrival(self._feed.record(**values), offset, ts_append)
 
     def derive(self, data: bytes, start: int, end: int) -> StoredContent:
         """What the document in these bytes says."""

@@ -118,10 +118,12 @@ class Tally:
 
     Attributes:
         stored: Count and hash sum of the records that are new.
+        accounted: What load_batch says of the range, where that is more.
         conflicts: Indexes of arrivals whose id has another content, each with what was found.
     """
 
     stored: Sum = EMPTY_SUM
+    accounted: Sum | None = None
     repeated: int = 0
     conflicts: Sequence[tuple[int, str]] = ()
 

@@ -9,6 +9,8 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 from bson.int64 import Int64
+from pymongo.client_session import ClientSession
+from pymongo.read_concern import ReadConcern
 
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.stores.base import StoredRecord, Sum, TopicPart
@@ -43,17 +45,38 @@ def sum_range(
     partition: TopicPart,
     first_offset: int,
     next_offset: int,
+    *,
+    session: ClientSession | None = None,
 ) -> Sum:
     """Count and hash sum of the records whose first arrival lies in the range."""
+    return _sum(connection, feed, of_range(partition, first_offset, next_offset), session)
+
+
+def sum_all(
+    connection: Connection, feed: Feed[Record], *, session: ClientSession | None = None
+) -> Sum:
+    """Count and hash sum of all records of a feed."""
+    return _sum(connection, feed, {}, session)
+
+
+def _sum(
+    connection: Connection,
+    feed: Feed[Record],
+    query: Mapping[str, Any],
+    session: ClientSession | None,
+) -> Sum:
     # MongoDB 6.0 has no $bitAnd, and sums of whole hashes would turn into doubles. $mod of a long
     # is a long with the dividend's sign; made unsigned, it is the low half, and what the exact
     # total (a Decimal128 holds 34 digits) leaves is the high one. One $group, for each stage before
     # it builds every document anew: measured 3 us a record, with three stages 7 to 9.
     rest = {"$mod": ["$content_hash", _HALF]}
-    found = connection.collection(feed.collection).aggregate(
+    collection = connection.collection(feed.collection)
+    if session is not None:  # which brings a read concern of its own
+        collection = collection.with_options(read_concern=ReadConcern())
+    found = collection.aggregate(
         [
             # another type cannot be summed, and so makes the sums differ
-            {"$match": of_range(partition, first_offset, next_offset) | _HASH_IS_LONG},
+            {"$match": {**query, **_HASH_IS_LONG}},
             {
                 "$group": {
                     "_id": None,
@@ -64,7 +87,8 @@ def sum_range(
                     "total": {"$sum": {"$toDecimal": "$content_hash"}},
                 }
             },
-        ]
+        ],
+        session=session,
     )
     for document in found:
         unsigned = int(document["total"].to_decimal()) + int(document["negative"]) * _HALF**2

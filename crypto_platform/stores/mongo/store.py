@@ -16,7 +16,9 @@ from crypto_platform.feeds.incidents import Incident
 from crypto_platform.stores.base import (
     ALWAYS,
     MARKET_PAGE_RECORDS,
+    NOTHING_TAKEN_OVER,
     Acknowledgement,
+    Arrival,
     BatchKind,
     Claim,
     EntryFilter,
@@ -34,6 +36,7 @@ from crypto_platform.stores.base import (
     StoredOffset,
     StoredRecord,
     Sum,
+    TakenOver,
     TopicPart,
     TransactionsPage,
     Whole,
@@ -136,6 +139,36 @@ class MongoStore:
             list(map(self.encode, slices)), run_id=run_id, kind=BatchKind.REPLAY
         )
 
+    def claim_restore(
+        self, partitions: Sequence[tuple[Feed[Record], str, TopicPart]], *, run_id: str
+    ) -> list[Claim]:
+        """See Store."""
+        with translating(f"claim {len(partitions)} partitions", table=claims.KAFKA_OFFSET):
+            claimed = claims.claim_restore(
+                self._connection, partitions, run_id=run_id, now_us=self._clock_us()
+            )
+        self._writer.note(claimed)
+        return claimed
+
+    def commit_restore(
+        self,
+        slices: Sequence[Slice],
+        *,
+        run_id: str,
+        kind: BatchKind = BatchKind.RESTORE,
+        taken: TakenOver = NOTHING_TAKEN_OVER,
+    ) -> Outcome:
+        """See Store."""
+        encoded = list(map(self.encode, slices))
+        return self._writer.write(encoded, run_id=run_id, kind=kind, taken=taken)
+
+    def end_restore(self, claim: Claim, *, blocked_by: str | None) -> bool:
+        """See Store."""
+        with translating("end a restore", table=claims.KAFKA_OFFSET):
+            return claims.end_restore(
+                self._connection, claim, blocked_by=blocked_by, now_us=self._clock_us()
+            )
+
     def discard(self, partition: TopicPart, offsets: Sequence[int], *, note: str) -> list[int]:
         """See Store."""
         with translating("discard quarantine entries", table=bookkeeping.QUARANTINE):
@@ -198,6 +231,15 @@ class MongoStore:
         """See Store."""
         with translating("read contents", table=feed.collection):
             yield from contents.read_contents(
+                self._connection, feed, partition, first_offset, next_offset
+            )
+
+    def read_arrivals(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> Iterator[Arrival]:
+        """See Store."""
+        with translating("read records", table=feed.collection):
+            yield from contents.read_arrivals(
                 self._connection, feed, partition, first_offset, next_offset
             )
 

@@ -27,8 +27,16 @@ from crypto_platform.crash_points import reach
 from crypto_platform.errors import StoreRefusedError, StoreUnavailableError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import Projection
-from crypto_platform.stores.base import BatchKind, Claim, Outcome, Slice, TopicPart
-from crypto_platform.stores.mongo import bookkeeping, claims, records, states
+from crypto_platform.stores.base import (
+    NOTHING_TAKEN_OVER,
+    BatchKind,
+    Claim,
+    Outcome,
+    Slice,
+    TakenOver,
+    TopicPart,
+)
+from crypto_platform.stores.mongo import bookkeeping, claims, reader, records, states
 from crypto_platform.stores.mongo.connection import Connection, Retry
 from crypto_platform.stores.mongo.errors import (
     DOCUMENT_INVALID,
@@ -55,13 +63,25 @@ INVALID_DOCUMENTS_MAX = 100
 
 @dataclass(kw_only=True)
 class _Attempt:
-    """One transaction's pieces and what it did with them so far."""
+    """One transaction's pieces and what it did with them so far.
+
+    Attributes:
+        taken, whole: Of a restore; `whole` are partitions whose ranges account for all that
+            arrived in them, see Store.commit_restore.
+    """
 
     pieces: list[Piece]
     run_id: str
     kind: BatchKind
     now_us: int
+    taken: TakenOver = NOTHING_TAKEN_OVER
+    whole: frozenset[TopicPart] = frozenset()
     tallies: dict[Piece, Tally] = field(default_factory=dict)
+
+    @property
+    def is_restore(self) -> bool:
+        """Whether it writes under `claim_restore`."""
+        return self.kind in {BatchKind.RESTORE, BatchKind.LOST}
 
     def groups(self) -> Iterator[tuple[Feed[Record], list[Piece]]]:
         """The pieces of each feed, in order."""
@@ -90,7 +110,14 @@ class Writer:
         lsid = self._connection.lsid
         self._claimed_with |= {claim.partition: lsid for claim in claimed}
 
-    def write(self, slices: Sequence[Slice], *, run_id: str, kind: BatchKind) -> Outcome:
+    def write(
+        self,
+        slices: Sequence[Slice],
+        *,
+        run_id: str,
+        kind: BatchKind,
+        taken: TakenOver = NOTHING_TAKEN_OVER,
+    ) -> Outcome:
         """Write slices as one transaction, leaving out partitions whose claim does not hold.
 
         Raises:
@@ -104,7 +131,9 @@ class Writer:
         with translating(f"commit {len(slices)} slices"):
             self._register_session([each.claim for each in slices])
             while pieces:
-                attempt = _Attempt(pieces=pieces, run_id=run_id, kind=kind, now_us=self._clock_us())
+                attempt = _Attempt(
+                    pieces=pieces, run_id=run_id, kind=kind, now_us=self._clock_us(), taken=taken
+                )
                 lost = self._try(attempt, retry)
                 if lost is None:
                     self._count_down(attempt)
@@ -123,7 +152,8 @@ class Writer:
         try:
             self._run(attempt)
         except _ClaimLostError as lost_claim:
-            lost = claims.find_fenced(self._connection, [p.slice for p in attempt.pieces])
+            find = claims.find_restore_fenced if attempt.is_restore else claims.find_fenced
+            lost = find(self._connection, [p.slice for p in attempt.pieces])
             if lost:
                 return lost
             cause = lost_claim
@@ -156,11 +186,8 @@ class Writer:
         """One transaction from the claim check to its end."""
         connection = self._connection
         with connection.transaction() as session:
-            if attempt.kind is BatchKind.LIVE:
-                slices = [piece.slice for piece in attempt.pieces]
-                if not claims.advance(session, connection, slices, now_us=attempt.now_us):
-                    raise _ClaimLostError
-            else:
+            self._hold(session, attempt)
+            if attempt.kind is not BatchKind.LIVE:
                 bookkeeping.leave_out_discarded(session, connection, attempt.pieces)
             reach("after_offset_update")
             for feed, pieces in attempt.groups():
@@ -170,6 +197,23 @@ class Writer:
             reach("before_commit")
             connection.commit(session)
         reach("after_commit")
+
+    def _hold(self, session: ClientSession, attempt: _Attempt) -> None:
+        """Move the offsets, which fences; a replay has no claim.
+
+        Raises:
+            _ClaimLostError: A claim does not hold.
+        """
+        if attempt.kind is BatchKind.REPLAY:
+            return
+        about = (session, self._connection, [piece.slice for piece in attempt.pieces])
+        if attempt.is_restore:
+            moved = claims.advance_restore(*about, now_us=attempt.now_us)
+            if moved is None:
+                raise _ClaimLostError
+            attempt.whole = moved
+        elif not claims.advance(*about, now_us=attempt.now_us):
+            raise _ClaimLostError
 
     def _write_records(
         self, session: ClientSession, attempt: _Attempt, feed: Feed[Record], pieces: list[Piece]
@@ -213,13 +257,29 @@ class Writer:
             raise StoreRefusedError(message, table=feed.collection, code=error.code) from error
 
     def _write_bookkeeping(self, session: ClientSession, attempt: _Attempt) -> None:
+        for piece, tally in attempt.tallies.items():
+            if piece.slice.claim.partition in attempt.whole:
+                self._account_for_all(session, attempt.taken, piece, tally)
         work = list(attempt.tallies.items())
         about = (session, self._connection, work)
         run_id, kind, now_us = attempt.run_id, attempt.kind, attempt.now_us
         bookkeeping.extend_load_batches(*about, run_id=run_id, kind=kind)
         bookkeeping.write_quarantine(*about, run_id=run_id, kind=kind, now_us=now_us)
-        if kind is BatchKind.REPLAY:
+        if kind is not BatchKind.LIVE:
             bookkeeping.release_quarantine(*about, run_id=run_id, now_us=now_us)
+        if attempt.is_restore:
+            bookkeeping.take_over(*about, attempt.taken)
+
+    def _account_for_all(
+        self, session: ClientSession, taken: TakenOver, piece: Piece, tally: Tally
+    ) -> None:
+        """Rows that were left over arrived in the range too, and removed ones once did."""
+        each = piece.slice
+        place = (each.claim.partition, each.first_offset, each.next_offset)
+        found = tally.stored
+        if tally.repeated:
+            found = reader.sum_range(self._connection, piece.feed, *place, session=session)
+        tally.accounted = found + taken.sum_removed(*place)
 
     def _takes_look_up(self, attempt: _Attempt, feed: Feed[Record]) -> bool:
         return attempt.kind is BatchKind.REPLAY or feed.collection in self._look_ups_left

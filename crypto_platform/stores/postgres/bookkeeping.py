@@ -20,6 +20,7 @@ from crypto_platform.stores.base import (
     Refusal,
     Slice,
     Sum,
+    TakenOver,
     TopicPart,
     without_offsets,
 )
@@ -108,6 +109,41 @@ FOR UPDATE
 _RELEASE = """
 UPDATE platform.quarantine SET state = 'released'
 WHERE topic_id = %s AND part = %s AND record_offset = ANY(%s::bigint[])
+"""
+
+
+_TAKE_OVER_ENTRIES = """
+INSERT INTO platform.quarantine (
+  topic_id, part, record_offset, topic, feed, ts_append, reason, error, event_id, key, value,
+  run_id, state, quarantined_at, note)
+SELECT * FROM unnest(
+  %s::uuid[], %s::integer[], %s::bigint[], %s::text[], %s::text[], %s::timestamptz[], %s::text[],
+  %s::text[], %s::text[], %s::bytea[], %s::bytea[], %s::text[], %s::text[], %s::timestamptz[],
+  %s::text[])
+ON CONFLICT (topic_id, part, record_offset) DO NOTHING
+"""
+
+_TAKE_OVER_REMOVED = """
+INSERT INTO platform.removed (
+  sink, topic_id, part, first_offset, run_id, topic, hour, events_before,
+  removed_records, removed_high, removed_low)
+SELECT 'postgres', u.* FROM unnest(
+  %s::uuid[], %s::integer[], %s::bigint[], %s::text[], %s::text[], %s::timestamptz[],
+  %s::timestamptz[], %s::bigint[], %s::numeric[], %s::numeric[]) AS u
+ON CONFLICT (sink, topic_id, part, first_offset, run_id) DO NOTHING
+"""
+
+_TAKE_OVER_TRUNCATED = """
+INSERT INTO platform.load_batch (
+  sink, run_id, kind, topic, topic_id, part, epoch, hour, offsets,
+  stored_records, stored_high, stored_low, repeated_records, quarantined_records)
+SELECT 'postgres', u.run_id, 'truncated', u.topic, u.topic_id, u.part, u.epoch, u.hour,
+  int8range(u.first_offset, u.next_offset), 0, 0, 0, 0, 0
+FROM unnest(
+  %s::text[], %s::text[], %s::uuid[], %s::integer[], %s::bigint[], %s::timestamptz[],
+  %s::bigint[], %s::bigint[])
+  AS u(run_id, topic, topic_id, part, epoch, hour, first_offset, next_offset)
+ON CONFLICT (sink, topic_id, part, hour, epoch, kind, run_id) DO NOTHING
 """
 
 
@@ -246,6 +282,64 @@ def quarantine(
             [r.refusal.value for r in rows],
         ],
     )
+
+
+def take_over(
+    connection: Connection, taken: TakenOver, *, feed_of: Mapping[TopicPart, Feed[Record]]
+) -> None:
+    """Write what a restored range brings from the other store's books; what is there stays."""
+    entries, removed, truncated = taken.entries, taken.removed, taken.truncated
+    if entries:
+        connection.execute(
+            _TAKE_OVER_ENTRIES,
+            [
+                [e.partition.topic_id for e in entries],
+                [e.partition.part for e in entries],
+                [e.offset for e in entries],
+                [e.topic for e in entries],
+                [feed_of[e.partition].name for e in entries],
+                [format_time(e.ts_append) for e in entries],
+                [e.reason.value for e in entries],
+                [_clean(e.error) for e in entries],
+                [None if e.event_id is None else _clean(e.event_id) for e in entries],
+                [e.key for e in entries],
+                [e.value for e in entries],
+                [e.run_id for e in entries],
+                [str(e.state) for e in entries],
+                [format_time(e.quarantined_at) for e in entries],
+                [None if e.note is None else _clean(e.note) for e in entries],
+            ],
+        )
+    if removed:
+        connection.execute(
+            _TAKE_OVER_REMOVED,
+            [
+                [r.partition.topic_id for r in removed],
+                [r.partition.part for r in removed],
+                [r.first_offset for r in removed],
+                [r.run_id for r in removed],
+                [r.topic for r in removed],
+                [format_time(r.hour) for r in removed],
+                [format_time(r.events_before) for r in removed],
+                [r.removed.count for r in removed],
+                [r.removed.high for r in removed],
+                [r.removed.low for r in removed],
+            ],
+        )
+    if truncated:
+        connection.execute(
+            _TAKE_OVER_TRUNCATED,
+            [
+                [b.run_id for b in truncated],
+                [b.topic for b in truncated],
+                [b.partition.topic_id for b in truncated],
+                [b.partition.part for b in truncated],
+                [b.epoch for b in truncated],
+                [format_time(b.hour) for b in truncated],
+                [b.first_offset for b in truncated],
+                [b.next_offset for b in truncated],
+            ],
+        )
 
 
 def leave_out_discarded(connection: Connection, slices: Iterable[Slice]) -> list[Slice]:

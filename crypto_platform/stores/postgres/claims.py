@@ -8,13 +8,13 @@ pg_terminate_backend does. It needs no more than the same role, so all loads log
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, LiteralString
 
 from crypto_platform.domain.hours import to_time_us
 from crypto_platform.errors import StoreUnavailableError
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.incidents import INCIDENTS, Incident
-from crypto_platform.stores.base import Claim, StoredOffset, TopicPart
+from crypto_platform.stores.base import RESTORING, Claim, StoredOffset, TopicPart
 from crypto_platform.stores.postgres import facts
 from crypto_platform.stores.postgres.bookkeeping import lock_offsets
 from crypto_platform.stores.postgres.errors import LOCK_NOT_AVAILABLE
@@ -28,21 +28,36 @@ CLAIM_ATTEMPTS_MAX = 3
 
 _SET_LOCK_TIMEOUT = "SELECT set_config('lock_timeout', %s, true)"
 
-_CLAIM = """
+# blocked_by: what a partition never seen is stopped by; change: what becomes of one that is there
+_CLAIM_FORM: LiteralString = """
 INSERT INTO platform.kafka_offset AS o (
   sink, topic_id, part, topic, next_offset, max_ts_append, epoch, owner_run_id,
-  backend_pid, backend_start, claimed_at, updated_at)
+  backend_pid, backend_start, claimed_at, updated_at, blocked_by)
 SELECT 'postgres', u.topic_id, u.part, u.topic, 0, 'epoch', 1, %s::text,
-  a.pid, a.backend_start, clock_timestamp(), clock_timestamp()
+  a.pid, a.backend_start, clock_timestamp(), clock_timestamp(), {blocked_by}
 FROM unnest(%s::uuid[], %s::integer[], %s::text[]) AS u(topic_id, part, topic)
 CROSS JOIN (SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()) AS a
 ORDER BY u.topic_id, u.part
 ON CONFLICT (sink, topic_id, part) DO UPDATE
 SET epoch = o.epoch + 1, topic = excluded.topic, owner_run_id = excluded.owner_run_id,
     backend_pid = excluded.backend_pid, backend_start = excluded.backend_start,
-    claimed_at = excluded.claimed_at, updated_at = excluded.updated_at
-WHERE o.blocked_by IS NULL
+    claimed_at = excluded.claimed_at, updated_at = excluded.updated_at{change}
 RETURNING o.topic_id::text, o.part, o.epoch, o.next_offset, o.leader_epoch, o.max_ts_append
+"""
+
+_CLAIM = _CLAIM_FORM.format(blocked_by="NULL", change="\nWHERE o.blocked_by IS NULL")
+
+_CLAIM_RESTORE = _CLAIM_FORM.format(
+    blocked_by="'restore:'",
+    change=""",
+    blocked_by = CASE WHEN o.blocked_by LIKE 'restore:%%' THEN o.blocked_by
+                      ELSE 'restore:' || coalesce(o.blocked_by, '') END""",
+)
+
+_END_RESTORE = """
+UPDATE platform.kafka_offset
+SET blocked_by = %s, epoch = epoch + 1, updated_at = clock_timestamp()
+WHERE sink = 'postgres' AND topic_id = %s AND part = %s AND epoch = %s AND blocked_by LIKE %s
 """
 
 # Two ways to know a holder: the backend that claimed, or, if its session was lost and made anew
@@ -103,6 +118,26 @@ def claim(session: Session, wanted: Sequence[Wanted], *, run_id: str) -> list[Cl
     Raises:
         StoreUnavailableError: Not reached, or somebody else's rows stayed locked.
     """
+    return _claim(session, _CLAIM, wanted, run_id=run_id)
+
+
+def claim_restore(session: Session, wanted: Sequence[Wanted], *, run_id: str) -> list[Claim]:
+    """See Store.claim_restore; errors as in `claim`."""
+    return _claim(session, _CLAIM_RESTORE, wanted, run_id=run_id)
+
+
+def end_restore(session: Session, claim: Claim, *, blocked_by: str | None) -> bool:
+    """See Store.end_restore."""
+    with session.autocommit() as connection:
+        ended = connection.execute(
+            _END_RESTORE, [blocked_by, *claim.partition, claim.epoch, f"{RESTORING}%"]
+        )
+    return ended.rowcount == 1
+
+
+def _claim(
+    session: Session, statement: LiteralString, wanted: Sequence[Wanted], *, run_id: str
+) -> list[Claim]:
     by_partition = {partition: (feed, topic) for feed, topic, partition in wanted}
     partitions = list(by_partition)
     parameters = [
@@ -112,7 +147,7 @@ def claim(session: Session, wanted: Sequence[Wanted], *, run_id: str) -> list[Cl
         [by_partition[partition][1] for partition in partitions],
     ]
     for _ in range(CLAIM_ATTEMPTS_MAX):
-        rows = _try_claim(session, parameters)
+        rows = _try_claim(session, statement, parameters)
         if rows is not None:
             break
         _terminate_holders(session, partitions)
@@ -135,12 +170,14 @@ def claim(session: Session, wanted: Sequence[Wanted], *, run_id: str) -> list[Cl
     ]
 
 
-def _try_claim(session: Session, parameters: Sequence[object]) -> list[tuple[Any, ...]] | None:
+def _try_claim(
+    session: Session, statement: LiteralString, parameters: Sequence[object]
+) -> list[tuple[Any, ...]] | None:
     """The claimed rows, None if somebody keeps one locked."""
     try:
         with session.transaction() as connection:
             connection.execute(_SET_LOCK_TIMEOUT, [f"{CLAIM_LOCK_TIMEOUT_S}s"])
-            return connection.execute(_CLAIM, parameters).fetchall()
+            return connection.execute(statement, parameters).fetchall()
     except StoreUnavailableError as error:
         if error.context["sqlstate"] == LOCK_NOT_AVAILABLE:
             return None

@@ -19,6 +19,7 @@ from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.facts import derive_hash, list_facts
 from crypto_platform.feeds.feed import Field, FieldKind
 from crypto_platform.stores.base import (
+    Arrival,
     BatchKind,
     EntryState,
     LoadBatch,
@@ -28,7 +29,7 @@ from crypto_platform.stores.base import (
     Sum,
     TopicPart,
 )
-from crypto_platform.stores.postgres.session import Session
+from crypto_platform.stores.postgres.session import Connection, Session
 
 RANGE_PAGE_RECORDS = 10_000
 QUARANTINE_PAGE_RECORDS = 100
@@ -63,6 +64,15 @@ ORDER BY arrival_offset, event_id LIMIT %s
 
 _READ_CONTENTS = """
 SELECT event_id, content_hash, arrival_topic_id::text, arrival_part, arrival_offset, {facts}
+FROM {table}
+WHERE arrival_topic_id = %s AND arrival_part = %s AND arrival_offset < %s
+  AND (arrival_offset, event_id) > (%s, %s)
+ORDER BY arrival_offset, event_id LIMIT %s
+"""
+
+_READ_ARRIVALS = """
+SELECT event_id, content_hash, arrival_topic_id::text, arrival_part, arrival_offset,
+  (extract(epoch FROM ts_append) * 1000000)::bigint, {exact_columns}
 FROM {table}
 WHERE arrival_topic_id = %s AND arrival_part = %s AND arrival_offset < %s
   AND (arrival_offset, event_id) > (%s, %s)
@@ -145,9 +155,20 @@ def sum_range(
 ) -> Sum:
     """See Store.sum_range."""
     with session.autocommit() as connection:
-        row = connection.execute(
-            on_table(_SUM_RANGE, feed), [*partition, first_offset, next_offset]
-        ).fetchone()
+        return sum_arrived(connection, feed, partition, first_offset, next_offset)
+
+
+def sum_arrived(
+    connection: Connection,
+    feed: Feed[Record],
+    partition: TopicPart,
+    first_offset: int,
+    next_offset: int,
+) -> Sum:
+    """See Store.sum_range; inside of a transaction with what that has written."""
+    row = connection.execute(
+        on_table(_SUM_RANGE, feed), [*partition, first_offset, next_offset]
+    ).fetchone()
     count, high, low = row or (0, 0, 0)
     return Sum(count, int(high), int(low))
 
@@ -187,14 +208,35 @@ def read_contents(
             yield StoredContent(record, derived)
 
 
+def read_arrivals(
+    session: Session,
+    feed: Feed[Record],
+    partition: TopicPart,
+    *,
+    first_offset: int,
+    next_offset: int,
+) -> Iterator[Arrival]:
+    """See Store.read_arrivals."""
+    statement, record = on_table(_READ_ARRIVALS, feed), feed.record
+    names = [field.name for field in feed.fields]
+    lists = [i for i, field in enumerate(feed.fields) if field.kind is FieldKind.AMOUNTS]
+    for page in _read_pages(session, statement, partition, first_offset, next_offset):
+        for _, _, _, _, offset, ts_append, *values in page:
+            for place in lists:
+                values[place] = None if values[place] is None else tuple(values[place])
+            yield Arrival(record(**dict(zip(names, values, strict=True))), offset, ts_append)
+
+
 def _read_pages(
     session: Session, statement: bytes, partition: TopicPart, first_offset: int, next_offset: int
 ) -> Iterator[list[tuple[Any, ...]]]:
     """Pages in order of (arrival_offset, event_id); rows that are equal there share a page."""
     last = (first_offset, "")
     while True:
-        with session.autocommit() as connection:
-            rows = connection.execute(
+        with session.autocommit() as connection, connection.cursor() as cursor:
+            # numeric's text is the stored form, with the scale it was given
+            cursor.adapters.register_loader("numeric", TextLoader)
+            rows = cursor.execute(
                 statement, [*partition, next_offset, *last, RANGE_PAGE_RECORDS]
             ).fetchall()
         if len(rows) < RANGE_PAGE_RECORDS:
@@ -423,8 +465,8 @@ def on_table(statement: LiteralString, feed: Feed[Record]) -> bytes:
     """The statement on the feed's table.
 
     Args:
-        statement: With any of {table}, {columns}, {latest_columns}, {facts}, and {own_order}: what
-            the feed's first index has behind venue and venue_symbol.
+        statement: With any of {table}, {columns}, {exact_columns}, {latest_columns}, {facts}, and
+            {own_order}: what the feed's first index has behind venue and venue_symbol.
     """
     columns = [field.name for field in feed.fields]
     return (
@@ -432,12 +474,19 @@ def on_table(statement: LiteralString, feed: Feed[Record]) -> bytes:
         .format(
             table=sql.Identifier(feed.schema, feed.table),
             columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+            exact_columns=sql.SQL(", ").join(map(_build_exact, feed.fields)),
             latest_columns=sql.SQL(", ").join(sql.Identifier("latest", c) for c in columns),
             own_order=_build_own_order(feed),
             facts=_build_facts(feed),
         )
         .as_bytes(None)
     )
+
+
+def _build_exact(field: Field) -> sql.Composed:
+    """A column as the record holds it: times as integers, which the driver reads far quicker."""
+    form = _JSON_OF_KIND[FieldKind.TIME_US] if field.kind is FieldKind.TIME_US else "{}"
+    return sql.SQL(form).format(sql.Identifier(field.name))
 
 
 def _build_own_order(feed: Feed[Record]) -> sql.Composed:

@@ -14,7 +14,10 @@ from crypto_platform.feeds.incidents import Incident
 from crypto_platform.stores.base import (
     ALWAYS,
     MARKET_PAGE_RECORDS,
+    NOTHING_TAKEN_OVER,
     Acknowledgement,
+    Arrival,
+    BatchKind,
     Claim,
     EntryFilter,
     EntryGroup,
@@ -31,6 +34,7 @@ from crypto_platform.stores.base import (
     StoredOffset,
     StoredRecord,
     Sum,
+    TakenOver,
     TopicPart,
     TransactionsPage,
     Whole,
@@ -93,6 +97,25 @@ class PostgresStore:
     def commit_replay(self, slices: Sequence[Slice], *, run_id: str) -> Outcome:
         return self._writer.commit_replay(list(map(encode_slice, slices)), run_id=run_id)
 
+    def claim_restore(
+        self, partitions: Sequence[tuple[Feed[Record], str, TopicPart]], *, run_id: str
+    ) -> list[Claim]:
+        return claims.claim_restore(self._session, partitions, run_id=run_id)
+
+    def commit_restore(
+        self,
+        slices: Sequence[Slice],
+        *,
+        run_id: str,
+        kind: BatchKind = BatchKind.RESTORE,
+        taken: TakenOver = NOTHING_TAKEN_OVER,
+    ) -> Outcome:
+        encoded = list(map(encode_slice, slices))
+        return self._writer.commit_restore(encoded, run_id=run_id, kind=kind, taken=taken)
+
+    def end_restore(self, claim: Claim, *, blocked_by: str | None) -> bool:
+        return claims.end_restore(self._session, claim, blocked_by=blocked_by)
+
     def discard(self, partition: TopicPart, offsets: Sequence[int], *, note: str) -> list[int]:
         return answers.discard(self._session, partition, offsets, note=note)
 
@@ -132,6 +155,13 @@ class PostgresStore:
         self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
     ) -> Iterator[StoredContent]:
         return reader.read_contents(
+            self._session, feed, partition, first_offset=first_offset, next_offset=next_offset
+        )
+
+    def read_arrivals(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> Iterator[Arrival]:
+        return reader.read_arrivals(
             self._session, feed, partition, first_offset=first_offset, next_offset=next_offset
         )
 

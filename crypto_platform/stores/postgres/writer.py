@@ -8,13 +8,20 @@ states.py, bookkeeping.py).
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crypto_platform.crash_points import reach
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.stores.base import BatchKind, Outcome, Slice, TopicPart
-from crypto_platform.stores.postgres import bookkeeping, states
+from crypto_platform.stores.base import (
+    NOTHING_TAKEN_OVER,
+    BatchKind,
+    Outcome,
+    Slice,
+    TakenOver,
+    TopicPart,
+)
+from crypto_platform.stores.postgres import bookkeeping, reader, states
 from crypto_platform.stores.postgres.bookkeeping import Refused, Tally
 from crypto_platform.stores.postgres.encoded import encode_slice
 from crypto_platform.stores.postgres.facts import FactWriter, Fate
@@ -128,21 +135,70 @@ class Writer:
             account = self._write(connection, flat, run_id=run_id, kind=BatchKind.REPLAY)
         return account.outcome(frozenset())
 
+    def commit_restore(
+        self, slices: Sequence[Slice], *, run_id: str, kind: BatchKind, taken: TakenOver
+    ) -> Outcome:
+        """See Store.commit_restore."""
+        by_partition = _by_partition(slices)
+        self._partitions.ensure(slices)
+        with self._session.transaction() as connection:
+            held = bookkeeping.lock_offsets(connection, by_partition.keys())
+            own_by_key = {
+                key: own
+                for key, own in by_partition.items()
+                if key in held and held[key][0] == own[0].claim.epoch
+            }
+            ahead = {
+                key: own for key, own in own_by_key.items() if own[-1].next_offset > held[key][1]
+            }
+            for key, own in ahead.items():
+                assert own[0].first_offset == held[key][1], "a restored range leaves a gap"
+            bookkeeping.move_offsets(connection, [own[-1] for own in ahead.values()])
+            reach("after_offset_update")
+            flat = [slice_ for own in own_by_key.values() for slice_ in own]
+            flat = list(map(encode_slice, bookkeeping.leave_out_discarded(connection, flat)))
+            account = self._write(
+                connection, flat, run_id=run_id, kind=kind, whole=ahead.keys(), taken=taken
+            )
+            if own_by_key:
+                feed_of = {key: own[0].claim.feed for key, own in own_by_key.items()}
+                bookkeeping.take_over(connection, taken, feed_of=feed_of)
+            reach("before_commit")
+        reach("after_commit")
+        return account.outcome(frozenset(by_partition.keys() - own_by_key.keys()))
+
     def _write(
-        self, connection: Connection, slices: Sequence[Slice], *, run_id: str, kind: BatchKind
+        self,
+        connection: Connection,
+        slices: Sequence[Slice],
+        *,
+        run_id: str,
+        kind: BatchKind,
+        whole: Collection[TopicPart] = (),
+        taken: TakenOver = NOTHING_TAKEN_OVER,
     ) -> _Account:
-        """Everything but the offsets; slices of a partition by rising offset."""
+        """Everything but the offsets; slices of a partition by rising offset.
+
+        Args:
+            whole: Partitions whose ranges account for all that arrived in them, see
+                Store.commit_restore.
+            taken: What is part of such a range's account.
+        """
         account = _Account()
         for slice_ in slices:
             account.open(slice_)
-        is_replay = kind is BatchKind.REPLAY
+        is_replay = kind is not BatchKind.LIVE
         for feed, own in _by_feed(slices):
-            fates = self._facts.write(connection, feed, own, look_up=is_replay)
+            look_up = kind is BatchKind.REPLAY
+            fates = self._facts.write(connection, feed, own, look_up=look_up)
             states.write(connection, feed, fates)
             for fate in fates:
                 account.take(feed, fate)
                 if is_replay:
                     account.note_loaded(fate)
+        for tally in account.tallies.values():
+            if tally.claim.partition in whole:
+                _account_for_all(connection, tally, taken)
         reach("after_copy")
         with connection.pipeline():  # one round trip for all
             bookkeeping.quarantine(connection, account.refused, run_id=run_id, kind=kind)
@@ -151,6 +207,15 @@ class Writer:
         if is_replay:
             _release(connection, slices, account.loaded_offsets)
         return account
+
+
+def _account_for_all(connection: Connection, tally: Tally, taken: TakenOver) -> None:
+    """Rows that were left over arrived in the range too, and removed ones once did."""
+    place = (tally.claim.partition, tally.first_offset, tally.next_offset)
+    if tally.repeated:
+        tally.stored = reader.sum_arrived(connection, tally.claim.feed, *place)
+    tally.stored += taken.sum_removed(*place)
+    tally.quarantined += taken.count_entries(*place)
 
 
 def _release(

@@ -1,0 +1,182 @@
+"""Kafka as the origin of a restore: everything that its retention has left.
+
+Here: which ranges of a partition the store lacks, by its own account of them, and reading one. Not
+here: writing (restore.py).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from crypto_platform.delivery.restore_plan import (
+    Lost,
+    PartPlan,
+    Place,
+    Range,
+    list_accounts,
+    sum_there,
+)
+from crypto_platform.delivery.slices import cut_slices
+from crypto_platform.domain.hours import hour_of
+from crypto_platform.feeds import Feed, Record
+from crypto_platform.kafka.reader import PartRead, read_range
+from crypto_platform.kafka.topics import topic_name
+from crypto_platform.kafka.watermarks import Bounds, Part, Watermarks
+from crypto_platform.settings import Settings
+from crypto_platform.stores.base import (
+    EMPTY_SUM,
+    NOTHING_TAKEN_OVER,
+    BatchKind,
+    Claim,
+    LoadBatch,
+    Slice,
+    Store,
+    StoredOffset,
+    Sum,
+    TakenOver,
+    TopicPart,
+)
+
+_COVERING = frozenset({BatchKind.LIVE, BatchKind.RESTORE})
+
+
+class Topics:
+    """The feeds' topics as the broker has them now."""
+
+    def __init__(self, settings: Settings, feeds: Sequence[Feed[Record]]) -> None:
+        """Ask for their ids.
+
+        Raises:
+            KafkaUnavailableError: No answer.
+        """
+        self._watermarks = Watermarks(settings)
+        feed_of = {topic_name(settings, feed.topic): feed for feed in feeds}
+        ids = self._watermarks.read_topic_ids(feed_of)
+        self.places = [
+            Place(feed, topic, TopicPart(ids[topic][0], part))
+            for topic, feed in feed_of.items()
+            if topic in ids
+            for part in range(ids[topic][1])
+        ]
+        self._known = {place.partition for place in self.places}
+
+    def read_bounds(self, place: Place) -> Bounds | None:
+        """A partition's bounds now; None where Kafka no longer has it."""
+        if place.partition not in self._known:
+            return None
+        part = Part(place.topic, place.partition.part)
+        return self._watermarks.read_bounds([part])[part]
+
+
+@dataclass(kw_only=True)
+class KafkaOrigin:
+    """See the module's text.
+
+    Attributes:
+        store: Which is restored; only read here.
+    """
+
+    settings: Settings
+    store: Store
+    topics: Topics
+
+    @property
+    def name(self) -> str:
+        """Kafka's."""
+        return "kafka"
+
+    def list_places(self) -> list[Place]:
+        """The partitions of today's topics."""
+        return self.topics.places
+
+    def plan(self, place: Place, row: StoredOffset | None) -> PartPlan:
+        """Ranges whose rows no longer add up to what was stored, and what follows on the end."""
+        bounds = self.topics.read_bounds(place)
+        assert bounds is not None, "a place of today's topics"
+        start = 0 if row is None else row.next_offset
+        ranges: list[Range] = []
+        lost: list[Lost] = []
+        whole_records = 0
+        batches = list(self.store.read_load_batches(place.partition)) if start else []
+        for hour, first_offset, next_offset in list_accounts(batches):
+            there = sum_there(self.store, place, first_offset, next_offset)
+            if there == self._add_up(place, batches, first_offset, next_offset):
+                whole_records += there.count
+                continue
+            begin, end = max(first_offset, bounds.low), min(next_offset, start)
+            if first_offset < bounds.low:
+                lost.append(Lost(first_offset, min(bounds.low, end)))
+            if begin < end:
+                ranges.append(_range(begin, end, hour=hour, is_repair=True))
+        if start < bounds.low:
+            hour = hour_of(row.max_ts_append if row is not None else 0)
+            lost.append(Lost(start, bounds.low))
+            ranges.append(
+                replace(_range(start, bounds.low, hour=hour), kind=BatchKind.LOST, records=0)
+            )
+        begin = max(start, bounds.low)
+        if begin < bounds.last_stable:
+            ranges.append(_range(begin, bounds.last_stable, hour=None))
+        return PartPlan(place=place, row=row, ranges=ranges, whole_records=whole_records, lost=lost)
+
+    def _add_up(
+        self, place: Place, batches: Iterable[LoadBatch], first_offset: int, next_offset: int
+    ) -> Sum:
+        """What should be in a stretch, by what its loads stored and retention removed."""
+        own = range(first_offset, next_offset)
+        stored = (b.stored for b in batches if b.kind in _COVERING and b.first_offset in own)
+        removed = (
+            each.removed
+            for each in self.store.read_removed(place.partition)
+            if each.first_offset in own
+        )
+        return sum(stored, EMPTY_SUM) - sum(removed, EMPTY_SUM)
+
+    def read(
+        self, part: PartPlan, range_: Range, claim: Claim
+    ) -> Iterator[tuple[Slice, TakenOver]]:
+        """As a load would cut it."""
+        place = part.place
+        begun_at = claim.max_ts_append if range_.hour is None else range_.hour
+        last = replace(claim, next_offset=range_.first_offset, max_ts_append=begun_at)
+        for records in read_range(
+            self.settings,
+            Part(place.topic, place.partition.part),
+            first_offset=range_.first_offset,
+            next_offset=range_.next_offset,
+            records_max=self.settings.load.batch_records_max,
+        ):
+            read = PartRead.collect(records, next_offset=records[-1].offset + 1)
+            bytes_max = self.settings.load.record_bytes_max
+            for slice_ in cut_slices(last, read, record_bytes_max=bytes_max):
+                yield replace(slice_, claim=claim), NOTHING_TAKEN_OVER
+                last = replace(
+                    last, next_offset=slice_.next_offset, max_ts_append=slice_.max_ts_append
+                )
+        if last.next_offset < range_.next_offset:
+            yield (
+                Slice(  # markers
+                    claim=claim,
+                    hour=hour_of(last.max_ts_append),
+                    first_offset=last.next_offset,
+                    next_offset=range_.next_offset,
+                    max_ts_append=last.max_ts_append,
+                    leader_epoch=None,
+                ),
+                NOTHING_TAKEN_OVER,
+            )
+
+    def list_changed(self) -> Sequence[str]:
+        """Kafka's values cannot be changed."""
+        return ()
+
+
+def _range(
+    first_offset: int, next_offset: int, *, hour: int | None, is_repair: bool = False
+) -> Range:
+    return Range(
+        first_offset=first_offset,
+        next_offset=next_offset,
+        hour=hour,
+        records=next_offset - first_offset,
+        is_repair=is_repair,
+    )

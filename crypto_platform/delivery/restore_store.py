@@ -1,0 +1,209 @@
+"""A restore as a person asks for it: tables, records, what came since, and the proof.
+
+Here: these four in a row, the records from an origin or from a backup, for the command and for the
+Dagster job alike. Not here: what is restored and how (restore.py, backup.py), how migrating is done
+(handed in: it lies above this).
+"""
+
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from crypto_platform.delivery.audit import audit
+from crypto_platform.delivery.audit_report import AuditReport
+from crypto_platform.delivery.backup import StoreFacts, put_back
+from crypto_platform.delivery.load import LoadReport, load
+from crypto_platform.delivery.restore import (
+    RestoreProgress,
+    RestoreReport,
+    open_origin,
+    plan_into_nothing,
+    plan_restore,
+    restore,
+)
+from crypto_platform.delivery.restore_kafka import Topics
+from crypto_platform.delivery.restore_plan import Origin, RestorePlan
+from crypto_platform.errors import StoreRefusedError
+from crypto_platform.feeds import FEEDS, Feed, Record
+from crypto_platform.feeds.incidents import Incident
+from crypto_platform.settings import Settings
+from crypto_platform.stores import STORES, open_store, open_stores
+from crypto_platform.stores.base import Dumper, Store
+
+KAFKA, MIRROR = "kafka", "mirror"
+ORIGINS = (KAFKA, MIRROR)
+
+SETTLE_S_MAX = 60.0
+"""How long the proof waits for both stores to have caught up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """What came of it.
+
+    Attributes:
+        loaded: What Kafka had beyond; None where a person stopped the restore before.
+        audit: The same.
+    """
+
+    report: RestoreReport
+    loaded: LoadReport | None = None
+    audit: AuditReport | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Everything is back, and proved."""
+        proved = self.audit is not None and self.audit.whole
+        return proved and not self.report.changed
+
+
+def find_mirror(store_name: str) -> str:
+    """The other store."""
+    return next(name for name in STORES if name != store_name)
+
+
+@contextmanager
+def _opened(
+    settings: Settings, store_name: str, origin_name: str, feeds: Sequence[Feed[Record]]
+) -> Generator[tuple[Store, Origin]]:
+    store = open_store(store_name, settings)
+    mirror = None
+    try:
+        if origin_name == MIRROR:
+            mirror = open_store(find_mirror(store_name), settings)
+        yield store, open_origin(settings, store, feeds, mirror=mirror)
+    finally:
+        store.close()
+        if mirror is not None:
+            mirror.close()
+
+
+def plan(
+    settings: Settings, store_name: str, origin_name: str, *, is_gone: bool = False
+) -> RestorePlan:
+    """What would be done, also into a store that has no tables any more; nothing is written.
+
+    Args:
+        is_gone: The store cannot even be asked: its database is missing.
+    """
+    with _opened(settings, store_name, origin_name, FEEDS) as (store, origin):
+        if is_gone:
+            return plan_into_nothing(store_name, origin)
+        try:
+            return plan_restore(store, origin)
+        except StoreRefusedError:
+            return plan_into_nothing(store_name, origin)
+
+
+def carry_out(
+    settings: Settings,
+    store_name: str,
+    origin_name: str,
+    *,
+    run_id: str,
+    migrate: Callable[[], None],
+    stop: threading.Event,
+    progress: Callable[[RestoreProgress], None],
+    publish_incident: Callable[[Incident], None],
+) -> Restored:
+    """Restore a store whole; see restore.restore for errors.
+
+    Args:
+        origin_name: One of ORIGINS.
+        migrate: Makes tables and collections that are missing.
+        publish_incident: Best effort.
+    """
+    migrate()
+    with _opened(settings, store_name, origin_name, FEEDS) as (store, origin):
+        report = restore(
+            store,
+            origin,
+            run_id=run_id,
+            clock=_clock,
+            stop=stop,
+            progress=progress,
+            publish_incident=publish_incident,
+        )
+    if report.is_stopped:
+        return Restored(report=report)
+    return _finish(settings, store_name, report, stop=stop, publish_incident=publish_incident)
+
+
+def put_backup_back(
+    settings: Settings,
+    facts: StoreFacts,
+    folder: Path,
+    dumper: Dumper,
+    *,
+    run_id: str,
+    migrate: Callable[[], None],
+    stop: threading.Event,
+    say: Callable[[str], None],
+    publish_incident: Callable[[Incident], None],
+) -> Restored:
+    """Replace a store by a verified backup, then bring it up to date.
+
+    What came after the backup is in Kafka; of what Kafka has removed since, the mirror gives it.
+    """
+    migrate()  # so that loads can be kept off
+    store = open_store(dumper.sink, settings)
+    try:
+        topics = Topics(settings, FEEDS)
+        store.claim_restore(topics.places, run_id=run_id)
+        put_back(facts, folder, dumper, progress=say)
+        migrate()  # what is newer than the backup
+        rows = {row.partition: row for row in store.read_offsets()}
+        gaps = [
+            place
+            for place in topics.places
+            if (bounds := topics.read_bounds(place)) is not None
+            and bounds.low > (rows[place.partition].next_offset if place.partition in rows else 0)
+        ]
+    finally:
+        store.close()
+    report = RestoreReport(run_id=run_id)
+    if gaps:
+        say(f"{dumper.sink}: Kafka begins later in {len(gaps)} partitions; the mirror has the rest")
+        with _opened(settings, dumper.sink, MIRROR, FEEDS) as (store, origin):
+            report = restore(
+                store,
+                origin,
+                run_id=run_id,
+                clock=_clock,
+                stop=stop,
+                publish_incident=publish_incident,
+            )
+    if report.is_stopped:
+        return Restored(report=report)
+    return _finish(settings, dumper.sink, report, stop=stop, publish_incident=publish_incident)
+
+
+def _finish(
+    settings: Settings,
+    store_name: str,
+    report: RestoreReport,
+    *,
+    stop: threading.Event,
+    publish_incident: Callable[[Incident], None],
+) -> Restored:
+    """Load what Kafka has beyond, then prove both stores."""
+    with open_stores(settings, [store_name]) as opened:
+        loaded = load(
+            settings,
+            opened[store_name],
+            FEEDS,
+            run_id=report.run_id,
+            clock=_clock,
+            stop=stop,
+            publish_incident=publish_incident,
+        )
+    with open_stores(settings, role="analyst") as stores:
+        found = audit(settings, stores, FEEDS, wait_s=SETTLE_S_MAX)
+    return Restored(report=report, loaded=loaded, audit=found)
+
+
+def _clock() -> int:
+    return time.time_ns() // 1000

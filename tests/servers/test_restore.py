@@ -1,0 +1,313 @@
+"""A store that lost everything is rebuilt from the other one, or from Kafka, and proved whole."""
+
+import json
+import signal
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+from psycopg import sql
+from pymongo import MongoClient
+
+from crypto_platform.cli import main
+from crypto_platform.cli.dumpers import open_dumpers
+from crypto_platform.delivery.backup import put_back, read_manifest, verify
+from crypto_platform.delivery.restore import RestoreProgress
+from crypto_platform.delivery.restore_plan import find_objection
+from crypto_platform.delivery.restore_store import KAFKA, MIRROR, Restored, carry_out, plan
+from crypto_platform.feeds import FEEDS
+from crypto_platform.feeds.quotes import QUOTES
+from crypto_platform.jobs.restore import RESTORE_OP, build_restore_job
+from crypto_platform.migrations.postgres import list_revisions
+from crypto_platform.migrations.run import migrate
+from crypto_platform.settings import ENV_PREFIX, process_environment
+from crypto_platform.stores import STORES
+from crypto_platform.stores.base import Sum
+from tests.fault_children import START_S, running_restore
+from tests.fault_steps import numbered_quotes
+from tests.feed_samples import build_record, renamed
+from tests.platform_harness import Platform
+
+pytestmark = pytest.mark.timeout(300)
+
+Content = Mapping[tuple[str, int], tuple[int, Sum, int]]
+
+
+def wipe(platform: Platform, store: str) -> None:
+    """Drop the database with all that is in it, as a lost disk would."""
+    if store == "mongo":
+        client: MongoClient[dict[str, object]] = MongoClient(platform.servers.mongo_admin_url)
+        with client:
+            client.drop_database(platform.name)
+        return
+    platform.end_backends()
+    with platform.postgres_server_admin() as connection:
+        name = sql.Identifier(platform.name)
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER migrator").format(name))
+    with platform.postgres_admin() as connection:
+        connection.execute("CREATE EXTENSION btree_gist")
+
+
+def content(platform: Platform, store: str) -> Content:
+    """By partition: next_offset, the rows' count and hash, quarantine entries."""
+    opened = platform.store(store, role="analyst")
+    feed_of = {platform.topic(feed): feed for feed in FEEDS}
+    return {
+        (row.topic, row.partition.part): (
+            row.next_offset,
+            opened.sum_range(feed_of[row.topic], row.partition, 0, 2**62),
+            sum(1 for _ in opened.read_quarantine(row.partition)),
+        )
+        for row in opened.read_offsets()
+    }
+
+
+def restore(platform: Platform, store: str, origin: str) -> Restored:
+    """As the command and the job do it."""
+    told: list[RestoreProgress] = []
+    return carry_out(
+        platform.settings,
+        store,
+        origin,
+        run_id="restore-test",
+        migrate=lambda: migrate(platform.settings, progress=lambda _: None),
+        stop=threading.Event(),
+        progress=told.append,
+        publish_incident=lambda _: None,
+    )
+
+
+def publish_everything(platform: Platform, *, with_conflict: bool = True) -> None:
+    """Records of all feeds, repeats, a conflict, values that are none."""
+    for feed in FEEDS:
+        if feed.owned_by_platform:
+            continue
+        record = build_record(feed)
+        records = [renamed(record, f"{record.event_id}/{number}") for number in range(60)]
+        platform.publish(feed, records)
+    platform.publish(QUOTES, numbered_quotes(1, 200))
+    platform.publish(QUOTES, numbered_quotes(150, 160))
+    if with_conflict:
+        [quote] = numbered_quotes(7, 7)
+        platform.publish(QUOTES, [msgspec.structs.replace(quote, price="666", content_hash=1)])
+    platform.publish_raw([(QUOTES, "test:bad", b"{not json")] * 3)
+
+
+def truncate(platform: Platform) -> None:
+    """Kafka forgets most of what it had."""
+    for feed in FEEDS:
+        platform.delete_records(feed, below=40)
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_store_that_lost_everything_comes_back_from_its_mirror(
+    platform: Platform, store: str
+) -> None:
+    """Fault 31: Kafka keeps two days; without the mirror all that is older were gone for good."""
+    publish_everything(platform)
+    platform.load_both()
+    before = content(platform, store)
+    truncate(platform)
+    wipe(platform, store)
+
+    planned = plan(platform.settings, store, MIRROR)
+    assert planned.is_store_empty
+    assert planned.lost == []
+    restored = restore(platform, store, MIRROR)
+
+    assert restored.is_whole
+    assert content(platform, store) == before
+    assert sum(restored.report.restored_records.values()) == planned.records
+    assert platform.audit(deep=True).whole
+    platform.publish(QUOTES, numbered_quotes(201, 230))
+    platform.load_both()
+    assert platform.audit(deep=True).whole
+    assert plan(platform.settings, store, MIRROR).work == []
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_store_comes_back_from_kafka_while_that_has_everything(
+    platform: Platform, store: str
+) -> None:
+    """The plain case: no mirror is needed, and none may be."""
+    publish_everything(platform)
+    platform.load_both()
+    before = content(platform, store)
+    wipe(platform, store)
+
+    restored = restore(platform, store, KAFKA)
+
+    assert restored.is_whole
+    assert content(platform, store) == before
+
+
+def test_what_kafka_no_longer_has_is_named_lost_until_the_mirror_gives_it(
+    platform: Platform,
+) -> None:
+    """Offsets given up in silence would be a hole that nobody looks for."""
+    publish_everything(platform, with_conflict=False)
+    platform.load_both()
+    before = content(platform, "postgres")
+    truncate(platform)
+    wipe(platform, "postgres")
+
+    planned = plan(platform.settings, "postgres", KAFKA)
+    names = {(place.feed.name, tuple(lost)) for place, lost in planned.lost}
+    assert ("trades", (0, 40)) in names
+    assert "do not come back from kafka" in (find_objection(planned) or "")
+    restored = restore(platform, "postgres", KAFKA)
+    assert restored.audit is not None
+    assert restored.audit.findings == []
+    assert len(restored.audit.lost) == len(planned.lost)
+
+    again = restore(platform, "postgres", MIRROR)
+    assert again.audit is not None
+    assert again.audit.findings == []
+    assert again.audit.lost == []
+    assert content(platform, "postgres") == before
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_only_what_is_missing_is_written(platform: Platform, store: str) -> None:
+    """Half a table deleted by mistake must not cost a whole store's rebuilding."""
+    publish_everything(platform)
+    platform.load_both()
+    before = content(platform, store)
+    platform.delete_quotes(store, currency_id="c17")
+    truncate(platform)
+
+    planned = plan(platform.settings, store, MIRROR)
+    assert not planned.is_store_empty
+    assert [part.place.feed.name for part in planned.work] == ["quotes"]
+    restored = restore(platform, store, MIRROR)
+    assert restored.report.restored_records == {"quotes": 1}
+    assert restored.is_whole
+    assert content(platform, store) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("origin", [KAFKA, MIRROR])
+@pytest.mark.parametrize("store", STORES)
+def test_a_restore_that_was_killed_goes_on_when_begun_again(
+    platform: Platform, store: str, origin: str
+) -> None:
+    """Fault 31: it takes an hour, and machines die; loads must not slip in between."""
+    publish_everything(platform)
+    platform.load_both()
+    before = content(platform, store)
+    if origin == MIRROR:
+        truncate(platform)
+    wipe(platform, store)
+
+    for point in ("after_offset_update", "after_commit", "after_copy", "after_commit"):
+        with running_restore(platform, store, origin, CRASH_AT=point) as child:
+            assert child.wait(timeout=START_S) == -signal.SIGKILL
+        assert platform.load(store).progress.stored_records == {}
+
+    restored = restore(platform, store, origin)
+    assert restored.is_whole
+    assert content(platform, store) == before
+    assert not any(row.blocked_by for row in platform.store(store).read_offsets())
+    assert platform.audit(deep=True).whole
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_backup_comes_back_equal_and_loads_what_came_later(
+    platform: Platform, store: str, tmp_path: Path
+) -> None:
+    """Fault 26: with files of our own; offsets are inside, so nothing is missed or doubled."""
+    publish_everything(platform)
+    platform.load_both()
+    folder = tmp_path / "backup"
+    made = run(platform, "backup", "--store", store, "--to", str(folder), "--json")
+    assert made.exit_code == 0, made.output
+    as_backed_up = content(platform, store)
+    hashed = hash_collections(platform) if store == "mongo" else {}
+    wipe(platform, store)
+    with open_dumpers(platform.settings, [store]) as [dumper]:
+        manifest = read_manifest(folder)
+        facts = verify(manifest, folder, dumper, known_revisions=list_revisions())
+        migrate(platform.settings, progress=lambda _: None)
+        put_back(facts, folder, dumper)
+    assert content(platform, store) == as_backed_up
+    assert hashed == (hash_collections(platform) if store == "mongo" else {})
+    migrate(platform.settings, progress=lambda _: None)
+    platform.publish(QUOTES, numbered_quotes(301, 320))
+    platform.load_both()
+    assert platform.audit(deep=True).whole
+
+    truncate(platform)
+    dry = run(platform, "restore", store, "--from", f"backup:{folder}", "--dry-run")
+    assert "now is replaced" in dry.stdout
+    refused = run(platform, "restore", store, "--from", f"backup:{folder}")
+    assert refused.exit_code == 1
+    done = run(platform, "restore", store, "--from", f"backup:{folder}", "--yes", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["audit_whole"]
+
+
+def test_a_damaged_backup_overwrites_nothing(platform: Platform, tmp_path: Path) -> None:
+    """Backups are needed on the worst day; half a store put back would be a second disaster."""
+    platform.publish(QUOTES, numbered_quotes(1, 20))
+    platform.load_both()
+    folder = tmp_path / "backup"
+    assert run(platform, "backup", "--to", str(folder)).exit_code == 0
+    again = run(platform, "backup", "--to", str(folder))
+    assert (again.exit_code, "is there and not empty" in again.stderr) == (1, True)
+    before = {store: content(platform, store) for store in STORES}
+    for store in STORES:
+        [victim, *_] = sorted((folder / store).rglob("*.*"))
+        victim.write_bytes(victim.read_bytes() + b"x")
+        refused = run(platform, "restore", store, "--from", f"backup:{folder}", "--yes")
+        assert refused.exit_code == 1
+        assert "the backup is damaged" in refused.stderr
+    (folder / "manifest.json").unlink()
+    refused = run(platform, "restore", "mongo", "--from", f"backup:{folder}", "--yes")
+    assert "is no backup, or one that was not finished" in refused.stderr
+    assert {store: content(platform, store) for store in STORES} == before
+
+
+def run(platform: Platform, *words: str) -> Result:
+    """The command line on this platform's data folder."""
+    cleared = {name: None for name in process_environment() if name.startswith(ENV_PREFIX)}
+    return CliRunner().invoke(main, [*words, "--data-dir", str(platform.data_dir)], env=cleared)
+
+
+def hash_collections(platform: Platform) -> Mapping[str, str]:
+    """MongoDB's own hash of each collection."""
+    client: MongoClient[dict[str, Any]] = MongoClient(platform.servers.mongo_admin_url)
+    with client:
+        return dict(client[platform.name].command("dbHash")["collections"])
+
+
+def test_the_job_does_the_same_and_observes_each_partition(platform: Platform) -> None:
+    """Who works in the UI restores from there, and sees how far it is."""
+    platform.publish(QUOTES, numbered_quotes(1, 30))
+    platform.load_both()
+    before = content(platform, "mongo")
+    truncate(platform)
+    wipe(platform, "mongo")
+    job = build_restore_job(
+        platform.settings, lambda: migrate(platform.settings, progress=lambda _: None)
+    )
+    config = {"ops": {RESTORE_OP: {"config": {"store": "mongo"}}}}
+    result = job.execute_in_process(run_config=config)
+    assert result.success
+    [event] = [each for each in result.all_events if each.is_successful_output]
+    metadata = {name: value.value for name, value in event.step_output_data.metadata.items()}
+    assert (metadata["restored_records"], metadata["audit_whole"]) == (30, True)
+    observed = result.get_asset_observation_events()
+    assert {event.asset_observation_data.asset_observation.asset_key for event in observed} == {
+        dg.AssetKey(["mongo", "quotes"])
+    }
+    assert content(platform, "mongo") == before
+
+    wrong = {"ops": {RESTORE_OP: {"config": {"store": "mysql"}}}}
+    assert not job.execute_in_process(run_config=wrong, raise_on_error=False).success
+    assert platform.audit(deep=True).whole
