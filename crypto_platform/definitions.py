@@ -12,9 +12,16 @@ from crypto_platform.assets.checks import build_health_checks
 from crypto_platform.assets.history import build_history_assets
 from crypto_platform.assets.ingest import build_ingest_assets
 from crypto_platform.assets.loads import build_load_assets
+from crypto_platform.assets.quality import build_gap_asset, build_quality_assets
 from crypto_platform.assets.topics import build_topic_assets
-from crypto_platform.jobs import build_audit_job, build_ingest_job, build_load_job
+from crypto_platform.jobs import (
+    build_audit_job,
+    build_ingest_job,
+    build_load_job,
+    build_quality_job,
+)
 from crypto_platform.jobs.purge import build_purge_job
+from crypto_platform.jobs.repair import build_repair_jobs
 from crypto_platform.jobs.restore import build_restore_job
 from crypto_platform.jobs.retention import build_retention_job
 from crypto_platform.migrations.run import make_missing_tables, migrate
@@ -23,6 +30,7 @@ from crypto_platform.schedules import (
     build_audit_schedule,
     build_ingest_schedule,
     build_purge_schedule,
+    build_quality_schedule,
     build_retention_schedule,
 )
 from crypto_platform.sensors.health import build_health_sensor
@@ -52,16 +60,27 @@ def build_definitions(
     ingest = build_ingest_assets(settings)
     loads = {store: build_load_assets(settings, store) for store in STORES}
     audits = build_audit_assets(settings)
+    quality = build_quality_assets(settings)
     history = build_history_assets(settings)
     monitor = Monitor(settings)
     sources = dict.fromkeys(source for source, _ in list_feeds(settings))
     return dg.Definitions(
-        assets=[ingest, *history, *build_topic_assets(settings), *loads.values(), audits],
+        assets=[
+            ingest,
+            *history,
+            *build_topic_assets(settings),
+            *loads.values(),
+            audits,
+            quality,
+            build_gap_asset(settings),
+        ],
         asset_checks=[build_health_checks(settings)],
         jobs=[
             build_ingest_job(ingest, settings),
             *(build_load_job(assets, store, settings) for store, assets in loads.items()),
             build_audit_job(audits),
+            build_quality_job(quality),
+            *build_repair_jobs(settings),
             build_purge_job(settings),
             build_retention_job(settings),
             build_restore_job(settings, partial(_migrate, settings)),
@@ -69,6 +88,7 @@ def build_definitions(
         schedules=[
             build_ingest_schedule(settings),
             build_audit_schedule(),
+            build_quality_schedule(),
             build_purge_schedule(),
             build_retention_schedule(),
         ],

@@ -1,4 +1,4 @@
-"""Schedules: the minute, each hour's audit and purge, each night's retention."""
+"""Schedules: the minute, each hour's audit, quality and purge, each night's retention."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,6 +10,7 @@ from crypto_platform.assets.names import (
     INGEST_JOB,
     INGEST_OP,
     PRIORITY_LIVE,
+    QUALITY_JOB,
     TAG_POLLED,
 )
 from crypto_platform.assets.switches import read_paused
@@ -27,6 +28,8 @@ PURGE_MINUTE = 17
 RETENTION_TIME = "41 2 * * *"
 AUDIT_MINUTE = 4
 """Of the hour; by then the loads have long come past the border."""
+QUALITY_MINUTE = 8
+"""By then the last candles of the hour have been polled too."""
 
 
 def build_ingest_schedule(settings: Settings) -> dg.ScheduleDefinition:
@@ -98,6 +101,23 @@ def build_audit_schedule() -> dg.ScheduleDefinition:
         return dg.RunRequest(partition_key=find_last_hour(context.scheduled_execution_time))
 
     return audit_hourly
+
+
+def build_quality_schedule() -> dg.ScheduleDefinition:
+    """The hour of event time that has just ended, market by market."""
+
+    @dg.schedule(
+        name="quality_hourly",
+        job_name=QUALITY_JOB,
+        cron_schedule=f"{QUALITY_MINUTE} * * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Look at the quality of the hour that has just ended.",
+    )
+    def quality_hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        return dg.RunRequest(partition_key=find_last_hour(context.scheduled_execution_time))
+
+    return quality_hourly
 
 
 def build_purge_schedule() -> dg.ScheduleDefinition:

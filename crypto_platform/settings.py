@@ -198,6 +198,23 @@ class HistorySettings(_Section):
     )
 
 
+class QualitySettings(_Section):
+    """What of market data passes for good, docs/quality.md."""
+
+    stale_s: float = Field(
+        default=900.0, ge=60, le=86_400, description="A market without anything new is stale then."
+    )
+    price_difference_pct: float = Field(
+        default=5.0, gt=0, le=100, description="Beyond other venues' prices of the same minute."
+    )
+    candle_difference_pct: float = Field(
+        default=0.1, ge=0, le=100, description="Between a venue's candle and the trades in it."
+    )
+    gap_days: int = Field(
+        default=7, ge=1, le=366, description="Days up to yesterday that the gap report looks at."
+    )
+
+
 class LoadSettings(_Section):
     """How records go from Kafka into a store."""
 
@@ -448,6 +465,7 @@ class Settings(BaseSettings):
         description="Age of event time at which both stores forget records, by feed, where the "
         "catalogue's is not meant: {trades = 30, order_books = 7}; 0 keeps them for good.",
     )
+    quality: QualitySettings = QualitySettings()
     load: LoadSettings = LoadSettings()
     serving: ServingSettings = ServingSettings()
     stack: StackSettings = StackSettings()

@@ -93,7 +93,7 @@ def _build_asset(settings: Settings, source_name: str, feed: str) -> dg.AssetsDe
         if warning := warn_of_forgotten(kafka.settings, wanted, now_us=time.time_ns() // 1000):
             context.log.warning(warning)
         stop = threading.Event()
-        speaker = _Speaker(context)
+        speaker = Speaker(context.log)
         with stopping_on_interrupt(stop):
             try:
                 report = backfill(
@@ -143,11 +143,11 @@ def _build_spec(settings: Settings, source: str, feed: str) -> dg.AssetSpec:
     )
 
 
-class _Speaker:
+class Speaker:
     """Lines for the run's log: each day that ended, and now and then how far the current one is."""
 
-    def __init__(self, context: dg.AssetExecutionContext) -> None:
-        self._log = context.log
+    def __init__(self, log: dg.DagsterLogManager) -> None:
+        self._log = log
         self._spoke_at = time.monotonic()
 
     def note_page(self, piece: PieceReport) -> None:

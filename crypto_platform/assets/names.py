@@ -17,6 +17,9 @@ TAG_POLLED = "crypto_platform/polled"
 HEALTH_SENSOR = "health"
 AUDIT_JOB = "audit_hour"
 AUDIT_OP = "compare_stores"
+QUALITY_JOB = "quality_hour"
+REPAIR_JOB = "repair_gaps"
+QUALITY_OP = "look_at_an_hour"
 
 PRIORITY_LIVE = {"dagster/priority": "10"}
 
@@ -24,6 +27,16 @@ PRIORITY_LIVE = {"dagster/priority": "10"}
 def audit_key(feed: Feed[Record]) -> dg.AssetKey:
     """audit/quotes."""
     return dg.AssetKey(["audit", feed.name])
+
+
+def quality_key(feed_name: str) -> dg.AssetKey:
+    """quality/trades."""
+    return dg.AssetKey(["quality", feed_name])
+
+
+def gaps_key() -> dg.AssetKey:
+    """quality/gaps."""
+    return dg.AssetKey(["quality", "gaps"])
 
 
 def ingest_key(source: str, feed: str) -> dg.AssetKey:
@@ -44,6 +57,11 @@ def history_op(source: str, feed: str) -> str:
 def history_pool(source: str) -> str:
     """Runs of one pool wait for each other: history_coinbase."""
     return f"history_{source}"
+
+
+def repair_op(source: str) -> str:
+    """Name of a source's op in job repair_gaps: repair_coinbase."""
+    return f"repair_{source}"
 
 
 def topic_key(feed: Feed[Record]) -> dg.AssetKey:

@@ -1,7 +1,7 @@
-"""The two time axes: hours of append time for loads and audits, days of event time for history.
+"""The two time axes: hours of append time for loads and audits, event time for the rest.
 
-An hour is an offset range of each topic partition, as Kafka's clock had it. A day is what happened
-at the venue, UTC, whenever it was read.
+An hour of append time is an offset range of each topic partition, as Kafka's clock had it. A day of
+history and an hour of quality are what happened at the venue, UTC, whenever it was read.
 """
 
 from datetime import UTC, datetime
@@ -18,7 +18,14 @@ def build_append_hours(settings: Settings) -> dg.HourlyPartitionsDefinition:
 
 def build_event_days(settings: Settings) -> dg.DailyPartitionsDefinition:
     """Days of event time that are over, from `history.first_day` on."""
+    return dg.DailyPartitionsDefinition(start_date=_find_first(settings))
+
+
+def build_event_hours(settings: Settings) -> dg.HourlyPartitionsDefinition:
+    """Hours of event time that are over, from `history.first_day` on."""
+    return dg.HourlyPartitionsDefinition(start_date=_find_first(settings))
+
+
+def _find_first(settings: Settings) -> datetime:
     first = settings.history.first_day
-    return dg.DailyPartitionsDefinition(
-        start_date=datetime(first.year, first.month, first.day, tzinfo=UTC)
-    )
+    return datetime(first.year, first.month, first.day, tzinfo=UTC)

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("restore", "Rebuild a store from Kafka, its mirror or a backup."),
     "backup": ("backup", "Write the stores into files from which restore puts them back."),
     "history": ("history", "Ask a source for days of the past, and publish what it gives."),
+    "gaps": ("gaps", "Say which days of trades and candles are missing; --repair asks for them."),
     "trace": ("trace", "Say of a stored record which run loaded it, its offset and its poll."),
     "audit": ("audit", "Prove that every record is in each store once, or in quarantine once."),
     "prove": ("prove", "Kill random parts of the stack, then audit that nothing is lost."),

@@ -26,12 +26,10 @@ from crypto_platform.cli.options import data_dir_option, json_option
 from crypto_platform.cli.signals import stop_on
 from crypto_platform.delivery.history import HistoryReport, PieceEnd, backfill
 from crypto_platform.delivery.history_plan import (
-    Estimate,
     Wanted,
-    estimate_history,
+    estimate_wanted,
     list_days,
     list_streams,
-    plan_history,
     warn_of_forgotten,
 )
 from crypto_platform.delivery.history_stored import Arrived, count_stored, wait_until_loaded
@@ -47,8 +45,6 @@ from crypto_platform.feeds import FEED_BY_NAME, FEEDS
 from crypto_platform.feeds.candles import CANDLES, Interval
 from crypto_platform.feeds.rejected import REJECTED
 from crypto_platform.feeds.trades import TRADES
-from crypto_platform.kafka.history_cursors import HistoryCursors
-from crypto_platform.kafka.watermarks import Watermarks
 from crypto_platform.settings import Settings, load_settings
 from crypto_platform.sources import (
     build_history_source,
@@ -236,15 +232,6 @@ def choose_feeds(settings: Settings, source_name: str, feed_names: Sequence[str]
         message = f"{source_name} gives the past of nothing"
         raise click.UsageError(message)
     return list(dict.fromkeys(feed_names)) or kept
-
-
-def estimate_wanted(settings: Settings, source_name: str, wanted: Wanted) -> list[Estimate]:
-    """What the days of one feed may take; asks the source at most once a stream."""
-    cursors = HistoryCursors(settings, Watermarks(settings))
-    cursors.refresh()
-    pieces = plan_history(source_name, wanted, cursors.find)
-    source = build_history_source(settings, source_name, wanted.feed)
-    return estimate_history(source, wanted, pieces)
 
 
 def run_history(

@@ -17,8 +17,10 @@ from crypto_platform.domain.hours import (
 )
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.candles import CANDLES, Interval
-from crypto_platform.kafka.history_cursors import HistoryCursor, history_key
+from crypto_platform.kafka.history_cursors import HistoryCursor, HistoryCursors, history_key
+from crypto_platform.kafka.watermarks import Watermarks
 from crypto_platform.settings import Settings, SourceSettings
+from crypto_platform.sources import build_history_source
 from crypto_platform.sources.base import HistorySource
 from crypto_platform.sources.budget import HISTORY_SHARE
 
@@ -205,6 +207,15 @@ def estimate_history(
             )
         )
     return estimates
+
+
+def estimate_wanted(settings: Settings, source_name: str, wanted: Wanted) -> list[Estimate]:
+    """What the days of one feed may take; asks the source at most once a stream."""
+    cursors = HistoryCursors(settings, Watermarks(settings))
+    cursors.refresh()
+    pieces = plan_history(source_name, wanted, cursors.find)
+    source = build_history_source(settings, source_name, wanted.feed)
+    return estimate_history(source, wanted, pieces)
 
 
 def estimate_seconds(calls: int, *, requests_per_minute_max: float) -> float:

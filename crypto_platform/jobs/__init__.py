@@ -3,13 +3,20 @@
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from crypto_platform.assets.names import AUDIT_JOB, INGEST_JOB, TAG_SHARD, TAG_STORE, load_job
+from crypto_platform.assets.names import (
+    AUDIT_JOB,
+    INGEST_JOB,
+    QUALITY_JOB,
+    TAG_SHARD,
+    TAG_STORE,
+    load_job,
+)
 from crypto_platform.delivery.shards import EVERYTHING
 from crypto_platform.settings import Settings
 
 STARTING_MARGIN_S = 60
-AUDIT_RUNTIME_S_MAX = 3600
-"""An audit that died with its machine would hold a run's place; by then the next hour's is due."""
+HOURLY_RUNTIME_S_MAX = 3600
+"""A run that died with its machine would hold a run's place; by then the next hour's is due."""
 
 Job = dg.JobDefinition | UnresolvedAssetJobDefinition
 
@@ -42,8 +49,19 @@ def build_audit_job(audits: dg.AssetsDefinition) -> Job:
         AUDIT_JOB,
         selection=dg.AssetSelection.assets(audits),
         executor_def=dg.in_process_executor,
-        run_tags={"dagster/max_runtime": str(AUDIT_RUNTIME_S_MAX)},
+        run_tags={"dagster/max_runtime": str(HOURLY_RUNTIME_S_MAX)},
         description="Prove an hour: every record of Kafka in each store once.",
+    )
+
+
+def build_quality_job(quality: dg.AssetsDefinition) -> Job:
+    """Looks at one hour of all markets; scheduled every hour."""
+    return dg.define_asset_job(
+        QUALITY_JOB,
+        selection=dg.AssetSelection.assets(quality),
+        executor_def=dg.in_process_executor,
+        run_tags={"dagster/max_runtime": str(HOURLY_RUNTIME_S_MAX)},
+        description="Look for gaps, wrong candles, crossed books and strange prices in an hour.",
     )
 
 

@@ -14,6 +14,7 @@ from typing import Protocol
 from crypto_platform.domain.hours import to_time_us
 from crypto_platform.errors import ConfigurationError, SourceError
 from crypto_platform.feeds import FEEDS, Record
+from crypto_platform.feeds.instruments import TradeNumbering
 from crypto_platform.settings import Settings, SourceSettings
 from crypto_platform.sources.base import HistorySource, Poll, Source, find_history
 from crypto_platform.sources.binance import Binance
@@ -28,6 +29,7 @@ from crypto_platform.sources.gemini import Gemini
 from crypto_platform.sources.http import name_key_setting, reveal_key
 from crypto_platform.sources.kraken import Kraken
 from crypto_platform.sources.shapes import watch_shapes
+from crypto_platform.sources.venue_dialect import VenueDialect
 
 
 class Dialect(Protocol):
@@ -203,6 +205,15 @@ def list_history(settings: Settings) -> list[tuple[str, str]]:
     ]
 
 
+def find_numbering(settings: Settings, name: str) -> TradeNumbering:
+    """What a source's trade ids tell; of one that is not in the settings, nothing."""
+    source = settings.sources.get(name)
+    dialect = None if source is None else DIALECTS.get(source.dialect)
+    if isinstance(dialect, type) and issubclass(dialect, VenueDialect):
+        return dialect.trade_numbering
+    return TradeNumbering.NONE
+
+
 def build_history_source(
     settings: Settings, name: str, feed: str, *, stop: threading.Event | None = None
 ) -> HistorySource:
@@ -265,6 +276,7 @@ __all__ = [
     "check_source",
     "explain_sources",
     "find_history",
+    "find_numbering",
     "list_feeds",
     "list_history",
 ]

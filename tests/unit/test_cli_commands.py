@@ -17,7 +17,7 @@ EXAMPLE = (
     *("status", "quotes", "load", "replay", "trace", "sources", "config", "connect", "doctor"),
     "simulate",
     *("quarantine", "incident", "prove", "retention", "trades", "book", "candles", "symbols"),
-    *("restore",),
+    *("restore", "gaps"),
 )
 
 
@@ -88,6 +88,8 @@ def test_a_status_of_nothing_is_one_document_with_exit_1(tmp_path: Path) -> None
         ["trades", "coinbase", "BTC/USD", "--from", "2026-01-02", "--to", "2026-01-01"],
         ["candles", "coinbase", "BTC/USD", "--interval", "2m"],
         ["quotes", "--watch", "--as-of", "2026-01-01"],
+        *(["gaps", "--dry-run"], ["gaps", "--venue", "nowhere"], ["gaps", "--day", "2999-01-01"]),
+        ["gaps", "--day", "2026-01-01", "--from", "2026-01-01"],
     ],
 )
 def test_wrong_usage_is_exit_2(words: list[str], tmp_path: Path) -> None:

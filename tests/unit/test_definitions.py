@@ -82,6 +82,7 @@ def test_the_minute_and_the_sensors_run_without_being_switched_on(settings: Sett
     assert running == {
         "every_minute",
         "audit_hourly",
+        "quality_hourly",
         "purge_hourly",
         "retention_daily",
         "health",
@@ -125,6 +126,8 @@ def test_no_run_is_believed_for_ever(settings: Settings) -> None:
         "load_postgres": "1860",
         "load_mongo": "1860",
         "audit_hour": "3600",
+        "quality_hour": "3600",
+        "repair_gaps": "86400",
         "purge_history": "3600",
         "remove_old_records": "14400",
     }

@@ -1,0 +1,70 @@
+"""How `gaps` reads: the report as a table or JSON. Values to text, no decision."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+
+from crypto_platform.cli.sheet import build_source
+from crypto_platform.cli.text import format_count, format_table, printable
+from crypto_platform.delivery.gap_days import DayState
+from crypto_platform.delivery.gap_report import GapLine
+from crypto_platform.domain.hours import name_day
+from crypto_platform.serving.failover import Answered
+
+_COLUMNS = ("venue", "feed", "symbol", "day", "to", "state", "records", "missing", "why")
+_NUMBERS = frozenset({6, 7})
+
+
+def format_gaps(lines: Sequence[GapLine]) -> list[str]:
+    """A line for each stretch of days that are alike, and how many days are what."""
+    if not lines:
+        return ["no day to look at: of those named none is kept, or no source is asked for them"]
+    rows = [_format_days(list(days)) for _, days in groupby(lines, key=_alike)]
+    counts = Counter(line.state for line in lines)
+    summary = ", ".join(f"{counts[state]:,} {state}" for state in DayState if counts[state])
+    table = format_table(_COLUMNS, rows, right=_NUMBERS)
+    return [*map(printable, table), f"{len(lines):,} days of markets: {summary}"]
+
+
+def _alike(line: GapLine) -> tuple[object, ...]:
+    """Days that are complete, or were not asked for, have nothing else to say."""
+    own = (line.source, line.feed, str(line.stream), line.state)
+    is_plain = line.state in {DayState.COMPLETE, DayState.NOT_ASKED}
+    return own if is_plain else (*own, line.day_us)
+
+
+def _format_days(days: Sequence[GapLine]) -> tuple[str, ...]:
+    first, last = days[0], days[-1]
+    return (
+        first.source,
+        first.feed,
+        str(first.stream),
+        name_day(first.day_us),
+        name_day(last.day_us) if len(days) > 1 else "",
+        first.state.value,
+        format_count(sum(day.records for day in days)),
+        format_count(first.missing) if len(days) == 1 else "",
+        first.why if len(days) == 1 else "",
+    )
+
+
+def build_document(found: Answered[list[GapLine]]) -> dict[str, object]:
+    """The report for --json; unknown is null."""
+    return {
+        **build_source(found.source),
+        "days": [
+            {
+                "venue": line.source,
+                "feed": line.feed,
+                "venue_symbol": line.stream.venue_symbol,
+                "interval": line.stream.interval,
+                "day": name_day(line.day_us),
+                "state": line.state.value,
+                "records": line.records,
+                "missing": line.missing,
+                "why": line.why or None,
+                "can_ask": line.can_ask,
+            }
+            for line in found.value
+        ],
+    }

@@ -1,0 +1,189 @@
+"""Candles made of trades, to be held against those that a venue publishes.
+
+Here: an hour's trades as bars of a minute, bars put together, where a candle differs and which are
+missing. Exact: amounts are decimals. Pure. Not here: reading (quality_hour.py).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Context, Decimal
+
+from crypto_platform.delivery.quality_finding import Findings, Flaw, format_moment
+from crypto_platform.delivery.quality_trades import read_number
+from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, MICROSECONDS_PER_MINUTE, TimeUs
+from crypto_platform.feeds.candles import Candle, Interval
+from crypto_platform.feeds.trades import Trade
+from crypto_platform.stores.base import Span
+
+_EXACT = Context(prec=300)
+"""More digits than a sum of amounts of 34 digits and 100 decimals can have."""
+
+Place = tuple[TimeUs, int]
+"""Where a trade stands among others: by time, then by number."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Bar:
+    """What the trades of a stretch of time say.
+
+    Attributes:
+        begins, ends: Places of the trades that open and close it.
+        is_ordered: Trades of one time all have numbers, so that it is known which came first.
+    """
+
+    begins: Place
+    ends: Place
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    base_volume: Decimal
+    trades: int = 1
+    is_ordered: bool = True
+
+
+class Bars:
+    """The bars of one market, a minute each; memory holds nothing of the trades."""
+
+    def __init__(self) -> None:
+        self.of_minute: dict[TimeUs, Bar] = {}
+
+    def add(self, trade: Trade) -> None:
+        """Take a trade, in whatever order."""
+        number = read_number(trade.trade_id)
+        price = Decimal(trade.price)
+        place = (trade.ts_event, number or 0)
+        bar = Bar(
+            begins=place,
+            ends=place,
+            open=price,
+            high=price,
+            low=price,
+            close=price,
+            base_volume=Decimal(trade.quantity),
+            is_ordered=number is not None,
+        )
+        minute = trade.ts_event - trade.ts_event % MICROSECONDS_PER_MINUTE
+        there = self.of_minute.get(minute)
+        if there is None:
+            self.of_minute[minute] = bar
+        else:
+            _join(there, bar)
+
+    def build(self, begins_us: TimeUs, ends_us: TimeUs) -> Bar | None:
+        """What the trades of [begins_us, ends_us) say, both whole minutes; None without any."""
+        whole: Bar | None = None
+        for minute in range(begins_us, ends_us, MICROSECONDS_PER_MINUTE):
+            bar = self.of_minute.get(minute)
+            if bar is None:
+                continue
+            if whole is None:
+                whole = replace(bar)
+            else:
+                _join(whole, bar)
+        return whole
+
+
+def _join(bar: Bar, other: Bar) -> None:
+    if other.begins < bar.begins:
+        bar.begins, bar.open = other.begins, other.open
+    if other.ends > bar.ends:
+        bar.ends, bar.close = other.ends, other.close
+    bar.high, bar.low = max(bar.high, other.high), min(bar.low, other.low)
+    bar.base_volume = _EXACT.add(bar.base_volume, other.base_volume)
+    bar.trades += other.trades
+    bar.is_ordered = bar.is_ordered and other.is_ordered
+
+
+def list_opens(interval: Interval, *, hour_us: TimeUs) -> range:
+    """Open times of the candles that close within an hour, or at its end."""
+    length = interval.length_us
+    ends_us = hour_us + MICROSECONDS_PER_HOUR
+    return range(hour_us - hour_us % length, ends_us - length + 1, length)
+
+
+def look_at_calendar(
+    candles: Iterable[Candle],
+    bars: Bars,
+    findings: Findings,
+    *,
+    interval: Interval,
+    hour_us: TimeUs,
+) -> None:
+    """Note candles off the calendar, and those that are missing though there was a trade.
+
+    A minute without a trade has no candle at some venues: what is missing there tells nothing.
+    """
+    there: set[TimeUs] = set()
+    for candle in candles:
+        there.add(candle.ts_event)
+        if candle.ts_event % interval.length_us:
+            text = f"{interval} of {format_moment(candle.ts_event)}"
+            findings.note(Flaw.CANDLE_OFF_CALENDAR, candle.ts_event, text)
+    for open_us in list_opens(interval, hour_us=hour_us):
+        begins_us = max(open_us, hour_us)
+        bar = bars.build(begins_us, open_us + interval.length_us)
+        if open_us not in there and bar is not None:
+            text = f"{interval} of {format_moment(open_us)}, in which {bar.trades:,} trades are"
+            findings.note(Flaw.CANDLES_MISSING, open_us, text)
+
+
+def compare_candles(
+    candles: Iterable[Candle],
+    bars: Bars,
+    findings: Findings,
+    *,
+    interval: Interval,
+    known: Span,
+    holes: Sequence[Span],
+    difference_pct: Decimal,
+) -> int:
+    """Note candles that are not what the trades in them say; returns how many were compared.
+
+    Args:
+        candles: Of the interval, with all their trades in `bars` where these are stored.
+        interval: Not longer than an hour.
+        known: From the first to the last trade that is stored; what reaches beyond is left out.
+        holes: Within it trades are missing; so is what touches one.
+        difference_pct: A price or volume may differ by so much of itself.
+    """
+    compared = 0
+    for candle in candles:
+        begins_us, ends_us = candle.ts_event, candle.ts_event + interval.length_us
+        inside = (known.begins_us or ends_us) < begins_us and ends_us <= (known.ends_us or 0)
+        if not inside or any(_touches(hole, begins_us, ends_us) for hole in holes):
+            continue
+        bar = bars.build(begins_us, ends_us)
+        if bar is None:
+            continue
+        compared += 1
+        differences = [
+            f"{name} {given}, by the trades {built:f}"
+            for name, (given, built) in _pair(candle, bar).items()
+            if _is_apart(Decimal(given), built, difference_pct)
+        ]
+        if differences:
+            text = f"{interval} of {format_moment(begins_us)}: {', '.join(differences)}"
+            findings.note(Flaw.CANDLE_DIFFERS, begins_us, text)
+    return compared
+
+
+def _touches(hole: Span, begins_us: TimeUs, ends_us: TimeUs) -> bool:
+    starts = hole.begins_us is None or hole.begins_us < ends_us
+    return starts and (hole.ends_us is None or hole.ends_us >= begins_us)
+
+
+def _pair(candle: Candle, bar: Bar) -> Mapping[str, tuple[str, Decimal]]:
+    pairs = {
+        "high": (candle.high, bar.high),
+        "low": (candle.low, bar.low),
+        "volume": (candle.base_volume, bar.base_volume),
+    }
+    if bar.is_ordered:
+        pairs |= {"open": (candle.open, bar.open), "close": (candle.close, bar.close)}
+    return pairs
+
+
+def _is_apart(given: Decimal, built: Decimal, difference_pct: Decimal) -> bool:
+    difference = abs(_EXACT.subtract(given, built))
+    return _EXACT.multiply(difference, Decimal(100)) > _EXACT.multiply(abs(built), difference_pct)
