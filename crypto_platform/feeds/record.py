@@ -8,11 +8,12 @@ document keys; their annotations say what a field is (FieldKind), so one declara
 stores, and the contract suite holds the stores to it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 from functools import cache
 from types import NoneType
-from typing import Annotated, get_args, get_origin, get_type_hints
+from typing import Annotated, TypeGuard, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -86,12 +87,18 @@ class Field:
 
     Attributes:
         is_fact: False of a MappedText and a Remark.
+        members: By their text, what a StrEnum can be; empty of any other field.
     """
 
     name: str
     kind: FieldKind
     nullable: bool
     is_fact: bool = True
+    members: Mapping[str, StrEnum] = field(default_factory=dict[str, StrEnum], compare=False)
+
+    def find_member(self, text: str | None) -> str | None:
+        """The StrEnum's member a store keeps as text; what is none (see the audit) stays text."""
+        return None if text is None else self.members.get(text, text)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="v", tag=0, gc=False):
@@ -146,7 +153,17 @@ def _field(name: str, hint: object) -> Field:
     nullable = NoneType in members
     [inner] = [member for member in members if member is not NoneType] or [hint]
     is_fact = inner not in {MappedText, Remark}
-    return Field(name=name, kind=_kind(name, inner), nullable=nullable, is_fact=is_fact)
+    return Field(
+        name=name,
+        kind=_kind(name, inner),
+        nullable=nullable,
+        is_fact=is_fact,
+        members={member.value: member for member in inner} if _is_enum(inner) else {},
+    )
+
+
+def _is_enum(hint: object) -> TypeGuard[type[StrEnum]]:
+    return isinstance(hint, type) and issubclass(hint, StrEnum)
 
 
 def _kind(name: str, hint: object) -> FieldKind:
@@ -155,7 +172,7 @@ def _kind(name: str, hint: object) -> FieldKind:
     for meta in getattr(hint, "__metadata__", ()):
         if isinstance(meta, msgspec.Meta) and meta.title in _KIND_OF_TITLE:
             return _KIND_OF_TITLE[meta.title]
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
+    if _is_enum(hint):
         return FieldKind.TEXT
     known = "Text, StrEnum, Texts, Amount, Amounts, TimeUs, Count, Flag, bytes"
     message = f"field {name}: {hint} is none of {known}"

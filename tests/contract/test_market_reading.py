@@ -179,6 +179,20 @@ def test_trades_come_back_as_they_were_published(store: Store) -> None:
     assert store.read_newest(TRADES, ODD, records_max=9) == [trade(ODD, 1, at=0)]
 
 
+def test_what_is_one_of_a_few_comes_back_as_that(store: Store) -> None:
+    """A text that only looks like an interval has no length."""
+    [page] = store.read_market(CANDLES, BTC, interval=Interval.HOUR)
+    [hourly] = [record for record in page if isinstance(record, Candle)]
+    assert hourly.interval is Interval.HOUR
+    [newest] = store.read_newest(ORDER_BOOKS, BTC, records_max=1)
+    assert isinstance(newest, OrderBook)
+    assert newest.timed_by is TimedBy.VENUE
+    listed_first = store.read_instruments()[0]
+    assert isinstance(listed_first, Instrument)
+    assert listed_first.kind is ListedKind.CURRENCY
+    assert listed_first.trade_numbering is None
+
+
 def tell(pages: Iterator[Sequence[Record]]) -> list[str]:
     """What `read_market` gives, a text a page."""
     return ["".join(ids(page)) for page in pages]

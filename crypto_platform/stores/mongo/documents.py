@@ -139,7 +139,12 @@ def stored_name(field: Field) -> str:
 
 def decode_fields(fields: Iterable[Field], document: Mapping[str, Any]) -> dict[str, Any]:
     """The fields' values as a record or state holds them."""
-    return {field.name: _DECODERS[field.kind](document.get(stored_name(field))) for field in fields}
+    return {
+        field.name: (field.find_member if field.members else _DECODERS[field.kind])(
+            document.get(stored_name(field))
+        )
+        for field in fields
+    }
 
 
 def build_encoder(field: Field) -> EncodeColumn:

@@ -444,7 +444,9 @@ def read_values(
 
 def _build_values(fields: Sequence[Field], rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
     names = [field.name for field in fields]
-    convert = [_VALUE_OF_KIND.get(field.kind) for field in fields]
+    convert = [
+        field.find_member if field.members else _VALUE_OF_KIND.get(field.kind) for field in fields
+    ]
     return [dict(zip(names, map(_convert, convert, row), strict=False)) for row in rows]
 
 
