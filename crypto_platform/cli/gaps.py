@@ -121,6 +121,8 @@ def gaps_command(  # noqa: PLR0913 - an option each
         sys.exit(1)
     if dry_run:
         _echo_plan(settings, plans, as_json=as_json)
+        if not as_json:
+            click.echo("nothing was published")
         return
     _echo_plan(settings, plans, as_json=False, to_stderr=True)
     if not is_confirmed("Ask for these days?", yes=yes):

@@ -142,6 +142,7 @@ def history_command(  # noqa: PLR0913 - an option each
             click.echo(json.dumps(document, indent=2))
         else:
             click.echo("\n".join(format_plan(source, plans, requests_per_minute_max=per_minute)))
+            click.echo("nothing was published")
         return
     stop = stop_on(signal.SIGINT, signal.SIGTERM)
     run_id = f"cli-{uuid.uuid4()}"

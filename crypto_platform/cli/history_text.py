@@ -44,7 +44,7 @@ def format_plan(
     seconds = estimate_seconds(calls, requests_per_minute_max=requests_per_minute_max)
     summary = (
         f"{source}: about {calls:,} requests, {format_age(seconds)} at least by history's share of "
-        "its budget; nothing was published"
+        "its budget"
     )
     return [*format_table(_PLAN_COLUMNS, rows, right=_PLAN_NUMBERS), summary]
 

@@ -92,6 +92,8 @@ def test_a_plan_says_how_many_requests_and_how_long() -> None:
     *_, row, summary = format_plan("coinbase", [plan], requests_per_minute_max=600)
     assert row.split() == ["trades", "FIL-USD", "2", "1", "about", "1,080"]
     assert "about 1,080 requests, 6 min at least" in summary
+    # it stands before the question of a repair, too
+    assert "published" not in summary
 
 
 def test_a_second_backfill_says_that_nothing_was_asked_for() -> None:
