@@ -166,6 +166,30 @@ def test_users_are_listed_page_by_page(company: Client) -> None:
     assert company.ask("/v1/accounts/u000901").status == 404
 
 
+def test_many_users_wallets_are_read_page_by_page_at_a_sequence(company: Client) -> None:
+    """What one question a user would say, in one: also where a user has moved on since."""
+    company.place(BOB, "sell", "0.1", "50000")
+    company.place(ANN, "buy", "0.1", "50000")
+    company.deposit("u000900", "USD", "1")
+    company.deposit("u000007", "USD", "1")
+    for sequence, users in ((1, [ANN]), (4, [ANN, BOB]), (8, [ANN, BOB, "u000007", "u000900"])):
+        page = company.ask(f"/v1/wallets?at_sequence={sequence}").document
+        assert (page["sequence"], page["next_after"]) == (sequence, None)
+        assert [each["user_id"] for each in page["users"]] == users
+        for each in page["users"]:
+            path = f"/v1/accounts/{each['user_id']}?at_sequence={sequence}"
+            alone = company.ask(path).document
+            assert each == {name: alone[name] for name in ("user_id", "user_sequence", "wallets")}
+    # u000007 came later than 7, so its page has nobody, and is not the last
+    pages = [company.ask("/v1/wallets?at_sequence=7&limit=1").document]
+    while (after := pages[-1]["next_after"]) is not None:
+        pages.append(company.ask(f"/v1/wallets?at_sequence=7&limit=1&after={after}").document)
+    names = [[each["user_id"] for each in page["users"]] for page in pages]
+    assert names == [[ANN], [BOB], [], ["u000900"], []]
+    assert company.ask("/v1/wallets?at_sequence=9").status == 400
+    assert company.ask("/v1/wallets", holder=ANN).status == 403
+
+
 def test_totals_are_the_sums_of_all_postings_up_to_a_sequence(company: Client) -> None:
     """Per currency they are zero; per account they say where everything is."""
     company.place(BOB, "sell", "0.1", "50000")

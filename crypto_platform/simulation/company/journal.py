@@ -270,6 +270,13 @@ class Journal:
         )
         return [user for (user,) in rows]
 
+    def find_last(self, user: int) -> int:
+        """The sequence of a user's last event; 0 where there is none."""
+        [(last,)] = self._connection.execute(
+            "SELECT max(sequence) FROM event WHERE user = ?", (user,)
+        )
+        return last or 0
+
     def read_account(self, user: int, *, at_sequence: int) -> AccountState:
         """One user right after a sequence; empty before their first event."""
         execute = self._connection.execute

@@ -99,6 +99,16 @@ def render_account(user: int, state: AccountState, sequence: int) -> Item:
     }
 
 
+def render_holdings(user: int, state: AccountState) -> Item:
+    """One user's wallets among many users', as of their sequence."""
+    wallets = ((currency, *wallet) for currency, wallet in sorted(state.wallets.items()))
+    return {
+        "user_id": print_user_id(user),
+        "user_sequence": state.user_sequence,
+        "wallets": _render_wallets(wallets),
+    }
+
+
 def render_totals(totals: Totals, sequence: int) -> Item:
     """What every account has in sum; the events up to a sequence are as many."""
     return {

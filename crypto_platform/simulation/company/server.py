@@ -6,6 +6,7 @@ Here: paths, parameters, keys, which status answers what. Not here: what a body 
     GET    /v1/account-events?after=&limit=          {"events": [...], "last_sequence": n}
     GET    /v1/accounts?after=&limit=                {"users": ["u000001", ...]}
     GET    /v1/accounts/{user}?at_sequence=          wallets and open orders
+    GET    /v1/wallets?at_sequence=&after=&limit=    many users' wallets
     GET    /v1/totals?at_sequence=                   sums of all postings
     GET    /v1/keys/{user}                           a user's key, for the operator
     POST   /v1/orders, DELETE /v1/orders/{id}        of the key's user
@@ -61,6 +62,7 @@ from crypto_platform.simulation.company.render import (
     print_order_id,
     render_account,
     render_event,
+    render_holdings,
     render_order,
     render_totals,
 )
@@ -71,6 +73,7 @@ from crypto_platform.simulation.faults import FaultQueue
 EVENTS_DEFAULT = 1000
 EVENTS_MAX = 5000
 USERS_PAGE_MAX = 10_000
+HOLDINGS_PAGE_MAX = 5000
 SEQUENCE_MAX = 2**62
 
 _encode = msgspec.json.Encoder().encode
@@ -154,6 +157,7 @@ class CompanyServer:
                 Route("/v1/account-events", self.get_events),
                 Route("/v1/accounts", self.get_users),
                 Route("/v1/accounts/{user_id}", self.get_account),
+                Route("/v1/wallets", self.get_wallets),
                 Route("/v1/totals", self.get_totals),
                 Route("/v1/keys/{user_id}", self.get_key),
                 Route("/v1/orders", self.post_order, methods=["POST"]),
@@ -221,6 +225,30 @@ class CompanyServer:
 
         def read() -> Data:
             return render_account(user, self._read_account(user, sequence), sequence)
+
+        return await self._answers.give(request, _Question(read=read))
+
+    async def get_wallets(self, request: Request) -> Response:
+        """Answer many users' wallets, now or as of a sequence, by user.
+
+        `next_after` is what the next page is asked with, null at the end: a page is short, or has
+        none, where users came later than the sequence.
+        """
+        self._check_operator(request)
+        sequence = self._parse_sequence(request)
+        query = request.query_params
+        after = self._parse_user(query["after"]) if query.get("after") else 0
+        limit = query.get("limit", EVENTS_DEFAULT)
+        limit = parse_whole_number(limit, "limit", smallest=1, largest=HOLDINGS_PAGE_MAX)
+
+        def read() -> Data:
+            users = self._company.journal.list_users(after=after, limit=limit)
+            found = [(user, self._read_account(user, sequence)) for user in users]
+            return {
+                "sequence": sequence,
+                "users": [render_holdings(*each) for each in found if each[1].user_sequence],
+                "next_after": print_user_id(users[-1]) if len(users) == limit else None,
+            }
 
         return await self._answers.give(request, _Question(read=read))
 
@@ -342,9 +370,9 @@ class CompanyServer:
             raise HTTPException(503, str(error)) from None
 
     def _read_account(self, user: int, sequence: int) -> AccountState:
-        engine = self._company.engine
-        if sequence < engine.sequence:
-            return self._company.journal.read_account(user, at_sequence=sequence)
+        engine, journal = self._company.engine, self._company.journal
+        if sequence < journal.find_last(user):
+            return journal.read_account(user, at_sequence=sequence)
         return AccountState(
             engine.user_sequences[user],
             engine.ledger.wallets.get(user, {}),
