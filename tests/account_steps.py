@@ -28,7 +28,7 @@ SECOND = 1_000_000
 
 
 class SmallCompany:
-    """Sells BTC for USD at any price; everybody trades with the house.
+    """Sells BTC for USD at any price; a fill is the maker's half, `take` makes the other.
 
     Attributes:
         events: All so far, by sequence.
@@ -103,6 +103,47 @@ class SmallCompany:
             [("clearing", "USD", notional), ("clearing", "BTC", "-" + quantity)],
             {"USD": ("0", "-" + notional), "BTC": (quantity, "0")},
             order=changed,
+            fill=fill,
+        )
+
+    def take(self, maker: AccountEvent, *, user: str) -> AccountEvent:
+        """The other half of a fill: the user has sold what the maker bought."""
+        quantity, price = maker.fill_quantity or "0", maker.fill_price or "0"
+        notional = str(Decimal(price) * Decimal(quantity))
+        at_us = NOON + (len(self.events) + 1) * SECOND
+        order = Order(
+            sequence=len(self.events) + 1,
+            order_id=f"taker-{maker.trade_id}",
+            user_id=user,
+            venue_symbol="BTC-USD",
+            side=Side.SELL,
+            order_type=OrderType.MARKET,
+            time_in_force="ioc",
+            post_only=False,
+            order_quantity=quantity,
+            filled_quantity=quantity,
+            filled_notional=notional,
+            order_fees="0",
+            order_fee_currency="USD",
+            order_status=OrderStatus.FILLED,
+            is_open=False,
+            ts_created=at_us,
+            ts_event=at_us,
+        )
+        fill = {
+            "trade_id": maker.trade_id,
+            "fill_price": price,
+            "fill_quantity": quantity,
+            "liquidity": Liquidity.TAKER,
+            "fill_fee": "0",
+            "fill_fee_currency": "USD",
+        }
+        return self._add(
+            user,
+            EventKind.ORDER_FILLED,
+            [("clearing", "USD", "-" + notional), ("clearing", "BTC", quantity)],
+            {"USD": (notional, "0"), "BTC": ("-" + quantity, "0")},
+            order=order,
             fill=fill,
         )
 
@@ -208,4 +249,8 @@ def build_busy_company() -> SmallCompany:
     company.accept("ann", "o: 4%", price="1", quantity="3")
     company.accept("ann", "o-5", price="1", quantity="4")
     company.fill("o-5", "1")
+    company.deposit("house", "BTC", "10")
+    for event in list(company.events):
+        if event.trade_id is not None:
+            company.take(event, user="house")
     return company

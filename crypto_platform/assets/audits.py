@@ -2,6 +2,7 @@
 
 Materialized when the hour has been compared, whatever was found; what is wrong is said by the
 checks. The comparison is delivery/audit.py's; `crypto-platform audit` is the same for all hours.
+Users' accounts are reconciled with it, not of the hour but of all events so far.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,9 +16,16 @@ from crypto_platform.assets.names import AUDIT_OP, audit_key, load_key
 from crypto_platform.assets.partitions import build_append_hours
 from crypto_platform.delivery.audit import audit
 from crypto_platform.delivery.audit_report import AuditReport, Fault, Finding, HourLine
+from crypto_platform.delivery.reconciliation import reconcile
+from crypto_platform.delivery.reconciliation_report import (
+    Discrepancy,
+    Mismatch,
+    Reconciliation,
+)
 from crypto_platform.domain.hours import to_time_us
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds import FEEDS, Feed, Record
+from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.settings import Settings
 from crypto_platform.stores import STORES, open_stores
 
@@ -81,6 +89,15 @@ QUESTIONS: Mapping[str, _Question] = {
     ),
 }
 
+ACCOUNTS_KEY = audit_key(ACCOUNT_EVENTS)
+RECONCILED, COMPANY = "reconciled", "company"
+ACCOUNT_QUESTIONS: Mapping[str, str] = {
+    RECONCILED: "Is every wallet the sum of its postings, is it the same in all stores, has every "
+    "match two halves, up to the last event that all stores have with all before it?",
+    COMPANY: "Does the company itself say the same of every wallet?",
+}
+"""Of account events alone, and of all so far; a person reads them beside those of the hour."""
+
 
 def build_audit_assets(settings: Settings) -> dg.AssetsDefinition:
     """One multi-asset over all feeds."""
@@ -93,6 +110,10 @@ def build_audit_assets(settings: Settings) -> dg.AssetsDefinition:
             dg.AssetCheckSpec(name, asset=audit_key(feed), description=question.text)
             for feed in FEEDS
             for name, question in QUESTIONS.items()
+        ]
+        + [
+            dg.AssetCheckSpec(name, asset=ACCOUNTS_KEY, description=text)
+            for name, text in ACCOUNT_QUESTIONS.items()
         ],
         can_subset=True,
         partitions_def=build_append_hours(settings),
@@ -109,7 +130,10 @@ def build_audit_assets(settings: Settings) -> dg.AssetsDefinition:
             except PlatformError as error:
                 raise dg.Failure(str(error), allow_retries=error.retryable) from error
             yield dg.MaterializeResult(key, metadata=_describe(report))
-            for result in answer_checks(key, report):
+            answers = [*answer_checks(key, report)]
+            if any(dg.AssetCheckKey(key, name) in wanted for name in ACCOUNT_QUESTIONS):
+                answers += answer_account_checks(_reconcile(settings))
+            for result in answers:
                 if dg.AssetCheckKey(key, result.check_name or "") in wanted:
                     yield result
 
@@ -141,6 +165,14 @@ def _audit(settings: Settings, feed: Feed[Record], window: dg.TimeWindow) -> Aud
             until_us=to_time_us(window.end),
             wait_s=WAIT_S,
         )
+
+
+def _reconcile(settings: Settings) -> Reconciliation:
+    try:
+        with open_stores(settings, role="analyst") as stores:
+            return reconcile(settings, stores, wait_s=WAIT_S)
+    except PlatformError as error:
+        raise dg.Failure(str(error), allow_retries=error.retryable) from error
 
 
 def _describe(report: AuditReport) -> Mapping[str, dg.MetadataValue | int | float | str]:
@@ -205,6 +237,40 @@ def answer_checks(key: dg.AssetKey, report: AuditReport) -> Iterator[dg.AssetChe
             description="; ".join(texts) or None,
             metadata={"faults": sum(finding.records for finding in found)},
         )
+
+
+def answer_account_checks(found: Reconciliation) -> Iterator[dg.AssetCheckResult]:
+    """The answers about all accounts; a company that was not compared is a warning, never good."""
+    own = [each for each in found.findings if each.kind is not Discrepancy.COMPANY_DIFFERS]
+    against = [each for each in found.findings if each.kind is Discrepancy.COMPANY_DIFFERS]
+    is_empty = not found.through_event
+    unasked = [] if found.company.compared or is_empty else [found.company.detail]
+    for name, mismatches, others in ((RECONCILED, own, []), (COMPANY, against, unasked)):
+        texts = [_describe_mismatch(each) for each in mismatches]
+        texts += [f"not compared: {text}" for text in others]
+        yield dg.AssetCheckResult(
+            asset_key=ACCOUNTS_KEY,
+            check_name=name,
+            passed=not texts,
+            severity=dg.AssetCheckSeverity.ERROR if mismatches else dg.AssetCheckSeverity.WARN,
+            description="; ".join([*texts, *found.notes]) or None,
+            metadata={
+                "mismatches": sum(each.records for each in mismatches),
+                "through_event": found.through_event,
+                "seconds": found.seconds,
+            },
+        )
+
+
+def _describe_mismatch(mismatch: Mismatch) -> str:
+    examples = ", ".join(
+        " ".join(filter(None, (each.user_id, each.currency, f"({each.detail})")))
+        for each in mismatch.examples[:3]
+    )
+    return (
+        f"{mismatch.kind.value}: {mismatch.records} in {mismatch.store}: {examples} -> "
+        f"{mismatch.next_step}"
+    )
 
 
 def _describe_finding(finding: Finding) -> str:

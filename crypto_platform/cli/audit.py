@@ -18,6 +18,7 @@ from crypto_platform.cli.options import (
     parse_moment,
     select_feeds,
 )
+from crypto_platform.cli.reconciliation_text import format_reconciliation
 from crypto_platform.cli.text import format_age, format_count, format_table, printable
 from crypto_platform.delivery.audit import AuditProgress, audit
 from crypto_platform.delivery.audit_report import (
@@ -88,6 +89,9 @@ def audit_command(
     Without --deep it compares counts and order-free hashes and looks at single records where they
     differ: lost, changed, extra and repeated rows are found and named. A column changed behind the
     back of its content hash, a wrong type and a value that should have been refused take --deep.
+
+    Without --since users' accounts are reconciled, too: wallets with their postings, both stores
+    with each other and with the company's own word, where it answers.
 
     Exits with 0 where all is whole, 1 where it is not.
 
@@ -201,6 +205,10 @@ def format_report(report: AuditReport) -> list[str]:
     lines += [f"note: {printable(note)}" for note in report.notes]
     for finding in report.findings:
         lines += _format_finding(finding)
+    if report.reconciliation is not None:
+        lines += format_reconciliation(report.reconciliation)
+    elif report.since:
+        lines.append("accounts are not reconciled: that takes all hours, leave out --since")
     read = sum(total.kafka.read for total in report.feeds.values())
     what = f"{read:,} records of Kafka compared with {' and '.join(report.lag)}"
     what += f" in {report.seconds:.1f} s" + (f", since {report.since}" if report.since else "")

@@ -9,8 +9,8 @@ the last stable offset); a store is compared up to where it had come when the au
 loads may go on meanwhile: what lies below its next_offset does not change any more. What retention
 has removed from Kafka is compared with what the loads wrote down when they stored it (load_batch).
 Nothing is written anywhere. Memory holds two chunks of Kafka's values, whatever the size. A whole
-audit also asks for rows that arrived in no partition the store knows; of a part of the time it
-cannot say which hour they would belong to.
+audit also asks for rows that arrived in no partition the store knows, and reconciles users'
+accounts (reconciliation.py); of a part of the time neither can be said.
 """
 
 import time
@@ -31,9 +31,11 @@ from crypto_platform.delivery.audit_report import (
     format_time,
 )
 from crypto_platform.delivery.audit_scene import KafkaLog, Log, Place, look_until_settled
+from crypto_platform.delivery.reconciliation import reconcile
 from crypto_platform.domain.hours import hour_of
 from crypto_platform.errors import IncidentError, IncidentKind
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import Store, TopicPart
@@ -132,8 +134,11 @@ def audit(
     findings = [finding for result in results for finding in result.findings]
     if context.is_whole:
         findings += _find_strays(settings, stores, feeds, listing)
+    accounts = None
+    if context.is_whole and any(feed.name == ACCOUNT_EVENTS.name for feed in feeds):
+        accounts = reconcile(settings, stores, wait_s=wait_s, log=log)
     return AuditReport(
-        whole=not findings,
+        whole=not findings and (accounts is None or accounts.whole),
         deep=deep,
         audited_at=format_time(audited_at_us),
         since=None if since_us is None else format_time(hour_of(since_us)),
@@ -147,6 +152,7 @@ def audit(
             *(note for result in results for note in result.notes),
             *_describe_removed(feeds, stores, results),
         ],
+        reconciliation=accounts,
     )
 
 

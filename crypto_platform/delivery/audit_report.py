@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from crypto_platform.delivery.reconciliation_report import Reconciliation
 from crypto_platform.domain.hours import from_time_us, name_hour
 from crypto_platform.stores.base import EMPTY_SUM, Sum
 
@@ -182,10 +183,13 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
     """The whole answer.
 
     Attributes:
-        whole: No finding: every record of the audited ranges is stored once or quarantined once.
+        whole: No finding: every record of the audited ranges is stored once or quarantined once,
+            and accounts agree.
         audited_at, since: RFC 3339.
         lost: What is known to be lost; the audit is whole all the same.
         notes: What a person may want to know and that is no fault.
+        reconciliation: Of users' accounts; None where the audit is of a part of the time, or of
+            other feeds.
     """
 
     whole: bool
@@ -199,6 +203,7 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
     hours: list[HourLine]
     lost: list[LostRange]
     notes: list[str]
+    reconciliation: Reconciliation | None = None
 
     def to_document(self) -> dict[str, object]:
         """For --json: a feed's stores stand beside its `kafka`."""

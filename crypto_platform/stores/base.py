@@ -628,6 +628,31 @@ class Dumper(Protocol):
         ...
 
 
+class UserCount(NamedTuple):
+    """A user's events as a store has them.
+
+    Attributes:
+        events: How many.
+        last_user_sequence: The highest of the user's own numbers.
+    """
+
+    user_id: str
+    events: int
+    last_user_sequence: int
+
+
+class Half(NamedTuple):
+    """One user's half of a match; amounts as they are stored."""
+
+    venue_symbol: str
+    trade_id: str
+    sequence: int
+    user_id: str
+    liquidity: str
+    price: str
+    quantity: str
+
+
 class Store(Protocol):
     """One store as the loads, the audit and the readers see it. Not safe for several threads."""
 
@@ -973,4 +998,19 @@ class Store(Protocol):
 
         Streamed in that order, byte by byte.
         """
+        ...
+
+    def count_user_events(self, *, through_sequence: int) -> Iterator[UserCount]:
+        """How many events each user has up to one, inclusive; streamed by user, byte by byte."""
+        ...
+
+    def read_halves(self, *, through_sequence: int) -> Iterator[Half]:
+        """All halves of matches up to an event, inclusive.
+
+        Streamed by venue_symbol and trade_id, byte by byte, then by sequence.
+        """
+        ...
+
+    def read_account_events(self, wanted: Sequence[tuple[str, int]]) -> list[AccountEvent]:
+        """The events of these users and sequences that are there, in any order."""
         ...

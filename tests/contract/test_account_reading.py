@@ -12,7 +12,7 @@ import pytest
 
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent
-from crypto_platform.stores.base import Span, Store, TopicPart, Whole
+from crypto_platform.stores.base import Half, Span, Store, TopicPart, Whole
 from tests.account_steps import SECOND, SmallCompany, build_busy_company
 from tests.store_harness import StoreFactory
 from tests.store_steps import NOON, TOPIC_ID, claim, piece
@@ -155,3 +155,49 @@ def test_sums_of_postings_are_the_wallets(store: Store) -> None:
 def test_sequences_are_all_there(store: Store) -> None:
     """A gap in them is a lost event, whatever the offsets say."""
     assert sorted(store.read_sequences()) == list(range(1, len(COMPANY.events) + 1))
+
+
+def test_sums_of_postings_keep_every_digit(store_factory: StoreFactory) -> None:
+    """A server that adds up in 34 digits would lose the smallest coin of the richest user."""
+    opened, company = store_factory.open(), SmallCompany()
+    for amount in ("9000000000000000", "0.000000000000000000000001", "1"):
+        company.deposit("ann", "USD", amount)
+    company.deposit("bob", "USD", "0.5")
+    commit(opened, company.events)
+    found = {
+        (each.user_id, each.account): f"{each.amount:f}"
+        for each in opened.sum_postings(through_sequence=9)
+    }
+    assert found == {
+        ("ann", "available"): "9000000000000001.000000000000000000000001",
+        ("ann", "outside"): "-9000000000000001.000000000000000000000001",
+        ("bob", "available"): "0.5",
+        ("bob", "outside"): "-0.5",
+    }
+
+
+def test_users_events_are_counted_up_to_a_sequence(store: Store) -> None:
+    """Beside the user's own last number: a gap in them shows."""
+    assert list(store.count_user_events(through_sequence=9)) == [("ann", 6, 6), ("bob", 3, 3)]
+    [_, *others] = store.count_user_events(through_sequence=99)
+    assert [each.user_id for each in others] == ["ann", "bob", "house"]
+
+
+def test_halves_of_a_match_stand_side_by_side(store: Store) -> None:
+    """By symbol and trade, whatever the order of their events."""
+    found = list(store.read_halves(through_sequence=99))
+    assert [(each.trade_id, each.liquidity) for each in found] == [
+        (trade, liquidity) for trade in ("14", "5", "7", "9") for liquidity in ("maker", "taker")
+    ]
+    assert found[2:4] == [
+        Half("BTC-USD", "5", 5, "ann", "maker", "100.0", "0.5"),
+        Half("BTC-USD", "5", 17, "house", "taker", "100.0", "0.5"),
+    ]
+    assert [each.sequence for each in store.read_halves(through_sequence=7)] == [5, 7]
+
+
+def test_events_are_found_by_user_and_sequence(store: Store) -> None:
+    """Only those pairs, not each user with each number."""
+    wanted = [("ann", 4), ("bob", 2), ("bob", 4), ("ann", 2), ("nobody", 1)]
+    found = sorted(store.read_account_events(wanted), key=lambda event: event.sequence)
+    assert found == [COMPANY.events[1], COMPANY.events[3]]

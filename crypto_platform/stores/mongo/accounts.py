@@ -5,19 +5,22 @@ or a number, never a document, so nothing a person types can become an operator.
 (states.py), the view that people use themselves (views.py).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from crypto_platform.domain.exact import EXACT, total
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent, Order, Wallet
 from crypto_platform.feeds.feed import Projection
-from crypto_platform.stores.base import PostingSum, TransactionsPage, Whole
+from crypto_platform.stores.base import Half, PostingSum, TransactionsPage, UserCount, Whole
 from crypto_platform.stores.mongo.connection import Connection
 from crypto_platform.stores.mongo.pieces import documents_of
 from crypto_platform.stores.mongo.states import states_of
 
 BATCH_DOCUMENTS = 5_000
+_DIGITS = 34
+"""Of decimal128."""
 
 
 def read_open_orders(connection: Connection, user_id: str, *, records_max: int) -> list[Order]:
@@ -94,7 +97,11 @@ def read_sequences(connection: Connection) -> Iterator[int]:
 
 
 def sum_postings(connection: Connection, *, through_sequence: int) -> Iterator[PostingSum]:
-    """See Store.sum_postings. Exact as long as a sum has no more than 34 digits."""
+    """See Store.sum_postings.
+
+    The server adds up in 34 digits and does not say where it rounded: a sum that may have more is
+    added up again here.
+    """
     legs = {"$range": [0, {"$size": "$posting_amounts"}]}
     names = {"account": "posting_accounts", "currency": "posting_currencies"}
     leg = {
@@ -114,6 +121,9 @@ def sum_postings(connection: Connection, *, through_sequence: int) -> Iterator[P
                         "currency": "$leg.currency",
                     },
                     "amount": {"$sum": "$leg.amount"},
+                    "legs": {"$sum": 1},
+                    "highest": {"$max": "$leg.amount"},
+                    "lowest": {"$min": "$leg.amount"},
                 }
             },
             {"$sort": {"_id.user_id": 1, "_id.account": 1, "_id.currency": 1}},
@@ -123,8 +133,115 @@ def sum_postings(connection: Connection, *, through_sequence: int) -> Iterator[P
     )
     with found:
         for document in found:
+            own: Mapping[str, str] = document["_id"]
             amount: Decimal = document["amount"].to_decimal()
-            yield PostingSum(**document["_id"], amount=amount)
+            largest = max(document[name].to_decimal().copy_abs() for name in ("highest", "lowest"))
+            if may_be_rounded(amount, largest=largest, legs=document["legs"]):
+                amount = _sum_exactly(connection, own, through_sequence)
+            yield PostingSum(**own, amount=amount)
+
+
+def may_be_rounded(amount: Decimal, *, largest: Decimal, legs: int) -> bool:
+    """Whether a sum of decimal128 may have lost digits on its way.
+
+    A rounded partial sum has 34 digits, so it is at least 10^33 units of its last digit, and no
+    partial sum is above `legs` times the largest amount. Later additions bring the last digit down
+    to that of the sum, never below. A factor of ten is left for what rounding itself changes.
+    """
+    exponent = amount.as_tuple().exponent
+    assert isinstance(exponent, int)
+    return EXACT.multiply(largest, Decimal(legs)) >= Decimal(1).scaleb(_DIGITS - 2 + exponent)
+
+
+def _sum_exactly(
+    connection: Connection, wanted: Mapping[str, str], through_sequence: int
+) -> Decimal:
+    found = connection.collection(ACCOUNT_EVENTS.collection).find(
+        {"user_id": wanted["user_id"], "sequence": {"$lte": through_sequence}},
+        {"posting_accounts": 1, "posting_currencies": 1, "posting_amounts": 1},
+        batch_size=BATCH_DOCUMENTS,
+    )
+    name = (wanted["account"], wanted["currency"])
+    with found:
+        return total(
+            amount.to_decimal()
+            for document in found
+            for *leg, amount in zip(
+                document["posting_accounts"],
+                document["posting_currencies"],
+                document["posting_amounts"],
+                strict=True,
+            )
+            if tuple(leg) == name
+        )
+
+
+def count_user_events(connection: Connection, *, through_sequence: int) -> Iterator[UserCount]:
+    """See Store.count_user_events."""
+    found = connection.collection(ACCOUNT_EVENTS.collection).aggregate(
+        [
+            {"$match": {"sequence": {"$lte": through_sequence}}},
+            {
+                "$group": {
+                    "_id": "$user_id",
+                    "events": {"$sum": 1},
+                    "last": {"$max": "$user_sequence"},
+                }
+            },
+            {"$sort": {"_id": 1}},
+        ],
+        allowDiskUse=True,
+        batchSize=BATCH_DOCUMENTS,
+    )
+    with found:
+        for document in found:
+            yield UserCount(document["_id"], int(document["events"]), int(document["last"]))
+
+
+def read_halves(connection: Connection, *, through_sequence: int) -> Iterator[Half]:
+    """See Store.read_halves."""
+    fields = ("sequence", "user_id", "liquidity", "fill_price", "fill_quantity")
+    found = connection.collection(ACCOUNT_EVENTS.collection).aggregate(
+        [
+            {"$match": {"trade_id": {"$ne": None}, "sequence": {"$lte": through_sequence}}},
+            {"$project": dict.fromkeys(("venue_symbol", "trade_id", *fields), 1)},
+            {"$sort": {"venue_symbol": 1, "trade_id": 1, "sequence": 1}},
+        ],
+        allowDiskUse=True,
+        batchSize=BATCH_DOCUMENTS,
+    )
+    with found:
+        for each in found:
+            yield Half(
+                each["venue_symbol"],
+                each["trade_id"],
+                int(each["sequence"]),
+                each["user_id"],
+                each["liquidity"],
+                f"{each['fill_price'].to_decimal():f}",
+                f"{each['fill_quantity'].to_decimal():f}",
+            )
+
+
+def read_account_events(
+    connection: Connection, wanted: Sequence[tuple[str, int]]
+) -> list[AccountEvent]:
+    """See Store.read_account_events."""
+    pairs = set(wanted)
+    found = connection.collection(ACCOUNT_EVENTS.collection).find(
+        {
+            "user_id": {"$in": sorted({user for user, _ in pairs})},
+            "sequence": {"$in": sorted({sequence for _, sequence in pairs})},
+        },
+        batch_size=BATCH_DOCUMENTS,
+    )
+    with found:
+        records = [documents_of(ACCOUNT_EVENTS).decode(document) for document in found]
+    return [
+        record
+        for record in records
+        if isinstance(record, AccountEvent) and (record.user_id, record.sequence) in pairs
+    ]
 
 
 def _complete(projection: Projection, document: Mapping[str, Any]) -> Whole:

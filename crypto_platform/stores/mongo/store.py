@@ -23,6 +23,7 @@ from crypto_platform.stores.base import (
     Claim,
     EntryFilter,
     EntryGroup,
+    Half,
     LoadBatch,
     Market,
     OpenMatters,
@@ -39,6 +40,7 @@ from crypto_platform.stores.base import (
     TakenOver,
     TopicPart,
     TransactionsPage,
+    UserCount,
     Whole,
 )
 from crypto_platform.stores.mongo import (
@@ -412,3 +414,20 @@ class MongoStore:
         """See Store."""
         with translating("sum postings"):
             yield from accounts.sum_postings(self._connection, through_sequence=through_sequence)
+
+    def count_user_events(self, *, through_sequence: int) -> Iterator[UserCount]:
+        """See Store."""
+        with translating("count users' events"):
+            yield from accounts.count_user_events(
+                self._connection, through_sequence=through_sequence
+            )
+
+    def read_halves(self, *, through_sequence: int) -> Iterator[Half]:
+        """See Store."""
+        with translating("read halves of matches"):
+            yield from accounts.read_halves(self._connection, through_sequence=through_sequence)
+
+    def read_account_events(self, wanted: Sequence[tuple[str, int]]) -> list[AccountEvent]:
+        """See Store."""
+        with translating("read account events"):
+            return accounts.read_account_events(self._connection, wanted)

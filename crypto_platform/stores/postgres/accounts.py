@@ -14,7 +14,7 @@ from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent, Order, Wallet
 from crypto_platform.feeds.feed import Field, Projection, State
-from crypto_platform.stores.base import PostingSum, TransactionsPage, Whole
+from crypto_platform.stores.base import Half, PostingSum, TransactionsPage, UserCount, Whole
 from crypto_platform.stores.postgres.reader import read_structs, read_values
 from crypto_platform.stores.postgres.rows import format_time
 from crypto_platform.stores.postgres.session import Session
@@ -61,6 +61,22 @@ _SUM_POSTINGS = """
 SELECT user_id, account, currency, sum(amount) FROM accounts.ledger_posting WHERE sequence <= %s
 GROUP BY user_id, account, currency
 ORDER BY user_id COLLATE "C", account COLLATE "C", currency COLLATE "C"
+"""
+
+_COUNT_USER_EVENTS = """
+SELECT user_id, count(*), max(user_sequence) FROM accounts.event WHERE sequence <= %s
+GROUP BY user_id ORDER BY user_id COLLATE "C"
+"""
+
+_READ_HALVES = """
+SELECT venue_symbol, trade_id, sequence, user_id, liquidity, fill_price::text, fill_quantity::text
+FROM accounts.event WHERE trade_id IS NOT NULL AND sequence <= %s
+ORDER BY venue_symbol COLLATE "C", trade_id COLLATE "C", sequence
+"""
+
+_READ_EVENTS = """
+SELECT {columns} FROM {table}
+JOIN unnest(%s::text[], %s::bigint[]) AS wanted (user_id, sequence) USING (user_id, sequence)
 """
 
 
@@ -130,13 +146,41 @@ def read_sequences(session: Session) -> Iterator[int]:
 
 def sum_postings(session: Session, *, through_sequence: int) -> Iterator[PostingSum]:
     """See Store.sum_postings."""
+    rows = _stream(session, "posting_sums", _SUM_POSTINGS, through_sequence)
+    return map(PostingSum._make, rows)
+
+
+def count_user_events(session: Session, *, through_sequence: int) -> Iterator[UserCount]:
+    """See Store.count_user_events."""
+    rows = _stream(session, "user_counts", _COUNT_USER_EVENTS, through_sequence)
+    return map(UserCount._make, rows)
+
+
+def read_halves(session: Session, *, through_sequence: int) -> Iterator[Half]:
+    """See Store.read_halves."""
+    return map(Half._make, _stream(session, "halves", _READ_HALVES, through_sequence))
+
+
+def read_account_events(session: Session, wanted: Sequence[tuple[str, int]]) -> list[AccountEvent]:
+    """See Store.read_account_events."""
+    events = FEED_BY_NAME[ACCOUNT_EVENTS.name]
+    built = _build(_READ_EVENTS, events.schema, events.table, events.fields)
+    users, sequences = [user for user, _ in wanted], [sequence for _, sequence in wanted]
+    found = read_structs(session, events, built, [users, sequences])
+    return [event for event in found if isinstance(event, AccountEvent)]
+
+
+def _stream(
+    session: Session, name: str, statement: LiteralString, through_sequence: int
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of a cursor WITH HOLD, so that no transaction stays open."""
     with (
         session.autocommit() as connection,
-        connection.cursor("posting_sums", withhold=True) as cursor,
+        connection.cursor(name, withhold=True) as cursor,
     ):
         cursor.itersize = 10_000
-        cursor.execute(_SUM_POSTINGS, [through_sequence])
-        yield from map(PostingSum._make, cursor)
+        cursor.execute(statement, [through_sequence])
+        yield from cursor
 
 
 def _read(

@@ -21,6 +21,7 @@ from crypto_platform.stores.base import (
     Claim,
     EntryFilter,
     EntryGroup,
+    Half,
     LoadBatch,
     Market,
     OpenMatters,
@@ -37,6 +38,7 @@ from crypto_platform.stores.base import (
     TakenOver,
     TopicPart,
     TransactionsPage,
+    UserCount,
     Whole,
 )
 from crypto_platform.stores.postgres import (
@@ -296,3 +298,15 @@ class PostgresStore:
     def sum_postings(self, *, through_sequence: int) -> Iterator[PostingSum]:
         """See Store."""
         return accounts.sum_postings(self._session, through_sequence=through_sequence)
+
+    def count_user_events(self, *, through_sequence: int) -> Iterator[UserCount]:
+        """See Store."""
+        return accounts.count_user_events(self._session, through_sequence=through_sequence)
+
+    def read_halves(self, *, through_sequence: int) -> Iterator[Half]:
+        """See Store."""
+        return accounts.read_halves(self._session, through_sequence=through_sequence)
+
+    def read_account_events(self, wanted: Sequence[tuple[str, int]]) -> list[AccountEvent]:
+        """See Store."""
+        return accounts.read_account_events(self._session, wanted)
