@@ -1,10 +1,11 @@
 """Soak: a whole platform under load, a random fault every few seconds, then the audit.
 
-`python -m tests.soak --minutes 20 --seed 7` starts a stack in a folder of its own, lets four
-simulated sources publish every second, and hits it: kill -9 of a part or of a run's process,
-SIGSTOP for some seconds, a cut of all connections of a store. The seed is printed; the same seed
-gives the same faults in the same order. In the end it waits for lag 0 and audits: exit 0 if every
-record is stored once, 1 if not.
+`python -m tests.soak --minutes 20 --seed 7 --orders-per-s 200` starts a stack in a folder of its
+own, lets four simulated sources publish every second and the simulated company's users trade at a
+rate, and hits it: kill -9 of a part (the company is one) or of a run's process, SIGSTOP for some
+seconds, a cut of all connections of a store. The seed is printed; the same seed gives the same
+faults in the same order. In the end it waits for lag 0 and audits: exit 0 if every record is stored
+once, and every wallet is its postings is the company's own word; 1 if not.
 
 Not here: each fault by itself, with what is expected of it (docs/faults.md).
 """
@@ -24,6 +25,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -48,6 +50,10 @@ SETTLE_S = 600.0
 LOOK_S = 2.0
 FAULT_EVERY_S = 10.0
 SOURCES = 4
+ORDERS_PER_S = 5.0
+"""The company's own rate, where none is given."""
+PAUSED = ("simulated", "simulated_exchange", "company")
+"""In the end, with the markets below: what still publishes would never let the lag be 0."""
 
 SETTINGS = "".join(
     f"""[sources.market{number}]
@@ -62,6 +68,10 @@ currencies_max = 250
     for number in range(1, SOURCES)
 )
 """Beside the simulated market's own source: three more that ask it every 1, 2 and 3 s."""
+
+COMPANY_SETTINGS = """[company]
+rate = {orders_per_s}
+"""
 
 
 @dataclass(kw_only=True)
@@ -210,13 +220,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32))
+    parser.add_argument("--orders-per-s", type=float, default=ORDERS_PER_S)
     arguments = parser.parse_args()
-    say(f"seed {arguments.seed}, {arguments.minutes:g} minutes")
+    say(
+        f"seed {arguments.seed}, {arguments.minutes:g} minutes, "
+        f"{arguments.orders_per_s:g} orders a second"
+    )
     with tempfile.TemporaryDirectory(prefix="crypto_platform_soak_") as name:
         Path(name).chmod(0o755)
         running = RunningPlatform(Path(name) / "data")
         running.data_dir.mkdir(mode=0o711)
-        (running.data_dir / "settings.toml").write_text(SETTINGS, "utf-8")
+        company = COMPANY_SETTINGS.format(orders_per_s=arguments.orders_per_s)
+        (running.data_dir / "settings.toml").write_text(SETTINGS + company, "utf-8")
         running.up()
         try:
             eventually(
@@ -237,7 +252,7 @@ def soak(running: RunningPlatform, dice: random.Random, *, minutes: float) -> in
     try:
         run.go(time.monotonic() + 60 * minutes)
         say("no more faults; waiting for both stores to catch up")
-        for source in ("simulated", *(f"market{number}" for number in range(1, SOURCES))):
+        for source in (*PAUSED, *(f"market{number}" for number in range(1, SOURCES))):
             running.command("pause", source)
         settled = run.settle()
     finally:
@@ -247,12 +262,17 @@ def soak(running: RunningPlatform, dice: random.Random, *, minutes: float) -> in
     report = json.loads(done.stdout) if done.stdout else {}
     for line in summarize(run.tally, report, settled=settled, complaint=done.stderr):
         say(line)
-    return 0 if settled and done.returncode == 0 else 1
+    is_good = settled and done.returncode == 0 and is_compared(report)
+    return 0 if is_good else 1
 
 
-def summarize(
-    tally: Tally, report: dict[str, object], *, settled: bool, complaint: str
-) -> list[str]:
+def is_compared(report: dict[str, Any]) -> bool:
+    """Whether accounts were reconciled, and with the company."""
+    accounts = report.get("reconciliation") or {}
+    return bool(accounts.get("through_event") and accounts["company"]["compared"])
+
+
+def summarize(tally: Tally, report: dict[str, Any], *, settled: bool, complaint: str) -> list[str]:
     """Faults by kind, longest lags, and the audit's own table."""
     lines = [f"{count:4d} x {what}" for what, count in sorted(tally.faults.items())]
     lines.append(f"{sum(tally.faults.values()):4d} faults; not possible: {dict(tally.problems)}")
@@ -265,6 +285,13 @@ def summarize(
     for feed, places in feeds.items():
         lines += [f"{feed} in {place}: {count}" for place, count in places.items()]
     lines += [f"finding: {json.dumps(each)[:500]}" for each in report.get("findings", [])]
+    accounts = report.get("reconciliation") or {}
+    lines += [
+        f"accounts {name}: {json.dumps(accounts.get(name))[:500]}"
+        for name in ("through_event", "seconds", "stores", "company", "notes", "findings")
+    ]
+    lines.append(f"the audit took {report.get('seconds')} s")
+    lines += [] if is_compared(report) else ["accounts were NOT compared with the company"]
     lines += [] if settled else [f"lag never came back to 0: {report.get('lag')}"]
     return [*lines, "whole" if report.get("whole") and settled else "NOT WHOLE"]
 

@@ -191,7 +191,7 @@ def test_halves_of_a_match_stand_side_by_side(store: Store) -> None:
     ]
     assert found[2:4] == [
         Half("BTC-USD", "5", 5, "ann", "maker", "100.0", "0.5"),
-        Half("BTC-USD", "5", 17, "house", "taker", "100.0", "0.5"),
+        Half("BTC-USD", "5", 16, "house", "taker", "100.0", "0.5"),
     ]
     assert [each.sequence for each in store.read_halves(through_sequence=7)] == [5, 7]
 
