@@ -187,7 +187,8 @@ class FakeCompany:
     Attributes:
         is_away: Does not answer at all.
         users_max: Stops answering behind so many users.
-        wallets: What it says otherwise, by user and currency.
+        wallets, counts: What it says otherwise, by user and currency, and by user.
+        totals: The same of sums over all users.
     """
 
     name = "company"
@@ -197,6 +198,7 @@ class FakeCompany:
         self.is_away = False
         self.users_max: int | None = None
         self.wallets: dict[tuple[str, str], OwnWallet] = {}
+        self.counts: dict[str, int] = {}
         self.totals: dict[tuple[str, str], Decimal] = {}
 
     def close(self) -> None: ...
@@ -233,7 +235,7 @@ class FakeCompany:
                 ):
                     wallets[currency] = OwnWallet(Decimal(free), Decimal(locked))
             wallets |= {c: wallet for (u, c), wallet in self.wallets.items() if u == user}
-            yield OwnAccounts(user, count, wallets)
+            yield OwnAccounts(user, self.counts.get(user, count), wallets)
 
     def _fail(self) -> SourceError:
         return SourceUnavailableError("company: gave no answer", source="company", url="/v1")

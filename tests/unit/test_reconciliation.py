@@ -26,7 +26,7 @@ from crypto_platform.delivery.reconciliation_sequences import PAGE_NUMBERS, Sequ
 from crypto_platform.feeds.accounts import ORDERS, WALLETS
 from crypto_platform.settings import Settings
 from crypto_platform.sources.company_accounts import OwnWallet
-from crypto_platform.stores.base import Store
+from crypto_platform.stores.base import Store, StoredOffset
 from tests.account_fakes import AccountsLog, FakeAccounts, FakeCompany
 from tests.account_steps import SmallCompany
 
@@ -172,6 +172,26 @@ def test_a_store_that_lags_has_lost_nothing(scene: Scene, monkeypatch: pytest.Mo
     ]
 
 
+def test_a_store_that_catches_up_meanwhile_has_lost_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its load goes on while the reconciliation looks."""
+    scene.mongo.events = [event for event in EVENTS if event.sequence != 11]
+    read_offsets = scene.mongo.read_offsets
+    looks = 0
+
+    def load_then_read() -> list[StoredOffset]:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            scene.mongo.events = list(EVENTS)
+        return read_offsets()
+
+    monkeypatch.setattr(scene.mongo, "read_offsets", load_then_read)
+    found = scene.reconcile()
+    assert (found.whole, found.notes, looks) == (True, [], 3)
+
+
 def test_a_store_ahead_is_compared_with_its_own_events(scene: Scene) -> None:
     """One store has loaded more; what it says beyond the cut comes from its own facts."""
     scene.mongo.events = EVENTS[:13]
@@ -307,6 +327,13 @@ def test_the_company_says_otherwise(scene: Scene) -> None:
         "490 available and 7.50 locked here, the company has 1 available and 7.50 locked",
         "fees of all users: 0 here, the company has 3",
     ]
+
+
+def test_the_company_counts_other_events_of_a_user(scene: Scene) -> None:
+    """An order that was refused touches no wallet, and is an event all the same."""
+    scene.company.counts["bob"] = 4
+    found = scene.find(company_differs=2)["company_differs"]
+    assert found.examples[0].detail == "3 events here, the company has 4 of them"
 
 
 def test_a_company_with_fewer_events_is_another_one(scene: Scene) -> None:
