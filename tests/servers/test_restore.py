@@ -3,7 +3,7 @@
 import json
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from crypto_platform.delivery.backup import put_back, read_manifest, verify
 from crypto_platform.delivery.restore import RestoreProgress
 from crypto_platform.delivery.restore_plan import find_objection
 from crypto_platform.delivery.restore_store import KAFKA, MIRROR, Restored, carry_out, plan
-from crypto_platform.feeds import FEEDS
+from crypto_platform.feeds import FEEDS, Feed, Record
+from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.jobs.restore import RESTORE_OP, build_restore_job
 from crypto_platform.migrations.postgres import list_revisions
@@ -28,6 +29,7 @@ from crypto_platform.migrations.run import migrate
 from crypto_platform.settings import ENV_PREFIX, process_environment
 from crypto_platform.stores import STORES
 from crypto_platform.stores.base import Sum
+from tests.account_steps import SmallCompany
 from tests.fault_children import START_S, running_restore
 from tests.fault_steps import numbered_quotes
 from tests.feed_samples import build_record, renamed
@@ -83,14 +85,21 @@ def restore(platform: Platform, store: str, origin: str) -> Restored:
     )
 
 
+def build_sixty(feed: Feed[Record]) -> Sequence[Record]:
+    """Of one key; accounts have to add up, or no audit is whole."""
+    if feed.name == ACCOUNT_EVENTS.name:
+        company = SmallCompany()
+        return [company.deposit("ann", "USD", "1.10") for _ in range(60)]
+    record = build_record(feed)
+    return [renamed(record, f"{record.event_id}/{number}") for number in range(60)]
+
+
 def publish_everything(platform: Platform, *, with_conflict: bool = True) -> None:
     """Records of all feeds, repeats, a conflict, values that are none."""
     for feed in FEEDS:
         if feed.owned_by_platform:
             continue
-        record = build_record(feed)
-        records = [renamed(record, f"{record.event_id}/{number}") for number in range(60)]
-        platform.publish(feed, records)
+        platform.publish(feed, build_sixty(feed))
     platform.publish(QUOTES, numbered_quotes(1, 200))
     platform.publish(QUOTES, numbered_quotes(150, 160))
     if with_conflict:
