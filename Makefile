@@ -52,9 +52,11 @@ down: | $(PLATFORM)  ## Stop it from another terminal
 status: | $(PLATFORM)  ## Say what runs, what lags and what needs a person
 	@$(PLATFORM) status $(ARGS)
 
+# Each worker has servers of its own, of about 1.3 GB; a file's tests stay with one of them.
+WORKERS ?= 2
 .PHONY: test
-test: $(SERVERS)  ## Run all tests but the slow ones
-	@$(PYTHON) -m pytest -m "not slow" $(ARGS)
+test: $(SERVERS)  ## Run all tests but the slow ones (WORKERS=2)
+	@$(PYTHON) -m pytest -m "not slow" --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(INSTALLED)  ## Run the tests that need no server
