@@ -219,7 +219,7 @@ def read_arrivals(
     """See Store.read_arrivals."""
     statement, record = on_table(_READ_ARRIVALS, feed), feed.record
     names = [field.name for field in feed.fields]
-    lists = [i for i, field in enumerate(feed.fields) if field.kind is FieldKind.AMOUNTS]
+    lists = [i for i, field in enumerate(feed.fields) if _VALUE_OF_KIND.get(field.kind) is tuple]
     for page in _read_pages(session, statement, partition, first_offset, next_offset):
         for _, _, _, _, offset, ts_append, *values in page:
             for place in lists:
