@@ -82,4 +82,4 @@ def _lose(settings: Settings, folder: Path, store_name: str) -> None:
         return
     url = admin.postgres.rpartition("/")[0] + "/crypto_platform"
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA market, platform CASCADE")
+        connection.execute("DROP SCHEMA accounts, market, platform CASCADE")

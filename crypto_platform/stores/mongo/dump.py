@@ -1,7 +1,7 @@
 """A MongoDB store as files, and back: mongodump's folder format, of one snapshot.
 
 Here: documents as raw BSON, options and indexes as extended JSON, the sums of what the snapshot
-holds. Offsets are a collection like the others, so they are of the same moment; they are put back
+holds. Views hold nothing: they are left as they are, and made by migrating. Offsets are a collection like the others, so they are of the same moment; they are put back
 last, so that a load that comes too early finds its partitions taken. mongorestore reads the folder,
 too. Not here: the manifest (delivery/backup.py).
 
@@ -11,7 +11,7 @@ minSnapshotHistoryWindowInSeconds (300 by default).
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from bson import json_util
 from bson.raw_bson import RawBSONDocument
@@ -101,9 +101,9 @@ class MongoDumper:
         names = sorted(path.stem for path in place.glob("*.bson") if path.stem != KAFKA_OFFSET)
         with translating("put a backup back"):
             database = self._connection.database
-            for name in database.list_collection_names():
-                if name != KAFKA_OFFSET:
-                    database.drop_collection(name)
+            for information in self._list_collections():
+                if information["name"] != KAFKA_OFFSET:
+                    database.drop_collection(information["name"])
             for name in names:
                 count = self._put_collection_back(place, name)
                 progress(f"{self.sink}: {count:,} documents of {name} are back")
@@ -121,7 +121,7 @@ class MongoDumper:
         }
 
     def _list_collections(self) -> list[Document]:
-        found = self._connection.database.list_collections()
+        found = self._connection.database.list_collections(filter={"type": "collection"})
         return [dict(each) for each in found if not each["name"].startswith("system.")]
 
     def _dump_collection(self, session: ClientSession, place: Path, information: Document) -> int:
@@ -159,9 +159,7 @@ class MongoDumper:
             count += len(chunk)
         indexes = [each for each in metadata["indexes"] if each["name"] != "_id_"]
         if indexes:
-            database[name].create_indexes(
-                [IndexModel(list(each["key"].items()), name=each["name"]) for each in indexes]
-            )
+            database[name].create_indexes([_build_index(each) for each in indexes])
         return count
 
     def _put_offsets_back(self, place: Path) -> None:
@@ -181,6 +179,12 @@ class MongoDumper:
             else:
                 return
             retry.pause()
+
+
+def _build_index(described: Mapping[str, Any]) -> IndexModel:
+    """With all that it was made with: which documents it holds is part of it."""
+    options = {name: value for name, value in described.items() if name not in {"v", "key"}}
+    return IndexModel(list(described["key"].items()), **options)
 
 
 def _cut(batch: bytes) -> Iterator[bytes]:

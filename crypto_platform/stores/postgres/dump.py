@@ -21,7 +21,7 @@ from crypto_platform.stores.postgres.bookkeeping import SINK
 from crypto_platform.stores.postgres.session import Connection, connect, translated
 
 APPLICATION_NAME = "crypto_platform backup"
-SCHEMAS = ("market", "platform")
+SCHEMAS = sorted({"platform", *(feed.schema for feed in FEEDS)})
 
 _SUM_ALL = """
 SELECT count(*), coalesce(sum((content_hash >> 32) & 4294967295), 0),
@@ -42,7 +42,7 @@ WHERE n.nspname = ANY(%s) AND c.relkind IN ('r', 'm')
 
 PIECE_BYTES = 1024 * 1024
 
-_DROP = "DROP SCHEMA IF EXISTS market, platform CASCADE;\n"
+_DROP = f"DROP SCHEMA IF EXISTS {', '.join(SCHEMAS)} CASCADE;\n"
 
 
 class PostgresDumper:
@@ -69,7 +69,7 @@ class PostgresDumper:
     def estimate_bytes(self) -> int:
         """Tables with their indexes: more than the files will have."""
         with translated(), self._connect() as connection:
-            [(size_bytes,)] = connection.execute(_READ_SIZE, [list(SCHEMAS)]).fetchall()
+            [(size_bytes,)] = connection.execute(_READ_SIZE, [SCHEMAS]).fetchall()
         return int(size_bytes)
 
     def is_empty(self) -> bool:
