@@ -28,6 +28,11 @@ LOADER_MUST_NOT = (
     "INSERT INTO market.currency_alias VALUES ('a', 'b', 'c')",
 )
 
+TAKE_REMOVED_OVER = """
+SELECT platform.take_removed_over(ARRAY[topic_id], ARRAY[part], '{0}', '{run}', ARRAY[topic],
+  ARRAY[now()], ARRAY[now()], '{1}', '{1}', '{1}') FROM platform.kafka_offset
+"""
+
 ANALYST_MUST_NOT = (
     "INSERT INTO platform.touched VALUES ('quotes', 'k', now(), 1)",
     "UPDATE platform.kafka_offset SET next_offset = 0",
@@ -89,6 +94,30 @@ def test_the_analyst_writes_nothing_even_in_a_writable_session(
         connection.execute("SET TRANSACTION READ WRITE")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(statement.encode())
+
+
+def test_only_for_a_partition_that_is_being_restored_may_the_loader_say_that_rows_were_removed(
+    migrated_urls: PostgresUrls,
+) -> None:
+    """What stands there the audit does not miss, so a load could hide by it what it lost."""
+    with (
+        contextlib.closing(PostgresStore(migrated_urls.loader)) as store,
+        psycopg.connect(migrated_urls.loader, autocommit=True) as loader,
+    ):
+        claim(store, P0)
+        with pytest.raises(psycopg.errors.RaiseException, match="only a restore"):
+            loader.execute(TAKE_REMOVED_OVER)
+        [own] = store.claim_restore([(QUOTES, QUOTES.topic, P0)], run_id="restore")
+        loader.execute(TAKE_REMOVED_OVER)
+        assert [each.removed.count for each in store.read_removed(P0)] == [1]
+        assert store.end_restore(own, blocked_by=None)
+        with pytest.raises(psycopg.errors.RaiseException, match="only a restore"):
+            loader.execute(TAKE_REMOVED_OVER)
+    with (
+        psycopg.connect(migrated_urls.analyst) as analyst,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        analyst.execute(TAKE_REMOVED_OVER)
 
 
 def test_a_store_opened_as_analyst_reads_all_that_was_loaded(migrated_urls: PostgresUrls) -> None:

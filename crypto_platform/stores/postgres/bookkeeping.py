@@ -123,14 +123,11 @@ SELECT * FROM unnest(
 ON CONFLICT (topic_id, part, record_offset) DO NOTHING
 """
 
+# The migrator's function: the loader may not say by itself that something was removed.
 _TAKE_OVER_REMOVED = """
-INSERT INTO platform.removed (
-  sink, topic_id, part, first_offset, run_id, topic, hour, events_before,
-  removed_records, removed_high, removed_low)
-SELECT 'postgres', u.* FROM unnest(
+SELECT platform.take_removed_over(
   %s::uuid[], %s::integer[], %s::bigint[], %s::text[], %s::text[], %s::timestamptz[],
-  %s::timestamptz[], %s::bigint[], %s::numeric[], %s::numeric[]) AS u
-ON CONFLICT (sink, topic_id, part, first_offset, run_id) DO NOTHING
+  %s::timestamptz[], %s::bigint[], %s::numeric[], %s::numeric[])
 """
 
 _TAKE_OVER_TRUNCATED = """

@@ -43,11 +43,12 @@ GRANT USAGE ON SCHEMA accounts, market, platform TO {role};
 GRANT SELECT ON ALL TABLES IN SCHEMA accounts, market, platform TO {role};
 GRANT INSERT, UPDATE ON platform.kafka_offset, platform.load_batch, platform.quarantine,
   platform.touched TO {role};
-GRANT INSERT ON platform.removed TO {role};
 GRANT DELETE ON platform.touched TO {role};
 GRANT USAGE ON SEQUENCE platform.touched_version TO {role};
 GRANT EXECUTE ON FUNCTION platform.make_partition(text, text, text, timestamptz),
-  platform.remove_partition(text, text, timestamptz, text) TO {role};
+  platform.remove_partition(text, text, timestamptz, text),
+  platform.take_removed_over(uuid[], integer[], bigint[], text[], text[], timestamptz[],
+    timestamptz[], bigint[], numeric[], numeric[]) TO {role};
 ALTER DEFAULT PRIVILEGES IN SCHEMA accounts, market, platform GRANT SELECT ON TABLES TO {role};
 """
 
