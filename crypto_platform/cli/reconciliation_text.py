@@ -33,7 +33,7 @@ def _format_last_line(found: Reconciliation) -> str:
     if not found.stores or not any(each.newest_event for each in found.stores.values()):
         return "accounts: no account events"
     with_whom = (
-        f"and with the company ({company.detail}, {company.users:,} users)"
+        f"compared with the company ({company.detail}, {company.users:,} users)"
         if company.compared
         else f"NOT compared with the company: {company.detail}"
     )
