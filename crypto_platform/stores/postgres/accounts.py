@@ -20,6 +20,8 @@ from crypto_platform.stores.postgres.rows import format_time
 from crypto_platform.stores.postgres.session import Session
 
 STATES_PAGE = 5_000
+STREAM_ROWS = 10_000
+"""Fetched at a time."""
 SEQUENCE_END = 2**63 - 1
 
 _READ_OPEN_ORDERS = """
@@ -54,6 +56,8 @@ WHERE user_id = %(user_id)s AND sequence < %(before)s
   AND %(currency)s = ANY(wallet_currencies)
 ORDER BY sequence DESC LIMIT %(records_max)s
 """
+
+_ALLOW_AN_HOUR = "SET statement_timeout = '1h'"
 
 _READ_SEQUENCES = "SELECT sequence FROM accounts.event"
 
@@ -133,32 +137,26 @@ def read_states(session: Session, feed: Feed[Record], projection: Projection) ->
 
 
 def read_sequences(session: Session) -> Iterator[int]:
-    """See Store.read_sequences; a cursor WITH HOLD, so that no transaction stays open."""
-    with (
-        session.autocommit() as connection,
-        connection.cursor("sequences", withhold=True) as cursor,
-    ):
-        cursor.itersize = 100_000
-        cursor.execute(_READ_SEQUENCES)
-        for (sequence,) in cursor:
-            yield sequence
+    """See Store.read_sequences."""
+    for (sequence,) in _stream(session, "sequences", _READ_SEQUENCES, []):
+        yield sequence
 
 
 def sum_postings(session: Session, *, through_sequence: int) -> Iterator[PostingSum]:
     """See Store.sum_postings."""
-    rows = _stream(session, "posting_sums", _SUM_POSTINGS, through_sequence)
+    rows = _stream(session, "posting_sums", _SUM_POSTINGS, [through_sequence])
     return map(PostingSum._make, rows)
 
 
 def count_user_events(session: Session, *, through_sequence: int) -> Iterator[UserCount]:
     """See Store.count_user_events."""
-    rows = _stream(session, "user_counts", _COUNT_USER_EVENTS, through_sequence)
+    rows = _stream(session, "user_counts", _COUNT_USER_EVENTS, [through_sequence])
     return map(UserCount._make, rows)
 
 
 def read_halves(session: Session, *, through_sequence: int) -> Iterator[Half]:
     """See Store.read_halves."""
-    return map(Half._make, _stream(session, "halves", _READ_HALVES, through_sequence))
+    return map(Half._make, _stream(session, "halves", _READ_HALVES, [through_sequence]))
 
 
 def read_account_events(session: Session, wanted: Sequence[tuple[str, int]]) -> list[AccountEvent]:
@@ -171,15 +169,22 @@ def read_account_events(session: Session, wanted: Sequence[tuple[str, int]]) -> 
 
 
 def _stream(
-    session: Session, name: str, statement: LiteralString, through_sequence: int
+    session: Session, name: str, statement: LiteralString, parameters: list[object]
 ) -> Iterator[tuple[Any, ...]]:
-    """Rows of a cursor WITH HOLD, so that no transaction stays open."""
+    """Rows of a cursor WITH HOLD, so that no transaction stays open.
+
+    The server finds all rows when it is opened, which takes longer than any other statement may.
+    """
     with (
         session.autocommit() as connection,
         connection.cursor(name, withhold=True) as cursor,
     ):
-        cursor.itersize = 10_000
-        cursor.execute(statement, [through_sequence])
+        cursor.itersize = STREAM_ROWS
+        connection.execute(_ALLOW_AN_HOUR)
+        try:
+            cursor.execute(statement, parameters)
+        finally:
+            connection.execute("RESET statement_timeout")
         yield from cursor
 
 
