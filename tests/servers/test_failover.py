@@ -10,10 +10,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from crypto_platform.cli import main
+from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
+from crypto_platform.feeds.accounts import Wallet
 from crypto_platform.feeds.quotes import QUOTES
+from crypto_platform.serving.failover import Answered, Reads
 from crypto_platform.serving.reader import QuoteReader, QuotesAnswer
 from crypto_platform.settings import ENV_PREFIX, process_environment
 from crypto_platform.stack.state import read_state
+from tests.account_steps import build_busy_company
 from tests.fault_steps import assert_whole, numbered_quotes
 from tests.own_servers import own_server
 from tests.platform_harness import Platform, clock
@@ -97,6 +101,52 @@ def test_reads_go_on_from_the_mirror_while_home_is_away_and_go_home_again(
         eventually(lambda: reader.read().source.is_home, within_s=20)
         assert json.loads(run(platform, "quotes", "--json").stdout)["source"]["is_home"]
         assert_whole(platform, numbered_quotes(1, 20))
+
+
+def test_what_belongs_to_users_is_read_from_postgresql_while_mongodb_is_away(
+    platform: Platform, own_folder: Path, closing: ExitStack
+) -> None:
+    """Fault 30: nobody may stand before an empty wallet because one of two stores is away."""
+    truth = build_busy_company()
+    platform.publish(ACCOUNT_EVENTS, truth.events)
+    wallets = [own for (user, _), own in sorted(truth.wallets.items()) if user == "ann"]
+
+    def ask(reads: Reads) -> tuple[Answered[list[Wallet]], float]:
+        begun = time.monotonic()
+        answered = reads.ask(lambda store: list(store.read_wallets("ann")), [ACCOUNT_EVENTS])
+        assert answered.value == wallets
+        return answered, time.monotonic() - begun
+
+    with own_server(platform, own_folder, "mongo"):
+        platform.load_both()
+        reads = Reads(platform.settings)
+        closing.callback(reads.close)
+        eventually(lambda: ask(reads)[0].source.is_home, within_s=10)
+
+        with suspended(pid_of(own_folder, "mongo")):
+            frozen, seconds = ask(reads)
+            assert (frozen.source.store, frozen.source.home) == ("postgres", "mongo")
+            assert frozen.source.newest_us is not None
+            assert seconds < ANSWER_S_MAX
+            assert max(ask(reads)[1] for _ in range(5)) < ANSWER_S_MAX / 2
+        eventually(lambda: ask(reads)[0].source.is_home, within_s=20)
+
+    gone, seconds = ask(reads)
+    assert (gone.source.store, seconds < ANSWER_S_MAX) == ("postgres", True)
+    assert gone.source.problems[0].startswith("mongo does not answer (")
+    shown = run(platform, "wallet", "--user", "ann", "--json")
+    document = json.loads(shown.stdout)
+    source = document["source"]
+    assert (document["store"], source["home"], source["is_home"]) == ("postgres", "mongo", False)
+    assert source["newest_record"] is not None
+    assert "read from postgres instead, its mirror, whose newest record is" in shown.stderr
+
+    with own_server(platform, own_folder, "mongo"):
+        eventually(lambda: ask(reads)[0].source.is_home, within_s=20)
+        assert json.loads(run(platform, "wallet", "--user", "ann", "--json").stdout)["source"][
+            "is_home"
+        ]
+        assert platform.audit(deep=True).whole
 
 
 def test_a_home_that_is_behind_leaves_the_answer_to_its_mirror(

@@ -4,8 +4,9 @@ import json
 import signal
 import threading
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
 import msgspec
@@ -28,8 +29,8 @@ from crypto_platform.migrations.postgres import list_revisions
 from crypto_platform.migrations.run import migrate
 from crypto_platform.settings import ENV_PREFIX, process_environment
 from crypto_platform.stores import STORES
-from crypto_platform.stores.base import Sum
-from tests.account_steps import SmallCompany
+from crypto_platform.stores.base import PostingSum, Sum, Whole
+from tests.account_steps import build_busy_company
 from tests.fault_children import START_S, running_restore
 from tests.fault_steps import numbered_quotes
 from tests.feed_samples import build_record, renamed
@@ -37,7 +38,19 @@ from tests.platform_harness import Platform
 
 pytestmark = pytest.mark.timeout(300)
 
-Content = Mapping[tuple[str, int], tuple[int, Sum, int]]
+
+class Content(NamedTuple):
+    """What a store holds, to be compared.
+
+    Attributes:
+        partitions: next_offset, the rows' count and hash, quarantine entries.
+        states: Of each projection, by the name of its table.
+        postings: Sums by user, account and currency.
+    """
+
+    partitions: Mapping[tuple[str, int], tuple[int, Sum, int]]
+    states: Mapping[str, Sequence[Whole]]
+    postings: Sequence[PostingSum]
 
 
 def wipe(platform: Platform, store: str) -> None:
@@ -57,10 +70,10 @@ def wipe(platform: Platform, store: str) -> None:
 
 
 def content(platform: Platform, store: str) -> Content:
-    """By partition: next_offset, the rows' count and hash, quarantine entries."""
+    """Facts by partition, and what is derived from them."""
     opened = platform.store(store, role="analyst")
     feed_of = {platform.topic(feed): feed for feed in FEEDS}
-    return {
+    partitions = {
         (row.topic, row.partition.part): (
             row.next_offset,
             opened.sum_range(feed_of[row.topic], row.partition, 0, 2**62),
@@ -68,6 +81,12 @@ def content(platform: Platform, store: str) -> Content:
         )
         for row in opened.read_offsets()
     }
+    states = {
+        each.table: list(opened.read_states(feed, each))
+        for feed in FEEDS
+        for each in feed.projections
+    }
+    return Content(partitions, states, list(opened.sum_postings(through_sequence=2**62)))
 
 
 def restore(platform: Platform, store: str, origin: str) -> Restored:
@@ -85,11 +104,13 @@ def restore(platform: Platform, store: str, origin: str) -> Restored:
     )
 
 
-def build_sixty(feed: Feed[Record]) -> Sequence[Record]:
-    """Of one key; accounts have to add up, or no audit is whole."""
+def build_many(feed: Feed[Record]) -> Sequence[Record]:
+    """Sixty at least of one key; accounts have to add up, or no audit is whole."""
     if feed.name == ACCOUNT_EVENTS.name:
-        company = SmallCompany()
-        return [company.deposit("ann", "USD", "1.10") for _ in range(60)]
+        company = build_busy_company()
+        for _ in range(60):
+            company.deposit("ann", "USD", "1.10")
+        return company.events
     record = build_record(feed)
     return [renamed(record, f"{record.event_id}/{number}") for number in range(60)]
 
@@ -99,7 +120,7 @@ def publish_everything(platform: Platform, *, with_conflict: bool = True) -> Non
     for feed in FEEDS:
         if feed.owned_by_platform:
             continue
-        platform.publish(feed, build_sixty(feed))
+        platform.publish(feed, build_many(feed))
     platform.publish(QUOTES, numbered_quotes(1, 200))
     platform.publish(QUOTES, numbered_quotes(150, 160))
     if with_conflict:
@@ -226,6 +247,35 @@ def test_a_restore_that_was_killed_goes_on_when_begun_again(
     assert platform.audit(deep=True).whole
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("origin", [KAFKA, MIRROR])
+@pytest.mark.parametrize("store", STORES)
+def test_a_restore_killed_among_accounts_leaves_no_state_without_its_events(
+    platform: Platform, store: str, origin: str
+) -> None:
+    """A wallet that was restored before its facts, or twice, would be another balance."""
+    platform.reload(CRYPTO_PLATFORM_LOAD__BATCH_RECORDS_MAX="20")
+    platform.publish(ACCOUNT_EVENTS, build_many(ACCOUNT_EVENTS))
+    platform.load_both()
+    before = content(platform, store)
+    if origin == MIRROR:
+        truncate(platform)
+    wipe(platform, store)
+
+    for point in ("after_copy", "after_commit", "before_commit", "after_commit"):
+        with running_restore(platform, store, origin, CRASH_AT=point) as child:
+            assert child.wait(timeout=START_S) == -signal.SIGKILL
+        assert platform.load(store).progress.stored_records == {}
+    begun = content(platform, store)
+    assert begun.postings
+    assert begun.postings != before.postings
+
+    restored = restore(platform, store, origin)
+    assert restored.is_whole
+    assert content(platform, store) == before
+    assert platform.audit(deep=True).whole
+
+
 @pytest.mark.parametrize("store", STORES)
 def test_a_backup_comes_back_equal_and_loads_what_came_later(
     platform: Platform, store: str, tmp_path: Path
@@ -237,7 +287,7 @@ def test_a_backup_comes_back_equal_and_loads_what_came_later(
     made = run(platform, "backup", "--store", store, "--to", str(folder), "--json")
     assert made.exit_code == 0, made.output
     as_backed_up = content(platform, store)
-    hashed = hash_collections(platform) if store == "mongo" else {}
+    described = describe_collections(platform) if store == "mongo" else {}
     wipe(platform, store)
     with open_dumpers(platform.settings, [store]) as [dumper]:
         manifest = read_manifest(folder)
@@ -245,7 +295,7 @@ def test_a_backup_comes_back_equal_and_loads_what_came_later(
         migrate(platform.settings, progress=lambda _: None)
         put_back(facts, folder, dumper)
     assert content(platform, store) == as_backed_up
-    assert hashed == (hash_collections(platform) if store == "mongo" else {})
+    assert described == (describe_collections(platform) if store == "mongo" else {})
     migrate(platform.settings, progress=lambda _: None)
     platform.publish(QUOTES, numbered_quotes(301, 320))
     platform.load_both()
@@ -288,11 +338,23 @@ def run(platform: Platform, *words: str) -> Result:
     return CliRunner().invoke(main, [*words, "--data-dir", str(platform.data_dir)], env=cleared)
 
 
-def hash_collections(platform: Platform) -> Mapping[str, str]:
-    """MongoDB's own hash of each collection."""
+def describe_collections(platform: Platform) -> Mapping[str, object]:
+    """MongoDB's own hash of each collection, its options and indexes, and the views."""
     client: MongoClient[dict[str, Any]] = MongoClient(platform.servers.mongo_admin_url)
     with client:
-        return dict(client[platform.name].command("dbHash")["collections"])
+        database = client[platform.name]
+        hashes = database.command("dbHash")["collections"]
+        return {
+            each["name"]: (
+                each["options"],
+                hashes.get(each["name"]),
+                sorted(database[each["name"]].list_indexes(), key=itemgetter("name"))
+                if each["type"] == "collection"
+                else None,
+            )
+            for each in database.list_collections()
+            if not each["name"].startswith("system.")
+        }
 
 
 def test_the_job_does_the_same_and_observes_each_partition(platform: Platform) -> None:
