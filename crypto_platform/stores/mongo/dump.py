@@ -1,9 +1,10 @@
 """A MongoDB store as files, and back: mongodump's folder format, of one snapshot.
 
 Here: documents as raw BSON, options and indexes as extended JSON, the sums of what the snapshot
-holds. Views hold nothing: they are left as they are, and made by migrating. Offsets are a collection like the others, so they are of the same moment; they are put back
-last, so that a load that comes too early finds its partitions taken. mongorestore reads the folder,
-too. Not here: the manifest (delivery/backup.py).
+holds. Views hold nothing: they are left as they are, and made by migrating. Offsets are a
+collection like the others, so they are of the same moment; they are put back last, so that a load
+that comes too early finds its partitions taken. mongorestore reads the folder, too. Not here: the
+manifest (delivery/backup.py).
 
 Source: MongoDB Database Tools, mongodump, "Output"; a snapshot lives for
 minSnapshotHistoryWindowInSeconds (300 by default).
