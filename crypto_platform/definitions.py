@@ -24,7 +24,7 @@ from crypto_platform.jobs.purge import build_purge_job
 from crypto_platform.jobs.repair import build_repair_jobs
 from crypto_platform.jobs.restore import build_restore_job
 from crypto_platform.jobs.retention import build_retention_job
-from crypto_platform.migrations.run import make_missing_tables, migrate
+from crypto_platform.migrations.run import migrate
 from crypto_platform.resources import build_resources
 from crypto_platform.schedules import (
     build_audit_schedule,
@@ -45,8 +45,7 @@ logger = logging.getLogger(__name__)
 
 
 def _migrate(settings: Settings) -> None:
-    migrate(settings, progress=logger.info)
-    make_missing_tables(settings)
+    migrate(settings, progress=logger.info, remakes_dropped=True)
 
 
 def build_definitions(

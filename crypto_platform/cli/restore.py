@@ -30,7 +30,6 @@ from crypto_platform.feeds.incidents import Incident
 from crypto_platform.kafka.incidents import publish_incident
 from crypto_platform.migrations import migrate
 from crypto_platform.migrations.postgres import list_revisions
-from crypto_platform.migrations.run import make_missing_tables
 from crypto_platform.settings import Settings, load_settings
 from crypto_platform.stack.repair import lacks_database, make_database
 from crypto_platform.stores import STORES
@@ -151,8 +150,7 @@ def _restore_backup(
 def _migrate(settings: Settings) -> None:
     """Database, tables, collections: whatever of them is missing."""
     make_database(settings)
-    migrate(settings, progress=_say)
-    make_missing_tables(settings)
+    migrate(settings, progress=_say, remakes_dropped=True)
 
 
 def _say(text: str) -> None:

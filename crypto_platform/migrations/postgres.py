@@ -17,9 +17,15 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
 from crypto_platform.errors import ConfigurationError
+from crypto_platform.migrations.versions.r0005_views_and_questions import (
+    STATEMENTS as MARKET_STATEMENTS,
+)
+from crypto_platform.migrations.versions.r0010_orders_and_wallets import (
+    STATEMENTS as ACCOUNT_STATEMENTS,
+)
 from crypto_platform.stores.postgres.rights import set_rights
 from crypto_platform.stores.postgres.session import connect, translated
-from crypto_platform.stores.postgres.tables import build_metadata
+from crypto_platform.stores.postgres.tables import SCHEMAS, build_metadata
 
 APPLICATION_NAME = "crypto_platform migration"
 LOCK_WAIT_S = 50
@@ -45,8 +51,17 @@ def lock(url: str) -> Generator[None, None, None]:
         yield  # the lock goes with the connection
 
 
-def migrate(*, migrator_url: str, loader_url: str | None, analyst_url: str | None) -> str:
+def migrate(
+    *,
+    migrator_url: str,
+    loader_url: str | None,
+    analyst_url: str | None,
+    remakes_dropped: bool = False,
+) -> str:
     """Upgrade to the newest revision and set rights; returns a line for people.
+
+    Args:
+        remakes_dropped: Also make, empty, what somebody dropped since.
 
     Raises:
         StoreUnavailableError, ConfigurationError: See `migrate` of the package.
@@ -62,6 +77,8 @@ def migrate(*, migrator_url: str, loader_url: str | None, analyst_url: str | Non
         if before != head:
             command.upgrade(_config(connection), "head")
             connection.commit()
+        if remakes_dropped:
+            _remake_dropped(connection)
     set_rights(migrator_url=migrator_url, loader_url=loader_url, analyst_url=analyst_url)
     if before == head:
         return f"PostgreSQL: at revision {head}, nothing to do"
@@ -73,14 +90,15 @@ def list_revisions() -> set[str]:
     return {script.revision for script in ScriptDirectory(str(_FOLDER)).walk_revisions()}
 
 
-def make_missing_tables(
-    *, migrator_url: str, loader_url: str | None, analyst_url: str | None
-) -> None:
-    """Make tables that somebody dropped, though the database is at the newest revision."""
-    with _connected(migrator_url) as connection:
-        build_metadata().create_all(connection, checkfirst=True)
-        connection.commit()
-    set_rights(migrator_url=migrator_url, loader_url=loader_url, analyst_url=analyst_url)
+def _remake_dropped(connection: sa.Connection) -> None:
+    """Empty tables, and the views and functions that went with them."""
+    for schema in SCHEMAS:
+        connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
+    build_metadata().create_all(connection, checkfirst=True)
+    for statement in (*MARKET_STATEMENTS, *ACCOUNT_STATEMENTS):
+        replacing = statement.replace("CREATE ", "CREATE OR REPLACE ", 1)
+        connection.exec_driver_sql(replacing)
+    connection.commit()
 
 
 def _refuse_unknown(revision: str | None, known: set[str]) -> None:

@@ -18,12 +18,16 @@ from crypto_platform.stores.postgres.aliases import replace_aliases
 Progress = Callable[[str], None]
 
 
-def migrate(settings: Settings, *, progress: Progress = print) -> None:
+def migrate(
+    settings: Settings, *, progress: Progress = print, remakes_dropped: bool = False
+) -> None:
     """Create or change what is missing; repeating it changes nothing.
 
     Args:
         settings: A server without an address in them is left out, and `progress` says so.
         progress: Takes one line for people at a time.
+        remakes_dropped: Also what is missing of PostgreSQL though it is at the newest revision:
+            somebody dropped it. Only a restore fills it again.
 
     Raises:
         StoreUnavailableError: A server was not reached. What was done before stays done.
@@ -31,22 +35,9 @@ def migrate(settings: Settings, *, progress: Progress = print) -> None:
         KafkaUnavailableError: Topics could not be created in time.
     """
     with _lock(settings):
-        _migrate_postgres(settings, progress)
+        _migrate_postgres(settings, progress, remakes_dropped=remakes_dropped)
         _migrate_mongo(settings, progress)
         _create_topics(settings, progress)
-
-
-def make_missing_tables(settings: Settings) -> None:
-    """Make anew what `migrate` does not look for: single tables that were dropped (PostgreSQL)."""
-    urls = settings.postgres
-    if urls.migrator_url is None:
-        return
-    with _lock(settings):
-        postgres.make_missing_tables(
-            migrator_url=urls.migrator_url.get_secret_value(),
-            loader_url=_reveal(urls.loader_url),
-            analyst_url=_reveal(urls.analyst_url),
-        )
 
 
 @contextlib.contextmanager
@@ -60,7 +51,7 @@ def _lock(settings: Settings) -> Generator[None, None, None]:
         yield
 
 
-def _migrate_postgres(settings: Settings, progress: Progress) -> None:
+def _migrate_postgres(settings: Settings, progress: Progress, *, remakes_dropped: bool) -> None:
     urls = settings.postgres
     if urls.migrator_url is None:
         progress("PostgreSQL: left out, postgres.migrator_url is not set")
@@ -70,6 +61,7 @@ def _migrate_postgres(settings: Settings, progress: Progress) -> None:
             migrator_url=urls.migrator_url.get_secret_value(),
             loader_url=_reveal(urls.loader_url),
             analyst_url=_reveal(urls.analyst_url),
+            remakes_dropped=remakes_dropped,
         )
     )
     replace_aliases(urls.migrator_url.get_secret_value(), CurrencyCodes(settings).list_all())

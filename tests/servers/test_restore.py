@@ -221,6 +221,38 @@ def test_only_what_is_missing_is_written(platform: Platform, store: str) -> None
     assert content(platform, store) == before
 
 
+def test_tables_that_were_dropped_come_back_with_their_views(platform: Platform) -> None:
+    """Whoever drops a table takes with it what people read of it."""
+    publish_everything(platform)
+    platform.load_both()
+    before, views = content(platform, "postgres"), describe_views(platform)
+    platform.store("postgres").close()
+    with platform.postgres_admin() as connection:
+        connection.execute(
+            "DROP TABLE accounts.event, accounts.wallet, market.candle_revision CASCADE"
+        )
+    assert describe_views(platform) != views
+    truncate(platform)
+
+    done = run(platform, "restore", "postgres", "--from", "mirror", "--yes")
+    assert done.exit_code == 0, done.output
+    assert content(platform, "postgres") == before
+    assert describe_views(platform) == views
+
+
+def describe_views(platform: Platform) -> object:
+    """What the views and functions that people read are."""
+    with platform.postgres_admin() as connection:
+        return connection.execute(
+            "SELECT c.oid::regclass::text, pg_get_viewdef(c.oid), obj_description(c.oid),"
+            " c.relacl::text FROM pg_class AS c WHERE c.relkind = 'v'"
+            " AND c.relnamespace IN ('accounts'::regnamespace, 'market'::regnamespace)"
+            " UNION ALL SELECT p.oid::regprocedure::text, pg_get_functiondef(p.oid), NULL, NULL"
+            " FROM pg_proc AS p WHERE p.pronamespace IN ('accounts'::regnamespace,"
+            " 'market'::regnamespace) ORDER BY 1"
+        ).fetchall()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("origin", [KAFKA, MIRROR])
 @pytest.mark.parametrize("store", STORES)

@@ -101,15 +101,18 @@ RETURNS SETOF market.candle LANGUAGE sql STABLE AS $$
 $$""",
 }
 
+STATEMENTS = (
+    *(CANDLE, INSTRUMENT, CURRENCY),
+    *(f"COMMENT ON {name} IS '{comment}'" for name, comment in COMMENTS.items()),
+    *(f"CREATE FUNCTION {signature} {rest}" for signature, rest in FUNCTIONS.items()),
+)
+"""Of views and functions; they go with a table that somebody drops, and are made again with it."""
+
 
 def upgrade() -> None:
     """Apply it."""
-    for view in (CANDLE, INSTRUMENT, CURRENCY):
-        op.execute(view)
-    for name, comment in COMMENTS.items():
-        op.execute(f"COMMENT ON {name} IS '{comment}'")
-    for signature, rest in FUNCTIONS.items():
-        op.execute(f"CREATE FUNCTION {signature} {rest}")
+    for statement in STATEMENTS:
+        op.execute(statement)
 
 
 def downgrade() -> None:

@@ -69,6 +69,13 @@ LANGUAGE sql STABLE AS $$
 $$
 """
 
+STATEMENTS = (
+    *(FILL, LEDGER_POSTING, TRANSACTION),
+    *(f"COMMENT ON {name} IS '{comment}'" for name, comment in COMMENTS.items()),
+    BALANCES_AT,
+)
+"""Of views and the function; they go with a table that somebody drops, and are made again with it."""
+
 
 def upgrade() -> None:
     """Apply it."""
@@ -127,11 +134,8 @@ def upgrade() -> None:
         schema="accounts",
         postgresql_where=sa.text("trade_id IS NOT NULL"),
     )
-    for view in (FILL, LEDGER_POSTING, TRANSACTION):
-        op.execute(view)
-    for name, comment in COMMENTS.items():
-        op.execute(f"COMMENT ON {name} IS '{comment}'")
-    op.execute(BALANCES_AT)
+    for statement in STATEMENTS:
+        op.execute(statement)
 
 
 def downgrade() -> None:
