@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+import pymongo
+from pymongo.command_cursor import CommandCursor
+
 from crypto_platform.domain.exact import EXACT, total
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent, Order, Wallet
@@ -19,6 +22,8 @@ from crypto_platform.stores.mongo.pieces import documents_of
 from crypto_platform.stores.mongo.states import states_of
 
 BATCH_DOCUMENTS = 5_000
+FIRST_ANSWER_S_MAX = 3600.0
+"""Of all events added up; with a million it takes about the 15 s of any other answer."""
 _DIGITS = 34
 """Of decimal128."""
 
@@ -108,7 +113,8 @@ def sum_postings(connection: Connection, *, through_sequence: int) -> Iterator[P
         name: {"$arrayElemAt": [f"${field}", "$$leg"]}
         for name, field in {**names, "amount": "posting_amounts"}.items()
     }
-    found = connection.collection(ACCOUNT_EVENTS.collection).aggregate(
+    found = _aggregate(
+        connection,
         [
             {"$match": {"sequence": {"$lte": through_sequence}}},
             {"$project": {"user_id": 1, "leg": {"$map": {"input": legs, "as": "leg", "in": leg}}}},
@@ -128,8 +134,6 @@ def sum_postings(connection: Connection, *, through_sequence: int) -> Iterator[P
             },
             {"$sort": {"_id.user_id": 1, "_id.account": 1, "_id.currency": 1}},
         ],
-        allowDiskUse=True,
-        batchSize=BATCH_DOCUMENTS,
     )
     with found:
         for document in found:
@@ -178,7 +182,8 @@ def _sum_exactly(
 
 def count_user_events(connection: Connection, *, through_sequence: int) -> Iterator[UserCount]:
     """See Store.count_user_events."""
-    found = connection.collection(ACCOUNT_EVENTS.collection).aggregate(
+    found = _aggregate(
+        connection,
         [
             {"$match": {"sequence": {"$lte": through_sequence}}},
             {
@@ -190,8 +195,6 @@ def count_user_events(connection: Connection, *, through_sequence: int) -> Itera
             },
             {"$sort": {"_id": 1}},
         ],
-        allowDiskUse=True,
-        batchSize=BATCH_DOCUMENTS,
     )
     with found:
         for document in found:
@@ -201,14 +204,13 @@ def count_user_events(connection: Connection, *, through_sequence: int) -> Itera
 def read_halves(connection: Connection, *, through_sequence: int) -> Iterator[Half]:
     """See Store.read_halves."""
     fields = ("sequence", "user_id", "liquidity", "fill_price", "fill_quantity")
-    found = connection.collection(ACCOUNT_EVENTS.collection).aggregate(
+    found = _aggregate(
+        connection,
         [
             {"$match": {"trade_id": {"$ne": None}, "sequence": {"$lte": through_sequence}}},
             {"$project": dict.fromkeys(("venue_symbol", "trade_id", *fields), 1)},
             {"$sort": {"venue_symbol": 1, "trade_id": 1, "sequence": 1}},
         ],
-        allowDiskUse=True,
-        batchSize=BATCH_DOCUMENTS,
     )
     with found:
         for each in found:
@@ -242,6 +244,19 @@ def read_account_events(
         for record in records
         if isinstance(record, AccountEvent) and (record.user_id, record.sequence) in pairs
     ]
+
+
+def _aggregate(
+    connection: Connection, pipeline: Sequence[Mapping[str, Any]]
+) -> CommandCursor[dict[str, Any]]:
+    """Documents that the server groups or sorts before its first answer.
+
+    That takes longer than any other answer may; those behind it come at once.
+    """
+    with pymongo.timeout(FIRST_ANSWER_S_MAX):
+        return connection.collection(ACCOUNT_EVENTS.collection).aggregate(
+            pipeline, allowDiskUse=True, batchSize=BATCH_DOCUMENTS
+        )
 
 
 def _complete(projection: Projection, document: Mapping[str, Any]) -> Whole:
