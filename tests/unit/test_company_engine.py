@@ -186,6 +186,10 @@ def test_orders_of_less_than_a_dollar_or_of_billions_are_rejected(engine: Engine
     assert place(engine, ANN, "buy", 19).reason == "below_minimum"
     assert place(engine, ANN, "buy", 10**13).reason == "above_maximum"
     assert market(engine, ANN, "buy", None, funds=dollars(0.99)).reason == "below_minimum"
+    for side in ("buy", "sell"):
+        assert market(engine, BOB, side, 2**40 + 1).reason == "above_maximum"
+    assert place(engine, BOB, "sell", 2**40 + 1, price=1).reason == "above_maximum"
+    assert place(engine, BOB, "sell", 2**40, price=1).reason == "insufficient_funds"
 
 
 def test_a_cancelled_order_gives_back_what_it_held(engine: Engine) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from crypto_platform.simulation.company.company import Company, UnwrittenError
 from crypto_platform.simulation.company.engine import RefusedError
-from crypto_platform.simulation.company.events import Order, OrderRequest
+from crypto_platform.simulation.company.events import Order, OrderRequest, Trade
 from crypto_platform.simulation.company.journal import Journal
 from crypto_platform.simulation.company.references import OwnPrices
 from crypto_platform.simulation.company.traders import Traders
@@ -114,3 +114,24 @@ def test_where_the_journal_fails_nobody_is_told_that_it_happened(company: Compan
 
     answers = asyncio.run(run())
     assert [type(answer) for answer in answers] == [UnwrittenError, UnwrittenError]
+
+
+def test_whatever_fails_in_a_turn_nobody_waits_for_good(company: Company) -> None:
+    """SQLite refuses a figure beyond 64 bits with an error that is none of its own."""
+
+    def trade() -> None:
+        beyond = Trade("BTC-USD", 1, NOON_US, 1, 2**63, "buy")
+        company.engine.outbox.trades.append(beyond)
+
+    async def run() -> list[object]:
+        waiting = [
+            asyncio.create_task(company.submit(lambda: company.deposit(ANN, "USD", 1))),
+            asyncio.create_task(company.submit(trade)),
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(OverflowError):
+            company.turn()
+        async with asyncio.timeout(5):
+            return await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [type(answer) for answer in asyncio.run(run())] == [UnwrittenError, UnwrittenError]

@@ -6,7 +6,6 @@ Between two turns everything that can be seen is on the disk: a turn has no awai
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -85,6 +84,7 @@ class Company:
         Raises:
             sqlite3.Error: The journal could not be written; nobody was told otherwise, and the
                 process must end, for its memory is ahead of its file.
+            Exception: The same of any other failure of a turn, which is a mistake of ours.
         """
         while True:
             self.turn()
@@ -103,16 +103,17 @@ class Company:
         """Make commands and due steps, write them down, answer who waits."""
         self._wake.clear()
         waiting, self._waiting = self._waiting, []
-        answers = [(future, *_try(command)) for command, future in waiting]
-        self._trade()
-        if self.engine.outbox.events:
-            try:
+        try:
+            answers = [(future, *_try(command)) for command, future in waiting]
+            self._trade()
+            if self.engine.outbox.events:
                 self.journal.write(self.engine, step=self._step)
-            except sqlite3.Error:
-                self._is_lost = True
-                for future, *_ in answers:
-                    _fail(future)
-                raise
+        except Exception:
+            # whatever failed: the memory is ahead of the file
+            self._is_lost = True
+            for _, future in waiting:
+                _fail(future)
+            raise
         for future, result, error in answers:
             if future.done():
                 continue  # who asked is gone

@@ -30,6 +30,7 @@ from crypto_platform.simulation.company.products import (
     AMOUNT_MAX,
     NOTIONAL_MIN,
     PRODUCTS,
+    QUANTITY_MAX,
     QUOTE_CURRENCY,
     Product,
 )
@@ -287,15 +288,11 @@ class Engine:
 
 def _find_fault(request: OrderRequest, product: Product, book: Book) -> str | None:
     """Why an order is not taken, its money apart."""
-    quantity, price = request.quantity, request.price
-    if request.funds is not None:
-        return "below_minimum" if request.funds < NOTIONAL_MIN else None
-    if price is None:
-        return None
-    notional = price * (quantity or 0) * product.notional_unit
-    if notional < NOTIONAL_MIN:
+    quantity, price = request.quantity or 0, request.price
+    notional = request.funds if price is None else price * quantity * product.notional_unit
+    if notional is not None and notional < NOTIONAL_MIN:
         return "below_minimum"
-    if notional > AMOUNT_MAX // 2:
+    if quantity > QUANTITY_MAX or (notional or 0) > AMOUNT_MAX // 2:
         return "above_maximum"
     if request.post_only and would_cross(book, request):
         return "post_only_would_cross"

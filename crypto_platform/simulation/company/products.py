@@ -21,6 +21,9 @@ NOTIONAL_MIN = 10**QUOTE_DECIMALS
 """One dollar: an order for less is refused."""
 AMOUNT_MAX = 2**62
 """Of any figure an order or a transfer names: 46 billion dollars."""
+QUANTITY_MAX = 2**40
+"""Lots of one order: a million bitcoin. So many that a minute's volume, which the same coins make
+again and again, stays far below what the journal can hold (2^63)."""
 
 CURRENCIES_READ = 25
 """Of the market's list, which has those traded here among its first."""
