@@ -23,6 +23,7 @@ from crypto_platform.simulation.company.references import (
     NoQuotesError,
     OwnPrices,
 )
+from crypto_platform.simulation.company.render import parse_order_id, print_order_id
 from crypto_platform.stack.company import make_operator_key
 from tests.company_steps import NOON_US
 
@@ -121,6 +122,11 @@ def test_an_order_is_read_in_ticks_and_lots() -> None:
         (LIMIT | {"price": "1_000"}, "price"),
         (LIMIT | {"price": "٣"}, "price"),
         (LIMIT | {"price": "1" * 30}, "price"),
+        (LIMIT | {"price": "1." + "0" * 31 + "1"}, "price"),
+        (LIMIT | {"price": "0" * 5_000 + "1"}, "price"),
+        (LIMIT | {"price": "1.2.3"}, "price"),
+        (LIMIT | {"price": "."}, "price"),
+        (LIMIT | {"price": ""}, "price"),
         (LIMIT | {"quantity": None}, "quantity"),
         (LIMIT | {"quantity": "0.0000001"}, "quantity"),
         (LIMIT | {"funds": "1"}, "funds"),
@@ -141,6 +147,23 @@ def test_what_is_no_order_is_refused_by_the_name_of_its_field(document: object, 
     """A guess at what somebody meant costs money."""
     with pytest.raises(UnreadableError, match=word):
         parse_order(document, PRODUCTS)
+
+
+@pytest.mark.parametrize("text", ["1", "1.", "1.0", "01.00", "1.000000"])
+def test_a_figure_may_have_zeros_that_say_nothing(text: str) -> None:
+    """The bound is on what it comes to."""
+    assert parse_order(LIMIT | {"price": text}, PRODUCTS).price == 100
+
+
+@pytest.mark.parametrize("text", ["or-" + "1" * 5_000, "or-17", "or-" + "²" * 20, "17", ""])
+def test_what_is_no_id_of_an_order_is_told_as_such(text: str) -> None:
+    """However long it is."""
+    assert parse_order_id(text) is None
+
+
+def test_an_orders_id_is_its_number() -> None:
+    """Written one way."""
+    assert parse_order_id(print_order_id(17)) == 17
 
 
 def test_transfers_and_drives_are_read_within_their_bounds() -> None:

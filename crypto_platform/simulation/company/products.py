@@ -10,7 +10,6 @@ currency's units, so price x quantity is exact and nothing is ever rounded but f
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 
 from crypto_platform.simulation.currencies import Currency, list_currencies
 from crypto_platform.simulation.trades import print_steps
@@ -24,6 +23,8 @@ AMOUNT_MAX = 2**62
 QUANTITY_MAX = 2**40
 """Lots of one order: a million bitcoin. So many that a minute's volume, which the same coins make
 again and again, stays far below what the journal can hold (2^63)."""
+FIGURE_CHARACTERS_MAX = 64
+"""Of a figure as text."""
 
 CURRENCIES_READ = 25
 """Of the market's list, which has those traded here among its first."""
@@ -128,12 +129,13 @@ def parse_steps(text: object, decimals: int, name: str) -> int:
     if not isinstance(text, str) or not text.replace(".", "", 1).isascii():
         message = f'{name} must be a decimal as text, such as "0.5"; found {text!r:.60}'
         raise FigureError(message)
-    try:
-        figure = Decimal(text).scaleb(decimals) if text.replace(".", "", 1).isdigit() else None
-    except InvalidOperation:
-        figure = None
-    if figure is None or not 0 < figure <= AMOUNT_MAX or figure != figure.to_integral_value():
+    whole, _, part = text.partition(".")
+    part = part.rstrip("0")
+    # in digits, for Decimal's arithmetic would round before anything is checked
+    is_figure = len(text) <= FIGURE_CHARACTERS_MAX and f"{whole}{part}".isdigit()
+    steps = int(whole + part.ljust(decimals, "0")) if is_figure and len(part) <= decimals else 0
+    if not 0 < steps <= AMOUNT_MAX:
         step = print_steps(1, decimals)
         message = f"{name} must be a positive multiple of {step}, found {text!r:.60}"
         raise FigureError(message)
-    return int(figure)
+    return steps

@@ -32,7 +32,7 @@ def print_order_id(number: int) -> str:
 def parse_order_id(text: str) -> int | None:
     """The number of an order's id; None where it is none."""
     number = text.removeprefix("or-")
-    is_id = text.startswith("or-") and number.isascii() and number.isdecimal()
+    is_id = len(text) == len(print_order_id(0)) and number.isascii() and number.isdecimal()
     return int(number) if is_id and print_order_id(int(number)) == text else None
 
 
