@@ -263,16 +263,24 @@ _PRINTERS: Mapping[FieldKind | None, Callable[[Any], object]] = {
 
 
 def echo_source(source: Source) -> None:
-    """Say on stderr where an answer came from, if not from home, and how old it may be."""
-    if source.is_home:
-        return
-    newest = "which holds none of these records"
-    if source.newest_us is not None:
-        age_s = max(time.time() - source.newest_us / 1_000_000, 0.0)
-        newest = f"whose newest record is {format_age(age_s)} old"
+    """Say on stderr where an answer came from and how old it may be, where that is worth a word."""
     for problem in source.problems:
         click.echo(problem, err=True)
-    click.echo(f"read from {source.store} instead, its mirror, {newest}", err=True)
+    if source.is_home:
+        if source.problems:
+            click.echo(f"read from {source.store} all the same, {_describe_age(source)}", err=True)
+        elif source.behind_s is None:
+            text = f"{source.store} could not be compared with its mirror, which says nothing"
+            click.echo(text, err=True)
+        return
+    click.echo(f"read from {source.store} instead, its mirror, {_describe_age(source)}", err=True)
+
+
+def _describe_age(source: Source) -> str:
+    if source.newest_us is None:
+        return "which holds none of these records"
+    age_s = max(time.time() - source.newest_us / 1_000_000, 0.0)
+    return f"whose newest record is {format_age(age_s)} old"
 
 
 def build_source(source: Source) -> dict[str, object]:

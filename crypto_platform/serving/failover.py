@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from crypto_platform.errors import PlatformError, StoreUnavailableError
 from crypto_platform.feeds import Feed, Record
@@ -45,6 +45,8 @@ MIRROR_POSITION_S_MAX = 0.3
 CHECK_EVERY_S = 1.0
 """So long a position is believed; a store that was down is asked again as often."""
 _STEP_S = 0.25
+_WHOLLY_US = 100 * 365 * 86_400 * 1_000_000
+"""Behind by everything: what is missing may be of any time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +56,7 @@ class Source:
     Attributes:
         store: The one that answered.
         home: The one that should.
-        problems: Why home did not, one line each; empty where it did.
+        problems: Why home did not, or why what it said may be old, one line each.
         newest_us: Append time of the newest record of what was asked, in that store; None where it
             has none.
         behind_s: How far the store is behind the other one; None where the other does not tell.
@@ -68,7 +70,7 @@ class Source:
 
     @property
     def is_home(self) -> bool:
-        """Nothing has to be said."""
+        """The store that should have answered did; `problems` may say more."""
         return self.store == self.home
 
 
@@ -92,17 +94,23 @@ class Position:
         return max((row.max_ts_append for row in self.rows.values()), default=0) or None
 
     def behind_s(self, other: "Position") -> float:
-        """How much older its newest record is than the other's, where it is behind at all."""
-        return max((self._behind_us(key, row) for key, row in other.rows.items()), default=0) / 1e6
+        """How much older its newest record is than the other's, where it is behind at all.
 
-    def _behind_us(self, key: tuple[str, int], other: StoredOffset) -> int:
+        Partitions under a restore lack anything, also where both stores have come equally far.
+        """
+        keys = {*self.rows, *other.rows}
+        return max((self._behind_us(key, other.rows.get(key)) for key in keys), default=0) / 1e6
+
+    def _behind_us(self, key: tuple[str, int], other: StoredOffset | None) -> int:
         own = self.rows.get(key)
+        if own is not None and (own.blocked_by or "").startswith(RESTORING):
+            return _WHOLLY_US
+        if other is None or not other.next_offset:
+            return 0
         if own is None:
-            return other.max_ts_append if other.next_offset else 0
+            return _WHOLLY_US
         if own.next_offset >= other.next_offset:
             return 0
-        if (own.blocked_by or "").startswith(RESTORING):
-            return other.max_ts_append  # what is missing may be of any time
         return other.max_ts_append - own.max_ts_append
 
 
@@ -111,7 +119,7 @@ class Choice:
     """Which stores to ask, the best first.
 
     Attributes:
-        problems: Why home is not the first, by store.
+        problems: Why a store should not be believed, by store.
     """
 
     order: Sequence[str]
@@ -125,7 +133,7 @@ def home_of(feeds: Sequence[Feed[Record]]) -> str:
 
 
 def choose(home: str, positions: Mapping[str, Answer[Position]], *, behind_s_max: float) -> Choice:
-    """Home if it lives and is not behind, else a mirror that is better. Pure.
+    """Home if it lives and is not behind, else a mirror that is less so. Pure.
 
     A store that does not answer is asked last, for what was known of it may be over.
     """
@@ -139,9 +147,12 @@ def choose(home: str, positions: Mapping[str, Answer[Position]], *, behind_s_max
     mirror = next((name for name in order if name != home), None)
     other = None if mirror is None else positions[mirror].value
     if mirror is not None and own is not None and other is not None:
-        behind_s = own.behind_s(other)
-        if behind_s > behind_s_max and other.behind_s(own) <= behind_s_max:
+        behind_s, mirror_behind_s = own.behind_s(other), other.behind_s(own)
+        if behind_s > behind_s_max:
             problems[home] = f"{home} is {_describe_s(behind_s)} behind"
+        if mirror_behind_s > behind_s_max:
+            problems[mirror] = f"{mirror} is {_describe_s(mirror_behind_s)} behind"
+        if home in problems and mirror_behind_s < behind_s:
             order = [mirror, *(name for name in order if name != mirror)]
     return Choice(order=order, problems=problems)
 
@@ -162,7 +173,6 @@ class Reads:
         """
         self._settings = settings
         self._open = open_ or partial(open_store, settings=settings, role="analyst")
-        self._lock = threading.Lock()
         self._idle: dict[str, list[Store]] = {name: [] for name in STORES}
         self._watchers: dict[str, Store] = {}
         self._positions = {
@@ -194,25 +204,26 @@ class Reads:
         """
         home = home_of(feeds)
         positions = self._find_positions(home, feeds)
-        choice = choose(home, positions, behind_s_max=self._settings.serving.behind_s_max)
-        problems = dict(choice.problems)
+        choice = self._choose(home, positions)
+        failed: dict[str, str] = {}
         for name in choice.order:
             is_last = name == choice.order[-1]
             answer = self._put(name, question, answer_s_max, is_last=is_last)
-            if answer.value is None:
-                problems[name] = f"{name} does not answer ({answer.problem})"
+            if answer.problem is not None:
+                failed[name] = f"{name} does not answer ({answer.problem})"
                 continue
-            return Answered(
-                source=_build_source(name, home, positions, problems), value=answer.value
-            )
+            positions = self._look_again(positions, feeds)
+            problems = self._choose(home, positions).problems
+            source = _build_source(name, home, positions, {**problems, **failed})
+            return Answered(source=source, value=cast("T", answer.value))  # which may be None
+        problems = {**choice.problems, **failed}
         message = f"no store answers: {'; '.join(problems[name] for name in choice.order)}"
         raise StoreUnavailableError(message)
 
     def forget(self) -> None:
         """Ask both stores anew how they are doing, at the next question."""
-        with self._lock:
-            for probe in self._positions.values():
-                probe.forget()
+        for probe in self._positions.values():
+            probe.forget()
 
     def close(self) -> None:
         """Give back connections; a question that is open gives its own back when it ends."""
@@ -228,22 +239,30 @@ class Reads:
         self, home: str, feeds: Sequence[Feed[Record]]
     ) -> dict[str, Answer[Position]]:
         topics = {topic_name(self._settings, feed.topic) for feed in feeds}
-        with self._lock:
-            for probe in self._positions.values():
-                probe.ask()
-            found = {home: self._positions[home].answer(within_s=POSITION_S_MAX)}
-            # home being down, the mirror has all the time that home had
-            within_s = MIRROR_POSITION_S_MAX if found[home].value is not None else POSITION_S_MAX
-            for name, probe in self._positions.items():
-                if name != home:
-                    found[name] = probe.answer(within_s=within_s)
+        for probe in self._positions.values():
+            probe.ask()
+        found = {home: self._positions[home].answer(within_s=POSITION_S_MAX)}
+        # home being down, the mirror has all the time that home had
+        within_s = MIRROR_POSITION_S_MAX if found[home].value is not None else POSITION_S_MAX
+        for name, probe in self._positions.items():
+            if name != home:
+                found[name] = probe.answer(within_s=within_s)
+        return {name: _select(each, topics) for name, each in found.items()}
+
+    def _look_again(
+        self, positions: Mapping[str, Answer[Position]], feeds: Sequence[Feed[Record]]
+    ) -> dict[str, Answer[Position]]:
+        """With those that have come while the question was answered; waits for none."""
+        topics = {topic_name(self._settings, feed.topic) for feed in feeds}
         return {
-            name: Answer(
-                value=None if each.value is None else _select(each.value, topics),
-                problem=each.problem,
-            )
-            for name, each in found.items()
+            name: each
+            if each.value is not None
+            else _select(self._positions[name].answer(within_s=0.0), topics)
+            for name, each in positions.items()
         }
+
+    def _choose(self, home: str, positions: Mapping[str, Answer[Position]]) -> Choice:
+        return choose(home, positions, behind_s_max=self._settings.serving.behind_s_max)
 
     def _read_rows(self, name: str) -> Sequence[StoredOffset]:
         if name not in self._watchers:
@@ -265,19 +284,17 @@ class Reads:
             waited_s = time.monotonic() - begun
             if waited_s >= answer_s_max:
                 return Answer(problem=f"no answer for {answer_s_max:.0f} s")
-            with self._lock:
-                # what it said before the question says nothing of now
-                self._positions[name].forget()
-                self._positions[name].ask()
-                position = self._positions[name].answer(within_s=POSITION_S_MAX)
+            # what it said before the question says nothing of now
+            self._positions[name].forget()
+            self._positions[name].ask()
+            position = self._positions[name].answer(within_s=POSITION_S_MAX)
             is_patient = is_last and waited_s < LAST_ANSWER_S_MAX
             if position.value is None and not is_patient and not future.done():
                 return Answer(problem=position.problem)
         try:
             return Answer(value=future.result())
         except PlatformError as error:
-            with self._lock:
-                self._positions[name].forget()
+            self._positions[name].forget()
             return Answer(problem=" ".join(str(error).split()))
 
     def _take(self, name: str) -> Store:
@@ -305,12 +322,12 @@ class Reads:
             idle.append(store)
 
 
-def _select(rows: Sequence[StoredOffset], topics: set[str]) -> Position:
-    return Position(
-        rows={
-            (row.partition.topic_id, row.partition.part): row for row in rows if row.topic in topics
-        }
-    )
+def _select(answer: Answer[Sequence[StoredOffset]], topics: set[str]) -> Answer[Position]:
+    if answer.value is None:
+        return Answer(problem=answer.problem)
+    own = [row for row in answer.value if row.topic in topics]
+    rows = {(row.partition.topic_id, row.partition.part): row for row in own}
+    return Answer(value=Position(rows=rows))
 
 
 def _build_source(
@@ -319,10 +336,14 @@ def _build_source(
     own = positions[name].value
     others = [answer.value for each, answer in positions.items() if each != name]
     known = [other for other in others if other is not None]
+    said = dict(problems)
+    if own is None:  # and yet it has answered
+        said[name] = f"{name} does not tell how far it has come ({positions[name].problem})"
     return Source(
         store=name,
         home=home,
-        problems=() if name == home else tuple(problems[each] for each in problems if each != name),
+        # a mirror that is down is no reason to doubt a home that is well
+        problems=tuple(said.values()) if home in said else (),
         newest_us=None if own is None else own.newest_us,
         behind_s=own.behind_s(known[0]) if own is not None and known else None,
     )

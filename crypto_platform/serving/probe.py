@@ -35,7 +35,7 @@ class Answer(Generic[T]):
 
 
 class Probe(Generic[T]):
-    """One thing to be asked again and again. One thread uses it."""
+    """One thing to be asked again and again. Safe for threads: none waits for another's wait."""
 
     def __init__(
         self, read: Callable[[], T], *, every_s: float = 0.0, late_s_max: float = LATE_S_MAX
@@ -50,6 +50,8 @@ class Probe(Generic[T]):
         self._read = read
         self._every_s = every_s
         self._late_s_max = late_s_max
+        self._lock = threading.Lock()
+        """Never held while waiting."""
         self._pending: Future[T] | None = None
         self._asked_at = 0.0
         self._last: Answer[T] | None = None
@@ -61,17 +63,18 @@ class Probe(Generic[T]):
 
     def ask(self) -> None:
         """Ask now, unless a question is open or the last answer is young enough."""
-        now = time.monotonic()
-        is_over = self._pending is not None and self._pending.done()
-        if is_over and now - self._asked_at > self._late_s_max:
-            self._pending = None
-        is_young = self._last is not None and now - self._asked_at < self._every_s
-        if self._pending is not None or is_young:
-            return
-        self._pending = Future()
-        self._asked_at = now
-        # a daemon: a server that never answers must not keep the process from ending
-        threading.Thread(target=self._run, args=(self._pending,), daemon=True).start()
+        with self._lock:
+            now = time.monotonic()
+            is_over = self._pending is not None and self._pending.done()
+            if is_over and now - self._asked_at > self._late_s_max:
+                self._pending = None
+            is_young = self._last is not None and now - self._asked_at < self._every_s
+            if self._pending is not None or is_young:
+                return
+            self._pending = Future()
+            self._asked_at = now
+            # a daemon: a server that never answers must not keep the process from ending
+            threading.Thread(target=self._run, args=(self._pending,), daemon=True).start()
 
     def forget(self) -> None:
         """Ask anew the next time, however young the last answer is."""
@@ -85,21 +88,24 @@ class Probe(Generic[T]):
         Args:
             within_s: Longest wait, counted from the question: an old one is not waited for again.
         """
-        if self._pending is None:
-            return self._last or Answer(problem="not asked")
-        waited_s = time.monotonic() - self._asked_at
+        with self._lock:
+            pending, asked_at = self._pending, self._asked_at
+            if pending is None:
+                return self._last or Answer(problem="not asked")
+        waited_s = time.monotonic() - asked_at
         try:
-            value = self._pending.result(max(within_s - waited_s, 0.0))
+            found = Answer(value=pending.result(max(within_s - waited_s, 0.0)))
         except TimeoutError:
-            if self._pending.done():
+            if pending.done():
                 raise  # `read` itself ran into one and let it through
-            return Answer(problem=f"no answer for {max(waited_s, within_s):.0f} s")
+            return Answer(problem=f"no answer for {max(waited_s, within_s):.3g} s")
         except PlatformError as error:
-            self._last = Answer(problem=" ".join(str(error).split()))
-        else:
-            self._last = Answer(value=value)
-        self._pending = None
-        return self._last
+            found = Answer[T](problem=" ".join(str(error).split()))
+        with self._lock:
+            if self._pending is pending:
+                self._last = found
+                self._pending = None
+        return found
 
     def _run(self, future: Future[T]) -> None:
         try:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from crypto_platform.errors import StoreUnavailableError
+from crypto_platform.cli.sheet import echo_source
+from crypto_platform.errors import StoreRefusedError, StoreUnavailableError
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.serving.failover import Position, Reads, choose, home_of
 from crypto_platform.serving.probe import Answer
@@ -71,6 +72,17 @@ def test_a_home_that_lost_everything_or_is_being_restored_is_behind() -> None:
     assert (lost.order[0], restored.order[0]) == ("mongo", "mongo")
 
 
+def test_a_home_under_repair_is_behind_though_it_has_come_as_far() -> None:
+    """Collections that were dropped, or are being put back, answer at once: with nothing."""
+    repaired = at(row(100, second=60, blocked_by=RESTORING))
+    mirror = at(row(100, second=60))
+    chosen = choose("postgres", {"postgres": repaired, "mongo": mirror}, behind_s_max=60)
+    assert chosen.order[0] == "mongo"
+    assert chosen.problems == {"postgres": "postgres is wholly behind"}
+    alone = choose("postgres", {"postgres": repaired, "mongo": at()}, behind_s_max=60)
+    assert alone.problems["postgres"] == "postgres is wholly behind"
+
+
 def test_two_stores_that_are_both_behind_leave_home_the_word() -> None:
     """Each lacks what the other has: no better one is there."""
     other = row(10, second=500)
@@ -78,7 +90,9 @@ def test_two_stores_that_are_both_behind_leave_home_the_word() -> None:
         "postgres": Answer(value=Position(rows={("a", 0): row(9, second=0), ("b", 0): other})),
         "mongo": Answer(value=Position(rows={("a", 0): other, ("b", 0): row(9, second=0)})),
     }
-    assert choose("postgres", positions, behind_s_max=60).order[0] == "postgres"
+    chosen = choose("postgres", positions, behind_s_max=60)
+    assert chosen.order[0] == "postgres"
+    assert chosen.problems["postgres"] == "postgres is 500 s behind"
 
 
 def test_market_data_is_at_home_in_postgres() -> None:
@@ -94,10 +108,13 @@ class FakeStore:
 
     def read_offsets(self) -> list[StoredOffset]:
         self._server.reach()
-        return [row(1, second=0)]
+        return [self._server.row]
 
     def ping(self) -> str:
         self._server.reach()
+        if self._server.refuses:
+            message = "no such table"
+            raise StoreRefusedError(message)
         return self._server.name
 
     def close(self) -> None:
@@ -112,6 +129,8 @@ class Server:
         self.is_down = False
         self.hears = threading.Event()
         self.hears.set()
+        self.row = row(1, second=0)
+        self.refuses = False
         self.questions = 0
 
     def reach(self) -> None:
@@ -185,3 +204,34 @@ def test_nobody_answering_says_what_each_said(two: Two) -> None:
         server.is_down = True
     with pytest.raises(StoreUnavailableError, match=r"postgres .*refused.* mongo .*refused"):
         two.ask()
+
+
+def test_a_home_that_is_behind_says_so_where_its_mirror_fails(two: Two) -> None:
+    """Prices of an hour ago would pass for those of now."""
+    two.servers["mongo"].row = row(2, second=3600)
+    two.servers["mongo"].refuses = True
+    source = two.reads.ask(lambda store: store.ping(), [TRADES]).source
+    assert source.store == "postgres"
+    assert source.problems == (
+        "postgres is 3,600 s behind",
+        "mongo does not answer (no such table)",
+    )
+
+
+def test_nothing_is_an_answer(two: Two) -> None:
+    """A question for what is not there is answered with None, by a store that is well."""
+    answered = two.reads.ask(lambda store: store.close(), [TRADES])
+    assert (answered.value, answered.source.store) == (None, "postgres")
+
+
+def test_a_mirror_that_does_not_tell_is_no_secret(
+    two: Two, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Home may be behind, and nobody knows."""
+    two.servers["mongo"].is_down = True
+    echo_source(two.reads.ask(lambda store: store.ping(), [TRADES]).source)
+    assert "postgres could not be compared with its mirror" in capsys.readouterr().err
+    two.servers["mongo"].is_down = False
+    two.reads.forget()
+    echo_source(two.reads.ask(lambda store: store.ping(), [TRADES]).source)
+    assert not capsys.readouterr().err
