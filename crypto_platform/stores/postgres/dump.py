@@ -6,6 +6,7 @@ is one transaction: before its end nothing is changed, and no load sees half of 
 manifest (delivery/backup.py), where the tools are (handed in).
 """
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from psycopg import sql
 
-from crypto_platform.errors import StoreRefusedError
+from crypto_platform.errors import OutcomeUnknownError, StoreRefusedError
 from crypto_platform.feeds import FEEDS
 from crypto_platform.stores.base import Dumped, Sum
 from crypto_platform.stores.postgres.bookkeeping import SINK
@@ -41,8 +42,11 @@ WHERE n.nspname = ANY(%s) AND c.relkind IN ('r', 'm')
 """
 
 PIECE_BYTES = 1024 * 1024
+CONNECTION_LOST = 2
+"""psql's exit status; source: PostgreSQL's manual, psql, "Exit Status"."""
 
-_DROP = f"DROP SCHEMA IF EXISTS {', '.join(SCHEMAS)} CASCADE;\n"
+_BEGIN = f"BEGIN;\nDROP SCHEMA IF EXISTS {', '.join(SCHEMAS)} CASCADE;\n"
+_COMMIT = "COMMIT;\n"
 
 
 class PostgresDumper:
@@ -117,12 +121,16 @@ class PostgresDumper:
             return {feed.name: _sum(connection, feed.schema, feed.table) for feed in FEEDS}
 
     def put_back(self, folder: Path, progress: Callable[[str], None]) -> None:
-        """Replace everything by what a folder holds, in one transaction."""
+        """Replace everything by what a folder holds, in one transaction.
+
+        psql is told to commit, once pg_restore has ended well: one that commits at the end of its
+        input (--single-transaction) would keep half a store where this process is killed.
+        """
         progress(f"{self.sink}: pg_restore reads {folder}")
         reader = [self._find_tool("pg_restore"), "--file=-", folder]
         writer = [
             *(self._find_tool("psql"), "--no-psqlrc", "--quiet", "--no-password"),
-            *("--single-transaction", "--set=ON_ERROR_STOP=1", "--file=-"),
+            *("--set=ON_ERROR_STOP=1", "--file=-"),
             *("--output=/dev/null", self._plain_url()),
         ]
         pipe, environment = subprocess.PIPE, self._environment()
@@ -131,6 +139,12 @@ class PostgresDumper:
             subprocess.Popen(writer, stdin=pipe, stderr=pipe, env=environment) as writing,
         ):
             said = _pass_on(reading, writing)
+        if reading.returncode == 0 and writing.returncode == CONNECTION_LOST:
+            message = (
+                "PostgreSQL: psql lost its connection, and whether it has committed is not known: "
+                "the same command again replaces whatever is there"
+            )
+            raise OutcomeUnknownError(message)
         if reading.returncode != 0 or writing.returncode != 0:
             raise _refused(said, by="pg_restore")
 
@@ -166,23 +180,31 @@ def _sum(connection: Connection, schema: str, table: str) -> Sum:
 
 
 def _pass_on(reading: "subprocess.Popen[bytes]", writing: "subprocess.Popen[bytes]") -> str:
-    """Give psql what pg_restore writes, behind the statement that makes room; what they said.
+    """Give psql what pg_restore writes, in one transaction behind making room; what they said.
 
-    psql commits at the end of its input, so it is ended before that where pg_restore failed.
+    A psql that is not told to commit leaves the server's transaction open, which then rolls back.
     """
     assert reading.stdout is not None
     assert reading.stderr is not None
     assert writing.stdin is not None
     assert writing.stderr is not None
     try:
-        writing.stdin.write(_DROP.encode())
+        writing.stdin.write(_BEGIN.encode())
         while piece := reading.stdout.read(PIECE_BYTES):
             writing.stdin.write(piece)
-        if reading.wait() != 0:
+        if reading.wait() == 0:
+            writing.stdin.write(_COMMIT.encode())
+        else:
             writing.kill()
         writing.stdin.close()
     except BrokenPipeError:
         reading.kill()
+    except BaseException:
+        writing.kill()
+        reading.kill()
+        with contextlib.suppress(OSError):  # what was not sent yet would go to nobody
+            writing.stdin.close()
+        raise
     said = writing.stderr.read() + reading.stderr.read()
     return said.decode("utf-8", "replace")
 
