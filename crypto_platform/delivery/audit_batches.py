@@ -340,7 +340,7 @@ class AccountChecker:
             kafka_from: From which offset on the records are compared with Kafka as well.
         """
         found = self._sum(old)
-        if found not in _list_possible_sums(old):
+        if found not in list_possible_sums(old):
             self._report(old, found)
         self._check_released(old, removed, next_offset=min(old.next_offset, kafka_from))
         if deep:
@@ -360,7 +360,7 @@ class AccountChecker:
             wrong = [
                 (each, found)
                 for each in account.used_again
-                if (found := self._sum(each)) not in _list_possible_sums(each)
+                if (found := self._sum(each)) not in list_possible_sums(each)
             ]
             if not wrong:
                 return notes
@@ -396,7 +396,7 @@ class AccountChecker:
     def check_fresh(self, account: Account, found: Sum) -> None:
         """Compare what the newer ranges say with rows that have just proved equal to Kafka."""
         fresh = account.fresh
-        if account.is_blurred or found in _list_possible_sums(fresh):
+        if account.is_blurred or found in list_possible_sums(fresh):
             return
         detail = (
             f"offsets {fresh.first_offset} to {fresh.next_offset - 1}: load_batch says "
@@ -463,7 +463,7 @@ class AccountChecker:
             )
 
 
-def _list_possible_sums(summed: SummedRange) -> Collection[Sum]:
+def list_possible_sums(summed: SummedRange) -> Collection[Sum]:
     """What the rows may add up to; see the module's text."""
     if len(summed.repairs) > REPAIRS_MAX:
         return {summed.certain, sum(summed.repairs, summed.certain)}

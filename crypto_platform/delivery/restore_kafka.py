@@ -4,39 +4,39 @@ Here: which ranges of a partition the store lacks, by its own account of them, a
 here: writing (restore.py).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from crypto_platform.delivery.audit_batches import (
+    SummedRange,
+    build_account,
+    list_possible_sums,
+)
 from crypto_platform.delivery.restore_plan import (
     Lost,
     PartPlan,
     Place,
     Range,
-    list_accounts,
     sum_there,
 )
 from crypto_platform.delivery.slices import cut_slices
 from crypto_platform.domain.hours import hour_of
+from crypto_platform.errors import KafkaUnavailableError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.kafka.reader import PartRead, read_range
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.kafka.watermarks import Bounds, Part, Watermarks
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import (
-    EMPTY_SUM,
     NOTHING_TAKEN_OVER,
     BatchKind,
     Claim,
-    LoadBatch,
     Slice,
     Store,
     StoredOffset,
-    Sum,
     TakenOver,
     TopicPart,
 )
-
-_COVERING = frozenset({BatchKind.LIVE, BatchKind.RESTORE})
 
 
 class Topics:
@@ -91,15 +91,17 @@ class KafkaOrigin:
     def plan(self, place: Place, row: StoredOffset | None) -> PartPlan:
         """Ranges whose rows no longer add up to what was stored, and what follows on the end."""
         bounds = self.topics.read_bounds(place)
-        assert bounds is not None, "a place of today's topics"
+        if bounds is None:
+            message = f"{place.name} is no partition of today's topics: begin again"
+            raise KafkaUnavailableError(message)
         start = 0 if row is None else row.next_offset
         ranges: list[Range] = []
         lost: list[Lost] = []
         whole_records = 0
-        batches = list(self.store.read_load_batches(place.partition)) if start else []
-        for hour, first_offset, next_offset in list_accounts(batches):
+        for summed in self._read_account(place, start):
+            hour, first_offset, next_offset = summed.hour, summed.first_offset, summed.next_offset
             there = sum_there(self.store, place, first_offset, next_offset)
-            if there == self._add_up(place, batches, first_offset, next_offset):
+            if there in list_possible_sums(summed):
                 whole_records += there.count
                 continue
             begin, end = max(first_offset, bounds.low), min(next_offset, start)
@@ -118,18 +120,14 @@ class KafkaOrigin:
             ranges.append(_range(begin, bounds.last_stable, hour=None))
         return PartPlan(place=place, row=row, ranges=ranges, whole_records=whole_records, lost=lost)
 
-    def _add_up(
-        self, place: Place, batches: Iterable[LoadBatch], first_offset: int, next_offset: int
-    ) -> Sum:
-        """What should be in a stretch, by what its loads stored and retention removed."""
-        own = range(first_offset, next_offset)
-        stored = (b.stored for b in batches if b.kind in _COVERING and b.first_offset in own)
-        removed = (
-            each.removed
-            for each in self.store.read_removed(place.partition)
-            if each.first_offset in own
-        )
-        return sum(stored, EMPTY_SUM) - sum(removed, EMPTY_SUM)
+    def _read_account(self, place: Place, next_offset: int) -> list[SummedRange]:
+        """What should be in each stretch, as the audit has it of a Kafka that has nothing left."""
+        if not next_offset:
+            return []
+        everything = (next_offset, next_offset)
+        account = build_account(self.store, place.partition, everything, next_offset)
+        found = [*account.old, *account.used_again]
+        return sorted(found, key=lambda each: each.first_offset)
 
     def read(
         self, part: PartPlan, range_: Range, claim: Claim

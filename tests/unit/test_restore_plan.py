@@ -1,10 +1,12 @@
 """What a restore makes of a store's account, what it objects to, and what the audit makes of it."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from crypto_platform.delivery.audit_batches import Account as BookAccount
 from crypto_platform.delivery.audit_batches import build_account
+from crypto_platform.delivery.restore_kafka import KafkaOrigin
 from crypto_platform.delivery.restore_plan import (
     Account,
     Lost,
@@ -16,7 +18,9 @@ from crypto_platform.delivery.restore_plan import (
     find_objection,
     list_accounts,
 )
-from crypto_platform.feeds import FEED_BY_NAME
+from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
+from crypto_platform.kafka.watermarks import Bounds
+from crypto_platform.settings import load_settings
 from crypto_platform.stores.base import (
     RESTORING,
     BatchKind,
@@ -115,6 +119,16 @@ class Books:
     """As much of a store as its account."""
 
     batches: Sequence[LoadBatch]
+    rows: Mapping[range, int] = field(default_factory=dict[range, int])
+    """How many there are by where they lie; their sums are their count."""
+
+    def sum_range(
+        self, feed: Feed[Record], partition: TopicPart, first_offset: int, next_offset: int
+    ) -> Sum:
+        del feed, partition
+        own = range(first_offset, next_offset)
+        count = sum(n for where, n in self.rows.items() if where.start in own)
+        return Sum(count, count, count)
 
     def read_load_batches(self, partition: TopicPart) -> Iterator[LoadBatch]:
         del partition
@@ -146,3 +160,44 @@ def test_a_restore_over_a_cut_log_accounts_for_the_rows_of_both_logs() -> None:
     [used] = account.used_again
     assert (used.first_offset, used.next_offset, used.certain) == (0, 70, Sum(90, 90, 90))
     assert account.old == []
+
+
+class Log:
+    """A partition that still has everything."""
+
+    def __init__(self, next_offset: int) -> None:
+        self._bounds = Bounds(low=0, high=next_offset, last_stable=next_offset)
+
+    def read_bounds(self, place: Place) -> Bounds:
+        del place
+        return self._bounds
+
+
+def plan_from_kafka(books: Books, *, next_offset: int, tmp_path: Path) -> PartPlan:
+    store: object = books
+    topics: object = Log(next_offset)
+    origin = KafkaOrigin(
+        settings=load_settings(tmp_path, environment={}),
+        store=store,  # pyright: ignore[reportArgumentType] - as much as a plan needs
+        topics=topics,  # pyright: ignore[reportArgumentType]
+    )
+    return origin.plan(PLACE, row(next_offset))
+
+
+def test_what_was_repaired_or_released_is_whole(tmp_path: Path) -> None:
+    """Else it is named lost and written again at every restore, for good."""
+    live = batch(0, 10, count=9)
+    released = batch(3, 4, kind=BatchKind.REPLAY, count=1)
+    repaired = batch(0, 10, kind=BatchKind.RESTORE, count=9)
+    for more, there in (([released], 10), ([repaired], 9), ([released, repaired], 10)):
+        books = Books([live, *more], {range(10): there})
+        part = plan_from_kafka(books, next_offset=10, tmp_path=tmp_path)
+        assert (list(part.ranges), part.whole_records) == ([], there)
+
+
+def test_what_is_missing_after_a_repair_is_seen(tmp_path: Path) -> None:
+    """Being repaired once is no proof."""
+    batches = [batch(0, 10, count=9), batch(0, 10, kind=BatchKind.RESTORE, count=9)]
+    books = Books(batches, {range(10): 8})
+    [found] = plan_from_kafka(books, next_offset=10, tmp_path=tmp_path).ranges
+    assert (found.first_offset, found.next_offset, found.is_repair) == (0, 10, True)
