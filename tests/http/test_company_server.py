@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from crypto_platform.simulation.company.journal import Journal
 from tests.company_harness import Client, run_company
 from tests.waiting import eventually
 
@@ -400,3 +402,25 @@ def test_amounts_are_never_json_numbers(company: Client) -> None:
     for path in ("/v1/account-events", f"/v1/accounts/{ANN}", "/v1/totals"):
         body = company.ask(path).body
         json.loads(body, parse_float=lambda text: pytest.fail(f"a number: {text}"))
+
+
+def test_what_was_never_kept_is_not_shown(company: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader would believe what is gone once the company is back."""
+
+    def fail(journal: Journal, engine: object, *, step: int) -> None:
+        del journal, engine, step
+        message = "database or disk is full"
+        raise sqlite3.OperationalError(message)
+
+    monkeypatch.setattr(Journal, "write", fail)
+    order = company.order(ANN, side="buy", quantity="0.1", price="50000", type="limit")
+    assert (order.status, list(order.document)) == (503, ["error"])
+    for path in (
+        *("/v1/account-events", f"/v1/accounts/{ANN}", "/v1/accounts", "/v1/wallets"),
+        *("/v1/totals", "/v1/drive", "/healthz"),
+    ):
+        reply = company.ask(path)
+        assert (path, reply.status, list(reply.document)) == (path, 503, ["error"])
+    for path in ("book?level=2", "trades", "candles"):
+        reply = company.ask(f"/products/BTC-USD/{path}")
+        assert (path, reply.status, list(reply.document)) == (path, 503, ["message"])

@@ -33,7 +33,7 @@ class Counts:
 
 
 class UnwrittenError(Exception):
-    """The journal could not be written: what was asked for may have happened or not."""
+    """The journal could not be written: what is remembered may never have happened."""
 
 
 class UnknownOrderError(RefusedError):
@@ -63,13 +63,13 @@ class Company:
             clock_us: The time, microseconds since 1970 UTC.
             clock_s: A clock that only rises, for the pace.
         """
-        self.journal = journal
-        self.engine = journal.load()
+        self._is_lost = False
+        self._journal = journal
+        self._engine = journal.load()
         self.users = users
         self._build_traders = build_traders
         self._traders = self._usual_traders = build_traders(self.engine, None)
         self._is_behind = False
-        self._is_lost = False
         self._step = journal.step
         self._clock_us = clock_us
         self._clock_s = clock_s
@@ -77,6 +77,31 @@ class Company:
         self._waiting: list[tuple[Command, asyncio.Future[object]]] = []
         self._wake = asyncio.Event()
         self._drive_from = self._count()
+
+    @property
+    def engine(self) -> Engine:
+        """What is so.
+
+        Raises:
+            UnwrittenError: The company is ending: the engine is ahead of what was kept.
+        """
+        self._check_kept()
+        return self._engine
+
+    @property
+    def journal(self) -> Journal:
+        """What was kept.
+
+        Raises:
+            UnwrittenError: The company is ending.
+        """
+        self._check_kept()
+        return self._journal
+
+    def _check_kept(self) -> None:
+        if self._is_lost:
+            text = "the journal cannot be written, and the company ends: ask again once it is back"
+            raise UnwrittenError(text)
 
     async def run(self) -> None:
         """Work until cancelled.

@@ -171,7 +171,10 @@ class CompanyServer:
                 *self._fault_orders.list_routes(),
                 *self._exchange,
             ],
-            exception_handlers={HTTPException: self._answer_error},
+            exception_handlers={
+                HTTPException: self._answer_error,
+                UnwrittenError: self._answer_error,
+            },
         )
 
     async def get_events(self, request: Request) -> Response:
@@ -366,8 +369,6 @@ class CompanyServer:
             raise HTTPException(404, str(error)) from None
         except RefusedError as error:
             raise HTTPException(409, str(error)) from None
-        except UnwrittenError as error:
-            raise HTTPException(503, str(error)) from None
 
     def _read_account(self, user: int, sequence: int) -> AccountState:
         engine, journal = self._company.engine, self._company.journal
@@ -407,6 +408,8 @@ class CompanyServer:
         return parse_whole_number(text, "at_sequence", largest=last)
 
     async def _answer_error(self, request: Request, error: Exception) -> Response:
+        if isinstance(error, UnwrittenError):
+            error = HTTPException(503, str(error))
         if not isinstance(error, HTTPException):
             raise error
         if request.url.path.startswith(("/products", "/currencies", "/time")):
