@@ -14,6 +14,7 @@ from typing import Protocol
 from crypto_platform.domain.hours import to_time_us
 from crypto_platform.errors import ConfigurationError, SourceError
 from crypto_platform.feeds import FEEDS, Record
+from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.instruments import TradeNumbering
 from crypto_platform.settings import Settings, SourceSettings
 from crypto_platform.sources.base import HistorySource, Poll, Source, find_history
@@ -159,11 +160,25 @@ def build_sources(settings: Settings, stop: threading.Event | None = None) -> di
     Raises:
         ConfigurationError: Names the setting, what was found, and what works.
     """
-    return {
+    sources = {
         state.name: build_source(settings, state.name, stop=stop)
         for state in explain_sources(settings)
         if state.enabled
     }
+    _refuse_two_companies(sources)
+    return sources
+
+
+def _refuse_two_companies(sources: Mapping[str, Source]) -> None:
+    """No event, order or user bears its source's name: two companies' would be one."""
+    names = [name for name, source in sources.items() if ACCOUNT_EVENTS.name in source.feeds]
+    if len(names) > 1:
+        message = (
+            f"{' and '.join(names)} both give {ACCOUNT_EVENTS.name}, and their users would be "
+            f"mixed up: set sources.{names[1]}.enabled to false, or give that company a platform with a "
+            "data folder of its own"
+        )
+        raise ConfigurationError(message)
 
 
 def build_source(

@@ -72,6 +72,20 @@ def test_a_source_with_its_key_is_asked(tmp_path: Path) -> None:
     assert away == ["company_exchange"]
 
 
+def test_two_companies_are_refused_by_name(tmp_path: Path) -> None:
+    """Their users' wallets would overwrite each other."""
+    second = {
+        "BRANCH__DIALECT": "company",
+        "BRANCH__BASE_URL": "http://127.0.0.1:1",
+        "BRANCH__KEY": "another-key",
+    }
+    settings = load(tmp_path, COMPANY__KEY="operator-key", **second)
+    with pytest.raises(ConfigurationError, match=r"company and branch .*branch\.enabled"):
+        build_sources(settings)
+    settings = load(tmp_path, COMPANY__KEY="operator-key", **second, BRANCH__ENABLED="false")
+    assert "company" in build_sources(settings)
+
+
 def test_a_source_that_is_switched_off_says_so(tmp_path: Path) -> None:
     """Somebody else may have switched it off."""
     settings = load(tmp_path, COINGECKO__ENABLED="false")
