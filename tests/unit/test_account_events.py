@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_platform.domain.ledger import do_cancel_out, sum_by_currency
+from crypto_platform.domain.ledger import are_opposite_neighbours, do_cancel_out, sum_by_currency
 from crypto_platform.errors import Reason, RecordRejectedError
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.accounts import AccountEvent, EventKind
@@ -124,3 +124,34 @@ def test_what_cancels_out_adds_up(legs: list[tuple[str, str]]) -> None:
     currencies, amounts = [each for each, _ in legs], [each for _, each in legs]
     if do_cancel_out(currencies, amounts):
         assert not any(sum_by_currency(legs).values())
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.sampled_from(["USD", "BTC"]), st.sampled_from(["0", "1", "-1", "-2"])),
+            max_size=3,
+        ),
+        max_size=3,
+    )
+)
+def test_neighbours_that_cancel_out_are_of_one_entry(entries: list[list[tuple[str, str]]]) -> None:
+    """Two entries of one leg each must not pass for one of two."""
+    currencies = [[each for each, _ in legs] for legs in entries]
+    amounts = [[each for _, each in legs] for legs in entries]
+    if are_opposite_neighbours(currencies, amounts):
+        assert not any(total for legs in entries for total in sum_by_currency(legs).values())
+
+
+def test_one_odd_event_is_told_as_if_it_came_alone() -> None:
+    """Rules look at whole columns first: none may be taken for another's, nor hide a second."""
+    odd = [
+        msgspec.structs.replace(FILL, order_status=None, wallet_locked=("-1", "-1")),
+        msgspec.structs.replace(FILL, posting_amounts=("1", *FILL.posting_amounts[1:])),
+    ]
+    values = list(map(encode, (EVENTS[0], odd[0], EVENTS[1], odd[1])))
+    decoded = decode_batch(ACCOUNT_EVENTS, values, record_bytes_max=10_000)
+    assert [(place, str(error).partition(":")[0]) for place, error in decoded.refused] == [
+        (1, "order_status"),
+        (3, "posting_amounts"),
+    ]
