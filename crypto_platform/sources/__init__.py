@@ -175,8 +175,8 @@ def _refuse_two_companies(sources: Mapping[str, Source]) -> None:
     if len(names) > 1:
         message = (
             f"{' and '.join(names)} both give {ACCOUNT_EVENTS.name}, and their users would be "
-            f"mixed up: set sources.{names[1]}.enabled to false, or give that company a platform with a "
-            "data folder of its own"
+            f"mixed up: set sources.{names[1]}.enabled to false, or give that company a "
+            "platform with a data folder of its own"
         )
         raise ConfigurationError(message)
 
