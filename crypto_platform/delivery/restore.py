@@ -104,16 +104,24 @@ class RestoreReport:
 
 
 def open_origin(
-    settings: Settings, store: Store, feeds: Sequence[Feed[Record]], *, mirror: Store | None
+    settings: Settings,
+    store: Store,
+    feeds: Sequence[Feed[Record]],
+    *,
+    mirror: Store | None,
+    is_from_kafka: bool = False,
 ) -> Origin:
-    """Kafka, or the other store where one is given.
+    """The other store, or Kafka where that is asked for.
+
+    Args:
+        mirror: The other store; Kafka can do without.
 
     Raises:
         KafkaUnavailableError: It does not answer; then nothing tells what is lost.
     """
     topics = Topics(settings, feeds)
-    if mirror is None:
-        return KafkaOrigin(settings=settings, store=store, topics=topics)
+    if mirror is None or is_from_kafka:
+        return KafkaOrigin(settings=settings, store=store, topics=topics, mirror=mirror)
     return MirrorOrigin(settings=settings, store=store, mirror=mirror, feeds=feeds, topics=topics)
 
 
@@ -126,13 +134,13 @@ def plan_restore(store: Store, origin: Origin) -> RestorePlan:
     """
     rows = {row.partition: row for row in store.read_offsets()}
     parts = [origin.plan(place, rows.get(place.partition)) for place in origin.list_places()]
-    return RestorePlan(sink=store.sink, origin=origin.name, parts=parts)
+    return RestorePlan(sink=store.sink, origin=origin.name, parts=parts, warning=origin.warning)
 
 
 def plan_into_nothing(sink: str, origin: Origin) -> RestorePlan:
     """The same for a store without tables."""
     parts = [origin.plan(place, None) for place in origin.list_places()]
-    return RestorePlan(sink=sink, origin=origin.name, parts=parts)
+    return RestorePlan(sink=sink, origin=origin.name, parts=parts, warning=origin.warning)
 
 
 def restore(

@@ -31,11 +31,14 @@ from crypto_platform.stores.base import (
     NOTHING_TAKEN_OVER,
     BatchKind,
     Claim,
+    EntryState,
+    QuarantineEntry,
     Slice,
     Store,
     StoredOffset,
     TakenOver,
     TopicPart,
+    without_offsets,
 )
 
 
@@ -73,16 +76,29 @@ class KafkaOrigin:
 
     Attributes:
         store: Which is restored; only read here.
+        mirror: The other one, for what was decided of quarantined values; None where it does not
+            answer.
     """
 
     settings: Settings
     store: Store
     topics: Topics
+    mirror: Store | None = None
 
     @property
     def name(self) -> str:
         """Kafka's."""
         return "kafka"
+
+    @property
+    def warning(self) -> str | None:
+        """What Kafka alone does not know."""
+        if self.mirror is not None:
+            return None
+        return (
+            "the mirror does not answer: what was discarded from quarantine in a store that lost "
+            "its books comes back, loaded or in quarantine"
+        )
 
     def list_places(self) -> list[Place]:
         """The partitions of today's topics."""
@@ -146,7 +162,7 @@ class KafkaOrigin:
             read = PartRead.collect(records, next_offset=records[-1].offset + 1)
             bytes_max = self.settings.load.record_bytes_max
             for slice_ in cut_slices(last, read, record_bytes_max=bytes_max):
-                yield replace(slice_, claim=claim), NOTHING_TAKEN_OVER
+                yield self._heed_decisions(place, replace(slice_, claim=claim))
                 last = replace(
                     last, next_offset=slice_.next_offset, max_ts_append=slice_.max_ts_append
                 )
@@ -163,9 +179,33 @@ class KafkaOrigin:
                 NOTHING_TAKEN_OVER,
             )
 
+    def _heed_decisions(self, place: Place, slice_: Slice) -> tuple[Slice, TakenOver]:
+        """The store knows its own; the mirror's are those that it may have lost."""
+        if self.mirror is None:
+            return slice_, NOTHING_TAKEN_OVER
+        entries = self.mirror.read_quarantine(
+            place.partition, first_offset=slice_.first_offset, next_offset=slice_.next_offset
+        )
+        discarded = [entry for entry in entries if entry.state == EntryState.DISCARDED]
+        return leave_out_discarded(slice_, discarded)
+
     def list_changed(self) -> Sequence[str]:
         """Kafka's values cannot be changed."""
         return ()
+
+
+def leave_out_discarded(
+    slice_: Slice, discarded: Sequence[QuarantineEntry]
+) -> tuple[Slice, TakenOver]:
+    """A range without these values, and their entries, which say why."""
+    if not discarded:
+        return slice_, NOTHING_TAKEN_OVER
+    offsets = {entry.offset for entry in discarded}
+    left = replace(
+        without_offsets(slice_, offsets),
+        refusals=[each for each in slice_.refusals if each.offset not in offsets],
+    )
+    return left, TakenOver(entries=discarded)
 
 
 def _range(

@@ -69,6 +69,11 @@ class MirrorOrigin:
         """The mirror's."""
         return self.mirror.sink
 
+    @property
+    def warning(self) -> str | None:
+        """It knows what the store knew."""
+        return None
+
     def list_places(self) -> list[Place]:
         """All partitions that the mirror ever loaded.
 

@@ -133,11 +133,13 @@ class RestorePlan:
     Attributes:
         sink: Which store.
         origin: Where from, for people.
+        warning: What the origin cannot bring back beside records.
     """
 
     sink: str
     origin: str
     parts: Sequence[PartPlan]
+    warning: str | None = None
 
     @property
     def work(self) -> list[PartPlan]:
@@ -173,6 +175,11 @@ class Origin(Protocol):
     @property
     def name(self) -> str:
         """For people and for incidents: kafka, mongo."""
+        ...
+
+    @property
+    def warning(self) -> str | None:
+        """What a person has to know before; None where there is nothing."""
         ...
 
     def list_places(self) -> list[Place]:
@@ -239,6 +246,8 @@ def find_objection(plan: RestorePlan) -> str | None:
             f"{count:,} offsets do not come back from {plan.origin}: {places}"
             + (f" and {more} ranges more" if more > 0 else "")
         )
+    if plan.warning is not None and plan.work:
+        objections.append(plan.warning)
     return "; ".join(objections) or None
 
 

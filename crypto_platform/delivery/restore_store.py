@@ -8,7 +8,7 @@ Dagster job alike. Not here: what is restored and how (restore.py, backup.py), h
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from crypto_platform.delivery.restore import (
 )
 from crypto_platform.delivery.restore_kafka import Topics
 from crypto_platform.delivery.restore_plan import Origin, RestorePlan
-from crypto_platform.errors import StoreRefusedError
+from crypto_platform.errors import PlatformError, StoreRefusedError
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.settings import Settings
@@ -69,16 +69,28 @@ def find_mirror(store_name: str) -> str:
 def _opened(
     settings: Settings, store_name: str, origin_name: str, feeds: Sequence[Feed[Record]]
 ) -> Generator[tuple[Store, Origin]]:
-    store = open_store(store_name, settings)
-    mirror = None
+    is_from_kafka = origin_name == KAFKA
+    with ExitStack() as closing:
+        store = open_store(store_name, settings)
+        closing.callback(store.close)
+        mirror = _open_mirror(settings, store_name, closing, is_needed=not is_from_kafka)
+        yield store, open_origin(settings, store, feeds, mirror=mirror, is_from_kafka=is_from_kafka)
+
+
+def _open_mirror(
+    settings: Settings, store_name: str, closing: ExitStack, *, is_needed: bool
+) -> Store | None:
+    """The other store; None where it does not answer and is not needed."""
     try:
-        if origin_name == MIRROR:
-            mirror = open_store(find_mirror(store_name), settings)
-        yield store, open_origin(settings, store, feeds, mirror=mirror)
-    finally:
-        store.close()
-        if mirror is not None:
-            mirror.close()
+        mirror = open_store(find_mirror(store_name), settings)
+        closing.callback(mirror.close)
+        if not is_needed:
+            mirror.read_offsets()
+    except PlatformError:
+        if is_needed:
+            raise
+        return None
+    return mirror
 
 
 def plan(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from crypto_platform.delivery.audit_batches import Account as BookAccount
 from crypto_platform.delivery.audit_batches import build_account
-from crypto_platform.delivery.restore_kafka import KafkaOrigin
+from crypto_platform.delivery.restore_kafka import KafkaOrigin, leave_out_discarded
 from crypto_platform.delivery.restore_plan import (
     Account,
     Lost,
@@ -18,19 +18,25 @@ from crypto_platform.delivery.restore_plan import (
     find_objection,
     list_accounts,
 )
+from crypto_platform.errors import Reason
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.kafka.watermarks import Bounds
 from crypto_platform.settings import load_settings
 from crypto_platform.stores.base import (
     RESTORING,
     BatchKind,
+    Claim,
+    EntryState,
     LoadBatch,
+    QuarantineEntry,
+    Refusal,
     Removed,
     Store,
     StoredOffset,
     Sum,
     TopicPart,
 )
+from tests.store_steps import QUOTES, piece, quote
 
 P0 = TopicPart("11111111-2222-3333-4444-555555555555", 0)
 PLACE = Place(FEED_BY_NAME["trades"], "market.trades", P0)
@@ -134,6 +140,12 @@ class Books:
         del partition
         return iter(sorted(self.batches, key=lambda each: each.first_offset))
 
+    def read_quarantine(
+        self, partition: TopicPart, *, first_offset: int, next_offset: int
+    ) -> Iterator[QuarantineEntry]:
+        del partition, first_offset, next_offset
+        return iter(())
+
     def read_removed(self, partition: TopicPart) -> Sequence[Removed]:
         del partition
         return ()
@@ -201,3 +213,46 @@ def test_what_is_missing_after_a_repair_is_seen(tmp_path: Path) -> None:
     books = Books(batches, {range(10): 8})
     [found] = plan_from_kafka(books, next_offset=10, tmp_path=tmp_path).ranges
     assert (found.first_offset, found.next_offset, found.is_repair) == (0, 10, True)
+
+
+def discarded(offset: int) -> QuarantineEntry:
+    return QuarantineEntry(
+        topic="market.trades",
+        partition=P0,
+        offset=offset,
+        ts_append=NINE,
+        reason=Reason.CONFLICT,
+        error="other content",
+        event_id="a",
+        key=None,
+        value=b"{}",
+        run_id="run",
+        state=EntryState.DISCARDED,
+        quarantined_at=NINE,
+        note="ann: the venue took it back",
+    )
+
+
+def test_what_a_person_discarded_is_not_loaded_again_from_kafka() -> None:
+    """Kafka has the value; the store that lost its books would take it for the first."""
+    claim = Claim(
+        feed=QUOTES,
+        topic="market.quotes",
+        partition=P0,
+        epoch=1,
+        next_offset=0,
+        leader_epoch=None,
+        max_ts_append=NINE,
+    )
+    refused = Refusal(2, NINE, Reason.UNDECODABLE, "no record", None, b"?")
+    whole = piece(claim, [quote(1), quote(2)], next_offset=3, refusals=[refused])
+    left, taken = leave_out_discarded(whole, [discarded(1), discarded(2)])
+    assert (left.arrivals.offsets, left.refusals, left.next_offset) == ([0], [], 3)
+    assert [entry.offset for entry in taken.entries] == [1, 2]
+
+
+def test_a_mirror_that_does_not_answer_is_said_before_decisions_are_undone() -> None:
+    """Whoever restores from Kafka has to know."""
+    part = PartPlan(place=PLACE, row=None, ranges=[range_(0, 10)])
+    plan = RestorePlan(sink="postgres", origin="kafka", parts=[part], warning="mirror is away")
+    assert find_objection(plan) == "mirror is away"
