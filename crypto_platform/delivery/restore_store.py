@@ -7,14 +7,14 @@ Dagster job alike. Not here: what is restored and how (restore.py, backup.py), h
 
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from crypto_platform.delivery.audit import audit
 from crypto_platform.delivery.audit_report import AuditReport
-from crypto_platform.delivery.backup import StoreFacts, put_back
+from crypto_platform.delivery.backup import BackupError, StoreFacts, put_back
 from crypto_platform.delivery.load import LoadReport, load
 from crypto_platform.delivery.restore import (
     RestoreProgress,
@@ -25,13 +25,13 @@ from crypto_platform.delivery.restore import (
     restore,
 )
 from crypto_platform.delivery.restore_kafka import Topics
-from crypto_platform.delivery.restore_plan import Origin, RestorePlan
-from crypto_platform.errors import PlatformError, StoreRefusedError
+from crypto_platform.delivery.restore_plan import Origin, Place, RestorePlan
+from crypto_platform.errors import PlatformError, StoreRefusedError, StoreUnavailableError
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.settings import Settings
 from crypto_platform.stores import STORES, open_store, open_stores
-from crypto_platform.stores.base import Dumper, Store
+from crypto_platform.stores.base import RESTORING, Claim, Dumper, Store, TopicPart
 
 KAFKA, MIRROR = "kafka", "mirror"
 ORIGINS = (KAFKA, MIRROR)
@@ -144,6 +144,60 @@ def carry_out(
     return _finish(settings, store_name, report, stop=stop, publish_incident=publish_incident)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Claims:
+    """What keeps loads off while a store is replaced.
+
+    Attributes:
+        before: What stopped each partition until then.
+    """
+
+    store: Store
+    held: Sequence[Claim] = ()
+    before: Mapping[TopicPart, str | None] = field(default_factory=dict[TopicPart, str | None])
+
+    @classmethod
+    def take(cls, store: Store, places: Sequence[Place], *, run_id: str) -> "Claims":
+        """Of all partitions."""
+        before = {row.partition: row.blocked_by for row in store.read_offsets()}
+        held = store.claim_restore(places, run_id=run_id)
+        return cls(store=store, held=held, before=before)
+
+    def undo(self) -> None:
+        """Let loads go on as they did; what a restore that was killed had, it keeps."""
+        for claim in self.held:
+            blocked_by = self.before.get(claim.partition)
+            if not (blocked_by or "").startswith(RESTORING):
+                self.store.end_restore(claim, blocked_by=blocked_by)
+
+
+def replace_store(
+    claims: Claims,
+    facts: StoreFacts,
+    folder: Path,
+    dumper: Dumper,
+    *,
+    say: Callable[[str], None],
+) -> None:
+    """Put a backup back; where that fails and nothing was changed, loads go on.
+
+    Raises:
+        BackupError: It may have been replaced in part; loads wait for the command to be repeated.
+        StoreUnavailableError, StoreRefusedError: Nothing was changed.
+    """
+    try:
+        put_back(facts, folder, dumper, progress=say)
+    except (StoreRefusedError, StoreUnavailableError) as error:
+        if dumper.replaces_at_once:
+            claims.undo()
+            raise
+        message = (
+            f"{dumper.sink} is replaced in part, and loads wait; the same command again begins it "
+            f"anew: {error}"
+        )
+        raise BackupError(message) from error
+
+
 def put_backup_back(
     settings: Settings,
     facts: StoreFacts,
@@ -160,13 +214,17 @@ def put_backup_back(
 
     What came after the backup is in Kafka; of what Kafka has removed since, the mirror gives it.
     """
-    migrate()  # so that loads can be kept off
     store = open_store(dumper.sink, settings)
     try:
-        topics = Topics(settings, FEEDS)
-        store.claim_restore(topics.places, run_id=run_id)
-        put_back(facts, folder, dumper, progress=say)
+        try:
+            migrate()  # so that loads can be kept off
+            claims = Claims.take(store, Topics(settings, FEEDS).places, run_id=run_id)
+        except StoreRefusedError as error:  # of half a store nothing can be asked
+            say(f"{dumper.sink}: what is there is of no use and is replaced as it is ({error})")
+            claims = Claims(store=store)
+        replace_store(claims, facts, folder, dumper, say=say)
         migrate()  # what is newer than the backup
+        topics = Topics(settings, FEEDS)
         rows = {row.partition: row for row in store.read_offsets()}
         gaps = [
             place

@@ -599,6 +599,11 @@ class Dumper(Protocol):
         """Name in bookkeeping: postgres, mongo."""
         ...
 
+    @property
+    def replaces_at_once(self) -> bool:
+        """Whether a `put_back` that is refused has changed nothing."""
+        ...
+
     def read_version(self) -> str:
         """The server's, as it writes it."""
         ...

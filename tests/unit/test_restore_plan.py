@@ -140,12 +140,6 @@ class Books:
         del partition
         return iter(sorted(self.batches, key=lambda each: each.first_offset))
 
-    def read_quarantine(
-        self, partition: TopicPart, *, first_offset: int, next_offset: int
-    ) -> Iterator[QuarantineEntry]:
-        del partition, first_offset, next_offset
-        return iter(())
-
     def read_removed(self, partition: TopicPart) -> Sequence[Removed]:
         del partition
         return ()

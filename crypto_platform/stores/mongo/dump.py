@@ -42,6 +42,7 @@ class MongoDumper:
     """See stores.base.Dumper."""
 
     sink = claims.SINK
+    replaces_at_once = False
 
     def __init__(self, url: str, database: str) -> None:
         """Nothing is connected yet; `url` is of the role that owns the collections."""

@@ -53,6 +53,7 @@ class PostgresDumper:
     """See stores.base.Dumper."""
 
     sink = SINK
+    replaces_at_once = True
 
     def __init__(self, url: str, find_tool: Callable[[str], Path]) -> None:
         """Nothing is connected yet.
