@@ -44,8 +44,8 @@ from crypto_platform.stores import STORES
 logger = logging.getLogger(__name__)
 
 
-def _migrate(settings: Settings) -> None:
-    migrate(settings, progress=logger.info, remakes_dropped=True)
+def _migrate(settings: Settings, store_name: str) -> None:
+    migrate(settings, progress=logger.info, remakes_dropped=True, only=store_name)
 
 
 def build_definitions(

@@ -99,7 +99,7 @@ def restore_command(
         store_name,
         origin,
         run_id=f"restore-{uuid.uuid4()}",
-        migrate=lambda: _migrate(settings),
+        migrate=lambda: _migrate(settings, store_name),
         stop=stop_on(signal.SIGINT, signal.SIGTERM),
         progress=speaker.note,
         publish_incident=lambda incident: _publish(settings, store_name, incident),
@@ -139,7 +139,7 @@ def _restore_backup(
             folder,
             dumper,
             run_id=f"restore-{uuid.uuid4()}",
-            migrate=lambda: _migrate(settings),
+            migrate=lambda: _migrate(settings, store_name),
             stop=stop_on(signal.SIGINT, signal.SIGTERM),
             say=_say,
             publish_incident=lambda incident: _publish(settings, store_name, incident),
@@ -147,10 +147,11 @@ def _restore_backup(
     _end(store_name, f"{BACKUP}{folder}", restored, as_json=as_json)
 
 
-def _migrate(settings: Settings) -> None:
-    """Database, tables, collections: whatever of them is missing."""
-    make_database(settings)
-    migrate(settings, progress=_say, remakes_dropped=True)
+def _migrate(settings: Settings, store_name: str) -> None:
+    """Database, tables, collections: whatever of them this store lacks."""
+    if store_name == "postgres":
+        make_database(settings)
+    migrate(settings, progress=_say, remakes_dropped=True, only=store_name)
 
 
 def _say(text: str) -> None:

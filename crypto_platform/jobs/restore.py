@@ -39,11 +39,11 @@ class RestoreConfig(dg.Config):
     )
 
 
-def build_restore_job(settings: Settings, migrate: Callable[[], None]) -> dg.JobDefinition:
+def build_restore_job(settings: Settings, migrate: Callable[[str], None]) -> dg.JobDefinition:
     """Launched by hand.
 
     Args:
-        migrate: Makes tables and collections that are missing.
+        migrate: Makes tables or collections that a store lacks, by its name.
     """
 
     @dg.op(name=RESTORE_OP, description="Write what the store lacks, load what came since, audit.")
@@ -82,7 +82,7 @@ def _restore(
     context: dg.OpExecutionContext,
     settings: Settings,
     config: RestoreConfig,
-    migrate: Callable[[], None],
+    migrate: Callable[[str], None],
 ) -> Restored:
     planned = plan(settings, config.store, config.source)
     objection = find_objection(planned)
@@ -123,7 +123,7 @@ def _restore(
             config.store,
             config.source,
             run_id=context.run_id,
-            migrate=migrate,
+            migrate=lambda: migrate(config.store),
             stop=stop,
             progress=lambda each: events.put(each) if each.is_part_done else None,
             publish_incident=publish,

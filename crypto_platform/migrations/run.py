@@ -13,13 +13,18 @@ from crypto_platform.migrations import postgres
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.settings import Settings
 from crypto_platform.stores.mongo import schema as mongo_schema
+from crypto_platform.stores.mongo.claims import SINK as MONGO
 from crypto_platform.stores.postgres.aliases import replace_aliases
 
 Progress = Callable[[str], None]
 
 
 def migrate(
-    settings: Settings, *, progress: Progress = print, remakes_dropped: bool = False
+    settings: Settings,
+    *,
+    progress: Progress = print,
+    remakes_dropped: bool = False,
+    only: str | None = None,
 ) -> None:
     """Create or change what is missing; repeating it changes nothing.
 
@@ -28,15 +33,21 @@ def migrate(
         progress: Takes one line for people at a time.
         remakes_dropped: Also what is missing of PostgreSQL though it is at the newest revision:
             somebody dropped it. Only a restore fills it again.
+        only: Leave the other store out, which may be lost as well.
 
     Raises:
         StoreUnavailableError: A server was not reached. What was done before stays done.
         ConfigurationError: A role is missing, with the statement that makes it.
         KafkaUnavailableError: Topics could not be created in time.
     """
+    if only == MONGO:  # which several may migrate at once, as they may create topics
+        _migrate_mongo(settings, progress)
+        _create_topics(settings, progress)
+        return
     with _lock(settings):
         _migrate_postgres(settings, progress, remakes_dropped=remakes_dropped)
-        _migrate_mongo(settings, progress)
+        if only is None:
+            _migrate_mongo(settings, progress)
         _create_topics(settings, progress)
 
 

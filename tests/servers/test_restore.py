@@ -397,7 +397,8 @@ def test_the_job_does_the_same_and_observes_each_partition(platform: Platform) -
     truncate(platform)
     wipe(platform, "mongo")
     job = build_restore_job(
-        platform.settings, lambda: migrate(platform.settings, progress=lambda _: None)
+        platform.settings,
+        lambda store: migrate(platform.settings, progress=lambda _: None, only=store),
     )
     config = {"ops": {RESTORE_OP: {"config": {"store": "mongo"}}}}
     result = job.execute_in_process(run_config=config)
