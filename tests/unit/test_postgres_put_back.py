@@ -54,7 +54,7 @@ def test_a_whole_backup_is_one_transaction_of_ours(tmp_path: Path) -> None:
     put_back(tmp_path)
     told = (tmp_path / "told").read_text("utf-8").splitlines()
     assert told[0] == "BEGIN;"
-    assert told[1].startswith("DROP SCHEMA IF EXISTS")
+    assert told[2].startswith("DROP SCHEMA IF EXISTS")
     assert [place for place, line in enumerate(told) if "COMMIT" in line] == [len(told) - 1]
     assert "--single-transaction" not in (tmp_path / "arguments").read_text("utf-8")
 
@@ -73,7 +73,7 @@ def test_killed_half_way_nothing_is_committed(tmp_path: Path) -> None:
         child.kill()
         (tmp_path / "never").write_text("", "utf-8")  # pg_restore ends
     told = (tmp_path / "told").read_text("utf-8")
-    assert told.startswith("BEGIN;\nDROP SCHEMA")
+    assert told.startswith("BEGIN;\n")
     assert "COMMIT" not in told
     assert "--single-transaction" not in (tmp_path / "arguments").read_text("utf-8")
 

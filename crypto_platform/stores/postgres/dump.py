@@ -45,7 +45,7 @@ PIECE_BYTES = 1024 * 1024
 CONNECTION_LOST = 2
 """psql's exit status; source: PostgreSQL's manual, psql, "Exit Status"."""
 
-_BEGIN = f"BEGIN;\nDROP SCHEMA IF EXISTS {', '.join(SCHEMAS)} CASCADE;\n"
+_BEGIN = f"BEGIN;\nSET LOCAL client_min_messages = warning;\nDROP SCHEMA IF EXISTS {', '.join(SCHEMAS)} CASCADE;\n"
 _COMMIT = "COMMIT;\n"
 
 
@@ -206,7 +206,7 @@ def _pass_on(reading: "subprocess.Popen[bytes]", writing: "subprocess.Popen[byte
         with contextlib.suppress(OSError):  # what was not sent yet would go to nobody
             writing.stdin.close()
         raise
-    said = writing.stderr.read() + reading.stderr.read()
+    said = reading.stderr.read() + writing.stderr.read()
     return said.decode("utf-8", "replace")
 
 
