@@ -48,7 +48,7 @@ from crypto_platform.serving.accounts import (
     read_transactions,
     read_wallets,
 )
-from crypto_platform.serving.failover import Answered
+from crypto_platform.serving.failover import Answered, Source
 from crypto_platform.settings import load_settings
 from crypto_platform.stores.base import Whole
 
@@ -196,16 +196,26 @@ def portfolio_command(
     form.check()
     answered = read_portfolio(load_settings(data_dir), user_id)
     portfolio = answered.value
-    totals = {
+    totals: dict[str, object] = {
         "value_currency": VALUE_CURRENCY,
         "value": f"{portfolio.value:f}",
         "unpriced": list(portfolio.unpriced),
     }
+    if portfolio.prices_from is not None:
+        echo_prices_source(portfolio.prices_from)
+        totals["prices_from"] = build_source(portfolio.prices_from)
     sheet = build_holdings(portfolio)
     lines = lambda: format_portfolio(portfolio)  # noqa: E731 - as the others
     _echo(form, answered, user_id, sheet, "holdings", lines, **totals)
     if not portfolio.holdings:
         _say_nothing(f"no wallet of {printable(user_id)} is stored")
+
+
+def echo_prices_source(source: Source) -> None:
+    """Of prices, which are at home in another store than wallets."""
+    if source.problems:
+        click.echo("prices:", err=True)
+    echo_source(source)
 
 
 def _echo(

@@ -5,17 +5,17 @@ who may ask for whom, text (cli/).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from crypto_platform.domain.ledger import add, multiply
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.accounts import AccountEvent, Order, Wallet
-from crypto_platform.feeds.quotes import Quote
+from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.feeds.trades import TRADES, Trade
 from crypto_platform.serving.currencies import CurrencyCodes
-from crypto_platform.serving.failover import Answered, ask_once
+from crypto_platform.serving.failover import Answered, Reads, Source, ask_once
 from crypto_platform.serving.reader import RECORDS_MAX, choose_quotes
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import ALWAYS, Span, Store, Whole
@@ -112,26 +112,46 @@ class Portfolio:
     Attributes:
         value: Of all holdings with a price.
         unpriced: Currencies without one, which `value` leaves out.
+        prices_from: Which store told the prices; None where none was asked.
     """
 
     holdings: Sequence[Holding]
     value: Decimal
     unpriced: Sequence[str]
+    prices_from: Source | None = None
 
 
 def read_portfolio(settings: Settings, user_id: str) -> Answered[Portfolio]:
-    """The user's wallets, each at the newest quote of its currency, else at the newest trade."""
+    """The user's wallets, each at the newest quote of its currency, else at the newest trade.
+
+    Wallets and prices each come from their own home: whether it is behind is known of both.
+
+    Raises:
+        StoreUnavailableError: No store answered; holds what each said.
+    """
+    reads = Reads(settings)
+    try:
+        return ask_portfolio(reads, settings, user_id)
+    finally:
+        reads.close()
+
+
+def ask_portfolio(reads: Reads, settings: Settings, user_id: str) -> Answered[Portfolio]:
+    """`read_portfolio` with connections that are there."""
     codes = CurrencyCodes(settings)
     simulated = frozenset(name for name, own in settings.sources.items() if own.simulated)
+    wallets = reads.ask(lambda store: store.read_wallets(user_id), [ACCOUNT_EVENTS])
+    wanted = {wallet.currency for wallet in wallets.value} - {VALUE_CURRENCY}
+    if not wanted:
+        return Answered(source=wallets.source, value=value_wallets(wallets.value, {}))
 
-    def question(store: Store) -> Portfolio:
-        wallets = store.read_wallets(user_id)
-        wanted = {wallet.currency for wallet in wallets} - {VALUE_CURRENCY}
-        prices = find_quoted(_read_quotes(store) if wanted else (), codes, simulated)
-        prices = _read_traded(store, wanted - set(prices)) | prices
-        return value_wallets(wallets, prices)
+    def question(store: Store) -> dict[str, Price]:
+        prices = find_quoted(_read_quotes(store), codes, simulated)
+        return _read_traded(store, wanted - set(prices)) | prices
 
-    return ask_once(settings, question, [ACCOUNT_EVENTS])
+    prices = reads.ask(question, [QUOTES, FEED_BY_NAME[TRADES.name]])
+    portfolio = value_wallets(wallets.value, prices.value)
+    return Answered(source=wallets.source, value=replace(portfolio, prices_from=prices.source))
 
 
 def _read_quotes(store: Store) -> list[Quote]:

@@ -173,6 +173,8 @@ def test_either_store_answers_what_a_user_asks(platform: Platform) -> None:
         documents = [json.loads(ended.stdout) for ended in (one, other)]
         assert [document.pop("store") for document in documents] == ["mongo", "postgres"]
         assert [document.pop("source")["is_home"] for document in documents] == [True, False]
+        prices = [document.pop("prices_from", {"store": "postgres"}) for document in documents]
+        assert [each["store"] for each in prices] == ["postgres"] * 2  # their own home
         assert documents[0] == documents[1], words
         assert "read from postgres instead" in other.stderr
     orders, order, wallets, transactions, portfolio = (json.loads(e.stdout) for e in first)

@@ -45,7 +45,10 @@ PIECE_BYTES = 1024 * 1024
 CONNECTION_LOST = 2
 """psql's exit status; source: PostgreSQL's manual, psql, "Exit Status"."""
 
-_BEGIN = f"BEGIN;\nSET LOCAL client_min_messages = warning;\nDROP SCHEMA IF EXISTS {', '.join(SCHEMAS)} CASCADE;\n"
+_BEGIN = (
+    "BEGIN;\nSET LOCAL client_min_messages = warning;\n"
+    f"DROP SCHEMA IF EXISTS {', '.join(SCHEMAS)} CASCADE;\n"
+)
 _COMMIT = "COMMIT;\n"
 
 
