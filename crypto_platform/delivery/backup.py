@@ -256,7 +256,7 @@ def put_back(
         BackupError: Other records are there than were backed up.
         StoreUnavailableError, StoreRefusedError: See Dumper.put_back.
     """
-    dumper.put_back(folder / dumper.sink, progress)
+    dumper.put_back(folder / dumper.sink, facts.files, progress)
     progress(f"{dumper.sink}: comparing what came back")
     there = {name: FeedFacts.of(found) for name, found in dumper.read_sums().items()}
     wrong = [name for name, wanted in facts.feeds.items() if there.get(name) != wanted]

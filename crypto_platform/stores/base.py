@@ -201,6 +201,15 @@ def without_offsets(slice_: Slice, offsets: Collection[int]) -> Slice:
     return replace(slice_, arrivals=slice_.arrivals.take(kept), encoded=None)
 
 
+def describe_gap(slice_: Slice, next_offset: int) -> str:
+    """Why a restored range that moves the offset is refused."""
+    part = slice_.claim.partition.part
+    return (
+        f"{slice_.claim.topic}/{part}: a restored range begins at offset {slice_.first_offset}, "
+        f"the store stands at {next_offset}: nothing was written, the same command plans it anew"
+    )
+
+
 class BatchKind(StrEnum):
     """Why a load_batch row exists."""
 
@@ -628,8 +637,14 @@ class Dumper(Protocol):
         """Count and hash sum of each feed's records as they are now."""
         ...
 
-    def put_back(self, folder: Path, progress: Callable[[str], None]) -> None:
-        """Replace everything by what `dump` wrote; no load sees half of it."""
+    def put_back(
+        self, folder: Path, names: Collection[str], progress: Callable[[str], None]
+    ) -> None:
+        """Replace everything by what `dump` wrote; no load sees half of it.
+
+        Args:
+            names: The files that were verified, by path within the folder; no other is read.
+        """
         ...
 
 

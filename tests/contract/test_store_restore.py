@@ -2,7 +2,7 @@
 
 import pytest
 
-from crypto_platform.errors import Reason
+from crypto_platform.errors import Reason, StoreRefusedError
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.facts import derive_record_hash
 from crypto_platform.stores.base import (
@@ -129,6 +129,14 @@ def test_a_range_below_the_offset_is_a_repair_and_leaves_the_offset_alone(store:
     assert row_of(store).next_offset == 3
     repair = next(each for each in store.read_load_batches(P0) if each.kind is BatchKind.RESTORE)
     assert repair.stored == sum_of([records[2].content_hash])
+
+
+def test_a_restored_range_that_leaves_a_gap_is_refused(store: Store) -> None:
+    """Also where Python leaves assertions out: what lies in the gap would be missed by nobody."""
+    [own] = store.claim_restore([(QUOTES, QUOTES.topic, P0)], run_id="restore")
+    with pytest.raises(StoreRefusedError, match="begins at offset 5, the store stands at 0"):
+        store.commit_restore([piece(own, [quote(1)], first_offset=5)], run_id="restore-5")
+    assert row_of(store).next_offset == 0
 
 
 def test_lost_and_truncated_ranges_are_taken_over_as_such(store: Store) -> None:

@@ -30,7 +30,7 @@ from crypto_platform.stores.postgres.dump import PostgresDumper
 def find_tool(name):
     return Path(sys.argv[2]) if name == "pg_restore" else find_postgres_tool(name)
 
-PostgresDumper(sys.argv[1], find_tool).put_back(Path("folder"), print)
+PostgresDumper(sys.argv[1], find_tool).put_back(Path("folder"), [], print)
 """
 
 Admin = psycopg.Connection[tuple[object, ...]]
@@ -98,6 +98,6 @@ def test_a_reader_that_fails_half_way_changes_nothing_and_says_so(
         lambda name: tool if name == "pg_restore" else find_postgres_tool(name),
     )
     with pytest.raises(StoreRefusedError, match=r"nothing was changed; it said: .*damaged"):
-        dumper.put_back(tmp_path, print)
+        dumper.put_back(tmp_path, [], print)
     eventually(lambda: count_writers(admin, state="%") == 0, within_s=30)
     assert is_as_it_was(admin)

@@ -29,7 +29,7 @@ from pathlib import Path
 from crypto_platform.stores.postgres.dump import PostgresDumper
 
 folder = Path(sys.argv[2])
-PostgresDumper(sys.argv[1], lambda name: folder / name).put_back(folder, print)
+PostgresDumper(sys.argv[1], lambda name: folder / name).put_back(folder, [], print)
 """
 
 
@@ -45,7 +45,7 @@ def write_tools(folder: Path, *, end: str, status: int = 0) -> None:
 
 
 def put_back(folder: Path) -> None:
-    PostgresDumper(URL, lambda name: folder / name).put_back(folder, print)
+    PostgresDumper(URL, lambda name: folder / name).put_back(folder, [], print)
 
 
 def test_a_whole_backup_is_one_transaction_of_ours(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """What becomes of a store's loads when putting a backup back fails."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,8 +81,10 @@ class Failing:
     error: PlatformError = field(default_factory=lambda: StoreRefusedError("disk full"))
     sink: str = "postgres"
 
-    def put_back(self, folder: Path, progress: Callable[[str], None]) -> None:
-        del folder, progress
+    def put_back(
+        self, folder: Path, names: Collection[str], progress: Callable[[str], None]
+    ) -> None:
+        del folder, names, progress
         raise self.error
 
     def read_sums(self) -> Mapping[str, Sum]:

@@ -26,6 +26,7 @@ from crypto_platform.stores.base import (
     Slice,
     StoredOffset,
     TopicPart,
+    describe_gap,
 )
 from crypto_platform.stores.mongo.connection import Connection, Document, Retry
 from crypto_platform.stores.mongo.errors import is_transient
@@ -178,7 +179,8 @@ def advance_restore(
             return None
         change: dict[str, Any] = {"$inc": {"commit_count": Int64(1)}}
         if last[partition].next_offset > held["next_offset"]:
-            assert first[partition].first_offset == held["next_offset"], "a restore leaves a gap"
+            if first[partition].first_offset != held["next_offset"]:
+                raise StoreRefusedError(describe_gap(first[partition], held["next_offset"]))
             change = _build_advance(last[partition], now_us=now_us)
             moved.add(partition)
         updates.append({"q": {"_id": _key(partition), "epoch": held["epoch"]}, "u": change})

@@ -10,7 +10,7 @@ Source: MongoDB Database Tools, mongodump, "Output"; a snapshot lives for
 minSnapshotHistoryWindowInSeconds (300 by default).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -97,10 +97,11 @@ class MongoDumper:
         with translating("add up what is there"):
             return self._read_sums(None)
 
-    def put_back(self, folder: Path, progress: Callable[[str], None]) -> None:
-        """Replace everything by what a folder holds."""
-        place = next(path for path in folder.iterdir() if path.is_dir())
-        names = sorted(path.stem for path in place.glob("*.bson") if path.stem != KAFKA_OFFSET)
+    def put_back(
+        self, folder: Path, names: Collection[str], progress: Callable[[str], None]
+    ) -> None:
+        """Replace everything by what these files of a folder hold."""
+        place, names = find_collections(folder, names)
         with translating("put a backup back"):
             database = self._connection.database
             for information in self._list_collections():
@@ -181,6 +182,23 @@ class MongoDumper:
             else:
                 return
             retry.pause()
+
+
+def find_collections(folder: Path, files: Collection[str]) -> tuple[Path, list[str]]:
+    """Where a dump's files lie and which collections they are, offsets left out.
+
+    Only what the manifest names was verified: another file beside it is none of the backup's.
+
+    Raises:
+        StoreRefusedError: They are no dump of one database.
+    """
+    dumped = [Path(each) for each in files if each.endswith(".bson")]
+    places = {each.parent for each in dumped}
+    if len(places) != 1:
+        message = f"MongoDB: {folder} holds {len(places)} databases, a backup has one"
+        raise StoreRefusedError(message)
+    names = {each.stem for each in dumped}
+    return folder / places.pop(), sorted(names - {KAFKA_OFFSET})
 
 
 def _build_index(described: Mapping[str, Any]) -> IndexModel:

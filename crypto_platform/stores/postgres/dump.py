@@ -9,7 +9,7 @@ manifest (delivery/backup.py), where the tools are (handed in).
 import contextlib
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -124,13 +124,17 @@ class PostgresDumper:
         with translated(), self._connect() as connection:
             return {feed.name: _sum(connection, feed.schema, feed.table) for feed in FEEDS}
 
-    def put_back(self, folder: Path, progress: Callable[[str], None]) -> None:
+    def put_back(
+        self, folder: Path, names: Collection[str], progress: Callable[[str], None]
+    ) -> None:
         """Replace everything by what a folder holds, in one transaction.
+
+        pg_restore reads what the folder's table of contents names, which are `names`.
 
         psql is told to commit, once pg_restore has ended well: one that commits at the end of its
         input (--single-transaction) would keep half a store where this process is killed.
         """
-        progress(f"{self.sink}: pg_restore reads {folder}")
+        progress(f"{self.sink}: pg_restore reads {len(names)} files of {folder}")
         reader = [self._find_tool("pg_restore"), "--file=-", folder]
         writer = [
             *(self._find_tool("psql"), "--no-psqlrc", "--quiet", "--no-password"),

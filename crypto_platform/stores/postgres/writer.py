@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crypto_platform.crash_points import reach
+from crypto_platform.errors import StoreRefusedError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.stores.base import (
     NOTHING_TAKEN_OVER,
@@ -20,6 +21,7 @@ from crypto_platform.stores.base import (
     Slice,
     TakenOver,
     TopicPart,
+    describe_gap,
 )
 from crypto_platform.stores.postgres import bookkeeping, reader, states
 from crypto_platform.stores.postgres.bookkeeping import Refused, Tally
@@ -152,7 +154,8 @@ class Writer:
                 key: own for key, own in own_by_key.items() if own[-1].next_offset > held[key][1]
             }
             for key, own in ahead.items():
-                assert own[0].first_offset == held[key][1], "a restored range leaves a gap"
+                if own[0].first_offset != held[key][1]:
+                    raise StoreRefusedError(describe_gap(own[0], held[key][1]))
             bookkeeping.move_offsets(connection, [own[-1] for own in ahead.values()])
             reach("after_offset_update")
             flat = [slice_ for own in own_by_key.values() for slice_ in own]
