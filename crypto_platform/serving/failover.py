@@ -268,6 +268,7 @@ class Reads:
         if name not in self._watchers:
             self._watchers[name] = self._open(name)
         try:
+            self._watchers[name].check_readable()
             return self._watchers[name].read_offsets()
         finally:
             if self._is_closed:

@@ -693,6 +693,14 @@ class Store(Protocol):
         """Give back connections; the store may be used again afterwards."""
         ...
 
+    def check_readable(self) -> None:
+        """Refuse where a collection is missing that would answer every question with nothing.
+
+        Raises:
+            StoreRefusedError: With what is missing. Where a query is refused itself, never.
+        """
+        ...
+
     def read_offsets(self) -> list[StoredOffset]:
         """All rows of kafka_offset of this sink, in order of topic and partition."""
         ...

@@ -106,6 +106,11 @@ class FakeStore:
     def __init__(self, server: "Server") -> None:
         self._server = server
 
+    def check_readable(self) -> None:
+        if self._server.is_emptied:
+            message = "collections missing in MongoDB: orders"
+            raise StoreRefusedError(message)
+
     def read_offsets(self) -> list[StoredOffset]:
         self._server.reach()
         return [self._server.row]
@@ -131,6 +136,7 @@ class Server:
         self.hears.set()
         self.row = row(1, second=0)
         self.refuses = False
+        self.is_emptied = False
         self.questions = 0
 
     def reach(self) -> None:
@@ -235,3 +241,11 @@ def test_a_mirror_that_does_not_tell_is_no_secret(
     two.reads.forget()
     echo_source(two.reads.ask(lambda store: store.ping(), [TRADES]).source)
     assert not capsys.readouterr().err
+
+
+def test_a_home_without_a_collection_does_not_answer(two: Two) -> None:
+    """MongoDB answers questions of what is not there: with nothing, and as home."""
+    two.servers["mongo"].is_emptied = True
+    source = two.reads.ask(lambda store: store.ping(), [FEED_BY_NAME["account_events"]]).source
+    assert (source.home, source.store) == ("mongo", "postgres")
+    assert source.problems == ("mongo does not answer (collections missing in MongoDB: orders)",)

@@ -31,6 +31,9 @@ class Fake:
     name: str
     asked: list[str] = field(default_factory=list[str])
 
+    def check_readable(self) -> None:
+        pass
+
     def read_offsets(self) -> list[StoredOffset]:
         return [ROW]
 

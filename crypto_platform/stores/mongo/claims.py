@@ -94,7 +94,7 @@ def end_restore(
 
 def _look(connection: Connection, wanted: Sequence[Wanted]) -> Mapping[TopicPart, Document]:
     """What is stored of these partitions."""
-    _refuse_missing_collections(connection, {feed.collection for feed, _, _ in wanted})
+    refuse_missing_collections(connection, {feed.collection for feed, _, _ in wanted})
     return _read_documents(connection, [partition for _, _, partition in wanted])
 
 
@@ -357,8 +357,12 @@ def _kill_sessions(connection: Connection, lsids: Collection[Binary]) -> None:
     connection.client.admin.command("killSessions", sessions)
 
 
-def _refuse_missing_collections(connection: Connection, names: Collection[str]) -> None:
-    """A transaction would make them, without their indexes and validators."""
+def refuse_missing_collections(connection: Connection, names: Collection[str]) -> None:
+    """A transaction would make them, without their indexes and validators.
+
+    Raises:
+        StoreRefusedError: With those that are missing.
+    """
     missing = {KAFKA_OFFSET, *names} - set(connection.database.list_collection_names())
     if missing:
         message = (

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from crypto_platform.domain.hours import TimeUs
-from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.accounts import AccountEvent, Order, Wallet
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.feed import Projection
@@ -60,6 +60,12 @@ from crypto_platform.stores.mongo.errors import translating
 from crypto_platform.stores.mongo.pieces import encode
 from crypto_platform.stores.mongo.writer import TRANSACTION_BYTES_MAX, Writer
 
+READ_COLLECTIONS = frozenset(
+    name
+    for feed in FEEDS
+    for name in (feed.collection, *(each.collection for each in feed.projections))
+)
+
 
 def read_clock_us() -> int:
     """This machine's clock, microseconds since 1970."""
@@ -108,6 +114,11 @@ class MongoStore:
     def close(self) -> None:
         """Give back session and connections; the next call makes new ones."""
         self._connection.close()
+
+    def check_readable(self) -> None:
+        """See Store."""
+        with translating("look what is there"):
+            claims.refuse_missing_collections(self._connection, READ_COLLECTIONS)
 
     def read_offsets(self) -> list[StoredOffset]:
         """See Store."""

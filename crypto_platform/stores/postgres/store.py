@@ -82,6 +82,9 @@ class PostgresStore:
         self._session.close()
         self._writer.forget()
 
+    def check_readable(self) -> None:
+        """See Store: a query of a table that is missing is refused."""
+
     def read_offsets(self) -> list[StoredOffset]:
         return claims.read_offsets(self._session)
 
