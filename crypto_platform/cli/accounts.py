@@ -80,17 +80,13 @@ def orders_command(
     *,
     user_id: str,
     order_id: str | None,
-    as_json: bool,
-    as_csv: bool,
-    parquet_file: Path | None,
+    form: Form,
     data_dir: Path | None,
 ) -> None:
     """Show the open orders of a user, newest first; with --order one of them, open or not.
 
     Example: crypto-platform orders --user u000001
     """
-    form = Form(as_json, as_csv, parquet_file)
-    form.check()
     settings = load_settings(data_dir)
     if order_id is not None:
         _echo_order(form, read_order(settings, user_id, order_id), user_id, order_id)
@@ -109,17 +105,13 @@ def orders_command(
 def wallet_command(
     *,
     user_id: str,
-    as_json: bool,
-    as_csv: bool,
-    parquet_file: Path | None,
+    form: Form,
     data_dir: Path | None,
 ) -> None:
     """Show what a user has of each currency: free to use, and locked for his open orders.
 
     Example: crypto-platform wallet --user u000001 --json
     """
-    form = Form(as_json, as_csv, parquet_file)
-    form.check()
     answered = read_wallets(load_settings(data_dir), user_id)
     sheet = build_struct_sheet(WALLETS.fields, answered.value)
     _echo(form, answered, user_id, sheet, "wallets", lambda: format_wallets(answered.value))
@@ -142,9 +134,7 @@ def transactions_command(
     last: int | None,
     begins_us: int | None,
     ends_us: int | None,
-    as_json: bool,
-    as_csv: bool,
-    parquet_file: Path | None,
+    form: Form,
     data_dir: Path | None,
 ) -> None:
     """Show what happened in the wallets of a user, newest last, a line a wallet that changed.
@@ -153,8 +143,6 @@ def transactions_command(
 
     Example: crypto-platform transactions --user u000001 --currency BTC --last 20
     """
-    form = Form(as_json, as_csv, parquet_file)
-    form.check()
     span, newest = choose_range(begins_us, ends_us, last)
     records_max = newest or EVENTS_MAX
     answered = read_transactions(
@@ -181,9 +169,7 @@ def transactions_command(
 def portfolio_command(
     *,
     user_id: str,
-    as_json: bool,
-    as_csv: bool,
-    parquet_file: Path | None,
+    form: Form,
     data_dir: Path | None,
 ) -> None:
     """Show what the wallets of a user are worth in US dollars, at the newest quote or trade.
@@ -192,8 +178,6 @@ def portfolio_command(
 
     Example: crypto-platform portfolio --user u000001
     """
-    form = Form(as_json, as_csv, parquet_file)
-    form.check()
     answered = read_portfolio(load_settings(data_dir), user_id)
     portfolio = answered.value
     totals: dict[str, object] = {

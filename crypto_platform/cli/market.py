@@ -77,17 +77,13 @@ def trades_command(
     last: int | None,
     begins_us: int | None,
     ends_us: int | None,
-    as_json: bool,
-    as_csv: bool,
-    parquet_file: Path | None,
+    form: Form,
     data_dir: Path | None,
 ) -> None:
     """Show the trades of SYMBOL (BTC/USD, or as the venue writes it) at VENUE, newest last.
 
     Example: crypto-platform trades coinbase BTC/USD --from 2026-01-31T14:00 --to 2026-01-31T15:00
     """
-    form = Form(as_json, as_csv, parquet_file)
-    form.check()
     span, newest = choose_range(begins_us, ends_us, last)
     settings = load_settings(data_dir)
     with reading_trades(settings, Place(venue, symbol), span, newest=newest) as answer:
@@ -115,9 +111,7 @@ def candles_command(
     last: int | None,
     begins_us: int | None,
     ends_us: int | None,
-    as_json: bool,
-    as_csv: bool,
-    parquet_file: Path | None,
+    form: Form,
     data_dir: Path | None,
 ) -> None:
     """Show the candles of SYMBOL (BTC/USD, or as the venue writes it) at VENUE, newest last.
@@ -126,8 +120,6 @@ def candles_command(
 
     Example: crypto-platform candles coinbase BTC/USD --interval 1h --from 2026-01-31
     """
-    form = Form(as_json, as_csv, parquet_file)
-    form.check()
     span, newest = choose_range(begins_us, ends_us, last)
     settings, place = load_settings(data_dir), Place(venue, symbol)
     with reading_candles(settings, place, Interval(interval), span, newest=newest) as answer:
@@ -145,9 +137,7 @@ def book_command(
     venue: str,
     symbol: str,
     as_of_us: int | None,
-    as_json: bool,
-    as_csv: bool,
-    parquet_file: Path | None,
+    form: Form,
     data_dir: Path | None,
 ) -> None:
     """Show the last order book of SYMBOL (BTC/USD, or as the venue writes it) at VENUE.
@@ -156,8 +146,6 @@ def book_command(
 
     Example: crypto-platform book coinbase BTC/USD --as-of 2026-01-31T14:30
     """
-    form = Form(as_json, as_csv, parquet_file)
-    form.check()
     settings = load_settings(data_dir)
     with reading_order_book(settings, Place(venue, symbol), as_of_us=as_of_us) as answer:
         echo_source(answer.source)

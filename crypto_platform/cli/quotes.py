@@ -63,9 +63,7 @@ def quotes_command(
     watch: bool,
     top: int,
     as_of_us: int | None,
-    as_json: bool,
-    as_csv: bool,
-    parquet_file: Path | None,
+    form: Form,
     data_dir: Path | None,
 ) -> None:
     """Show the newest quote of each CURRENCY (a code: BTC, or a source's id: bitcoin) and source.
@@ -75,8 +73,6 @@ def quotes_command(
 
     Example: crypto-platform quotes BTC ethereum --json
     """
-    form = Form(as_json, as_csv, parquet_file)
-    form.check()
     if watch and not form.is_for_people:
         message = "--json, --csv and --parquet give one answer: leave out --watch"
         raise click.UsageError(message)

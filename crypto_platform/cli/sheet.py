@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -38,8 +39,15 @@ _parquet_option = click.option(
 
 
 def form_options(command: Callable[..., None]) -> Callable[..., None]:
-    """--json, --csv, --parquet."""
-    return json_option(_csv_option(_parquet_option(command)))
+    """--json, --csv, --parquet: the command is given the `form` that they ask for."""
+
+    @wraps(command)
+    def run(*, as_json: bool, as_csv: bool, parquet_file: Path | None, **others: object) -> None:
+        form = Form(as_json, as_csv, parquet_file)
+        form.check()
+        command(form=form, **others)
+
+    return json_option(_csv_option(_parquet_option(run)))
 
 
 class Column(NamedTuple):
