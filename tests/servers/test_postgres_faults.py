@@ -16,10 +16,12 @@ from crypto_platform.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
+from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.stores.base import TopicPart
 from crypto_platform.stores.postgres import PostgresStore
 from crypto_platform.stores.postgres.session import connect
 from tests import store_child
+from tests.account_steps import build_busy_company
 from tests.postgres_proxy import cutting_proxy
 from tests.store_harness import PostgresUrls
 from tests.store_steps import OTHER_TOPIC_ID, P0, P1, QUOTES, claim, piece, quote
@@ -216,6 +218,27 @@ def test_an_id_too_long_for_the_index_is_a_matter_of_that_record(store: Postgres
     outcome = store.commit([piece(own, records)], run_id="run-a")
     assert dict(outcome.stored_records) == {"quotes": 2}
     assert [entry.offset for entry in store.read_quarantine()] == [1]
+
+
+@pytest.mark.parametrize("parts", [(P0,), (P0, P1)], ids=["one", "across"])
+def test_what_repeats_a_refused_record_is_refused_and_no_state(
+    store: PostgresStore, parts: tuple[TopicPart, ...]
+) -> None:
+    """It repeats what is nowhere; a wallet by it would have no fact."""
+    events = FEED_BY_NAME["account_events"]
+    deposit, other = build_busy_company().events[:2]
+    letters = "".join(chr(0x4E00 + (number * 7919) % 20_000) for number in range(1024))
+    bad = msgspec.structs.replace(deposit, event_id=letters, sequence=9, wallet_available=("9999",))
+    claims = claim(store, *parts, feed=events)
+    batches = [[bad], [deposit, other, bad]]
+    if len(parts) == 1:
+        batches = [[bad, deposit, other, bad]]
+    pieces = [piece(own, batch) for own, batch in zip(claims, batches, strict=True)]
+    outcome = store.commit(pieces, run_id="run-a")
+    assert dict(outcome.stored_records) == {"account_events": 2}
+    assert (outcome.repeated_records, outcome.quarantined_records) == (0, 2)
+    assert {entry.reason for entry in store.read_quarantine()} == {Reason.INVARIANT}
+    assert [wallet.available for wallet in store.read_wallets("ann")] == ["1000.00"]
 
 
 def test_conflicts_are_found_among_refused_records(store: PostgresStore) -> None:

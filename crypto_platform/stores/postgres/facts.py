@@ -196,28 +196,39 @@ def _try_look_up_and_copy(
         for index, line in zip(found.new, pick_lines(encoded_of(each).rows, found.new), strict=True)
     ]
     problems = _copy_or_halve(connection, feed, new)
+    refused = {
+        slices[place].arrivals.event_ids[index]: error
+        for place, own in problems.items()
+        for index, error in own.items()
+    }
     fates: list[Fate] = []
-    for place, (each, found) in enumerate(zip(slices, sorted_out, strict=True)):
+    for each, found in zip(slices, sorted_out, strict=True):
         _adopt(connection, feed, each, found.unarrived)
-        fates.append(_decide_fate(each, found, problems.get(place, {})))
+        fates.append(_decide_fate(each, found, refused))
     return fates
 
 
-def _decide_fate(slice_: Slice, found: Sorted, problems: Mapping[int, str]) -> Fate:
-    stored = [index for index in found.new if index not in problems] if problems else found.new
+def _decide_fate(slice_: Slice, found: Sorted, problems: Mapping[str, str]) -> Fate:
+    """What became of a slice; `problems` are what is wrong, by id: also with what repeats it."""
+    ids, hashes = slice_.arrivals.event_ids, slice_.arrivals.content_hashes
+    stored, repeated, refused = found.new, found.repeated, list[tuple[int, Reason, str]]()
+    if problems:
+        stored = [index for index in stored if ids[index] not in problems]
+        repeated = [index for index in repeated if ids[index] not in problems]
+        refused = [
+            (index, Reason.INVARIANT, problems[ids[index]])
+            for index in (*found.new, *found.repeated)
+            if ids[index] in problems
+        ]
     if found.unarrived:
         stored = sorted([*stored, *found.unarrived])
-    refused = [
-        *((index, Reason.CONFLICT, error) for index, error in found.conflicts),
-        *((index, Reason.INVARIANT, error) for index, error in problems.items()),
-    ]
-    hashes = slice_.arrivals.content_hashes
-    left_out = [hashes[index] for index in (*found.repeated, *(i for i, _, _ in refused))]
+    refused = [*((index, Reason.CONFLICT, error) for index, error in found.conflicts), *refused]
+    left_out = [hashes[index] for index in (*repeated, *(i for i, _, _ in refused))]
     return Fate(
         slice=slice_,
         stored=stored,
         sum=encoded_of(slice_).sum - sum_of(left_out),
-        repeated=found.repeated,
+        repeated=repeated,
         refused=refused,
     )
 
