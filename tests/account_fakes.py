@@ -13,7 +13,7 @@ from crypto_platform.domain.exact import ZERO, add
 from crypto_platform.errors import SourceError, SourceUnavailableError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
-from crypto_platform.feeds.accounts import ORDERS, AccountEvent
+from crypto_platform.feeds.accounts import ORDERS, AccountEvent, Fill
 from crypto_platform.feeds.codec import to_columns
 from crypto_platform.feeds.projection import Key, Projection, fold
 from crypto_platform.kafka.watermarks import Bounds, Part
@@ -165,13 +165,12 @@ class FakeAccounts:
         if named:
             folded = fold(projection, named)
             names = [each.name for each in projection.fields]
-            parts: dict[str, list] = {}
-            if projection is ORDERS and projection.parts is not None:
-                own = [each.name for each in projection.parts.fields]
-                rows = zip(*folded.parts.columns, strict=True)
-                for owner, row in zip(folded.parts.owners, rows, strict=True):
-                    part = projection.parts.part(**dict(zip(own, row, strict=True)))
-                    parts.setdefault(owner, []).append(part)
+            parts: dict[str, list[Fill]] = {}
+            if projection is ORDERS:
+                for event in self.events:
+                    if event.order_id is not None and event.trade_id is not None:
+                        own = {name: getattr(event, name) for name in Fill.__struct_fields__}
+                        parts.setdefault(event.order_id, []).append(Fill(**own))
             for key, row in zip(folded.keys, zip(*folded.columns, strict=True), strict=True):
                 state = projection.state(**dict(zip(names, row, strict=True)))
                 found[key] = Whole(state, tuple(parts.get(key[0], ())))

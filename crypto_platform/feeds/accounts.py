@@ -19,7 +19,6 @@ from crypto_platform.domain.money import Amount
 from crypto_platform.feeds.projection import (
     Columns,
     Named,
-    PartColumns,
     Parts,
     Projection,
     pick,
@@ -225,12 +224,6 @@ def derive_orders(events: Named) -> Columns:
     return [is_open if name == "is_open" else picked[name] for name in Order.__struct_fields__]
 
 
-def derive_fills(events: Named) -> PartColumns:
-    """The fills that events are."""
-    picked = _pick_known(events, "trade_id", (*Fill.__struct_fields__, "order_id"))
-    return PartColumns(picked["order_id"], [picked[name] for name in Fill.__struct_fields__])
-
-
 def _pick_known(events: Named, known: str, names: Iterable[str]) -> Named:
     """These columns of the events in which a field is known."""
     own = [name for name in names if name in events]
@@ -261,7 +254,7 @@ ORDERS = Projection(
     state=Order,
     key_names=("order_id",),
     derive=derive_orders,
-    parts=Parts(name="fills", part=Fill, key_name="trade_id", derive=derive_fills),
+    parts=Parts(name="fills", part=Fill, key_name="trade_id", owner_names=("user_id", "order_id")),
     indexes=(Index(fields=("user_id",), where="is_open"),),
 )
 

@@ -2,7 +2,7 @@
 
 Here: what a feed declares of it, and the fold of records into states, which is the same whatever
 their order and however often one comes: of a thing the state with the highest sequence stays, and
-its parts are a set. All in columns, as loads work. Not here: where states are kept (stores/), which
+of its parts each once. In columns, as loads work. Not here: where states are kept (stores/), which
 there are (accounts.py).
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from operator import itemgetter
-from typing import Any, NamedTuple
+from operator import attrgetter, itemgetter
+from typing import Any
 
 from crypto_platform.feeds.record import Field, Index, State, list_fields
 
@@ -25,38 +25,33 @@ Named = Mapping[str, Sequence[Any]]
 """Records' values by field name."""
 
 
-class PartColumns(NamedTuple):
-    """Pieces of states.
-
-    Attributes:
-        owners: The key of the state that each belongs to.
-    """
-
-    owners: Sequence[str]
-    columns: Columns
-
-
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """Pieces of a state that come one by one, each with a record of its own: an order's fills.
 
+    They are read from the records when they are asked for (a view): that has no bound, costs no
+    write and cannot differ.
+
     Attributes:
-        name: Of the list that holds them in the state's document; a table has none, for there the
-            records themselves tell (a view).
-        part: Their struct; its `sequence` orders them.
-        key_name: The field that tells one of a state's from another.
-        derive: Those of some records, in any order.
+        name: Of all of them, plural.
+        part: Their struct, whose fields are the record's; its `sequence` orders them.
+        key_name: The field that tells one of a state's from another; a record without it is none.
+        owner_names: Fields of record and state in which a part and its state agree.
     """
 
     name: str
     part: type[State]
     key_name: str
-    derive: Callable[[Named], PartColumns]
+    owner_names: tuple[str, ...]
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
         """Of a part."""
         return list_fields(self.part)
+
+    def owner_of(self, state: State) -> Key:
+        """What a state and its parts agree in."""
+        return tuple([getattr(state, name) for name in self.owner_names])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +64,7 @@ class Projection:
         state: The struct.
         key_names: Fields that tell one thing from another, the most general first.
         derive: The states of some records, each as its record leaves it, in any order.
-        parts: What belongs to a state piece by piece; its key is one field then.
+        parts: What belongs to a state piece by piece; the state's key is one field then.
         indexes: Beside the key.
     """
 
@@ -99,33 +94,38 @@ class Folded:
     Attributes:
         keys: Each thing once.
         columns: Their last states.
-        parts: Each once; none where the projection has none.
     """
 
     keys: Sequence[Key]
     columns: Columns
-    parts: PartColumns
 
 
-_NO_PARTS = PartColumns((), ())
 _FEW = 2
+_sequence = attrgetter("sequence")
 
 
 def fold(projection: Projection, records: Named) -> Folded:
     """What records say of each thing, in any order."""
-    parts = _NO_PARTS if projection.parts is None else projection.parts.derive(records)
-    return _keep_last(projection, projection.derive(records), parts)
+    return _keep_last(projection, projection.derive(records))
 
 
 def merge(projection: Projection, folds: Sequence[Folded]) -> Folded:
     """What several folds say together."""
     if len(folds) == 1:
         return folds[0]
-    parts = PartColumns(
-        list(chain.from_iterable(each.parts.owners for each in folds)),
-        _join([each.parts.columns for each in folds]),
-    )
-    return _keep_last(projection, _join([each.columns for each in folds]), parts)
+    return _keep_last(projection, _join([each.columns for each in folds]))
+
+
+def arrange_parts(parts: Parts, state: State, found: Iterable[State]) -> tuple[State, ...]:
+    """One state's by their sequence; of one that was told again, what was told last.
+
+    What came after the state was read is left out.
+    """
+    last: dict[object, State] = {}
+    for part in sorted(found, key=_sequence):
+        if part.sequence <= state.sequence:
+            last[getattr(part, parts.key_name)] = part
+    return tuple(sorted(last.values(), key=_sequence))
 
 
 def pick(columns: Columns, places: Iterable[int]) -> Columns:
@@ -136,7 +136,7 @@ def pick(columns: Columns, places: Iterable[int]) -> Columns:
     return list(map(itemgetter(*chosen), columns))
 
 
-def _keep_last(projection: Projection, columns: Columns, parts: PartColumns) -> Folded:
+def _keep_last(projection: Projection, columns: Columns) -> Folded:
     named = dict(zip([field.name for field in projection.fields], columns, strict=True))
     keys: list[Key] = list(zip(*[named[name] for name in projection.key_names], strict=True))
     last = _find_last(keys, named["sequence"])
@@ -144,21 +144,6 @@ def _keep_last(projection: Projection, columns: Columns, parts: PartColumns) -> 
     return Folded(
         keys=list(last),
         columns=columns if whole else pick(columns, last.values()),
-        parts=_keep_parts(projection.parts, parts),
-    )
-
-
-def _keep_parts(parts: Parts | None, found: PartColumns) -> PartColumns:
-    if parts is None or not found.columns:
-        return _NO_PARTS
-    named = dict(zip([field.name for field in parts.fields], found.columns, strict=True))
-    last = _find_last(
-        list(zip(found.owners, named[parts.key_name], strict=True)), named["sequence"]
-    )
-    if len(last) == len(found.owners):
-        return found
-    return PartColumns(
-        [found.owners[place] for place in last.values()], pick(found.columns, last.values())
     )
 
 

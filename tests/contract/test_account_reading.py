@@ -8,9 +8,11 @@ import random
 from collections.abc import Sequence
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from crypto_platform.feeds import FEED_BY_NAME
+from crypto_platform.feeds.account_events import seal_account_event
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent
 from crypto_platform.stores.base import Half, Span, Store, TopicPart, Whole
 from tests.account_steps import SECOND, SmallCompany, build_busy_company
@@ -100,6 +102,34 @@ def test_an_order_is_read_with_its_fills_by_its_own_user_alone(store: Store) -> 
     assert store.read_order("ann", "o-2") == Whole(COMPANY.orders["o-2"], ())
     assert store.read_order("bob", "o-1") is None
     assert store.read_order("ann", "o-9") is None
+
+
+def test_a_fill_that_names_another_users_order_is_not_shown(store_factory: StoreFactory) -> None:
+    """Whatever a company says of him, it is none of this user's."""
+    store = store_factory.open()
+    [first, *_] = [event for event in COMPANY.events if event.trade_id and event.order_id == "o-1"]
+    foreign = retell(first, event_id="ev-foreign", user_id="bob", trade_id="foreign")
+    commit(store, [foreign], COMPANY.events)
+    check(store, COMPANY)
+    assert store.read_order("ann", "o-1") == Whole(
+        COMPANY.orders["o-1"], tuple(COMPANY.fills["o-1"])
+    )
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_fill_that_is_told_again_is_one(store_factory: StoreFactory, place: int) -> None:
+    """By its trade id, as its last event tells it, whichever comes first."""
+    store = store_factory.open()
+    [first, *_] = [event for event in COMPANY.events if event.trade_id and event.order_id == "o-1"]
+    earlier = retell(first, event_id="ev-earlier", sequence=first.sequence - 1, fill_price="7")
+    batches = [COMPANY.events]
+    batches.insert(place, [earlier])
+    commit(store, *batches)
+    check(store, COMPANY)
+
+
+def retell(event: AccountEvent, *, event_id: str, **changes: object) -> AccountEvent:
+    return seal_account_event(msgspec.structs.replace(event, **changes), event_id=event_id)
 
 
 def test_wallets_come_by_currency(store: Store) -> None:

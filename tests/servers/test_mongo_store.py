@@ -17,7 +17,7 @@ from crypto_platform.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from crypto_platform.feeds import Record
+from crypto_platform.feeds import FEED_BY_NAME, Record
 from crypto_platform.feeds.incidents import INCIDENTS, build_load_incident
 from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.quotes import QUOTES
@@ -35,6 +35,7 @@ from crypto_platform.stores.mongo import MongoStore, migrate
 from crypto_platform.stores.mongo.markets import build_latest
 from crypto_platform.stores.mongo.writer import INVALID_DOCUMENTS_MAX
 from crypto_platform.stores.sorting import LOOK_UP_COMMITS
+from tests.account_steps import build_busy_company
 from tests.feed_samples import build_record
 from tests.mongo_harness import MongoDatabase, free_port, start_mongod
 from tests.mongo_writer import PARTITION, TOPIC, quote
@@ -109,6 +110,29 @@ def test_a_missing_collection_is_refused_at_the_claim(mongo: MongoDatabase) -> N
     with pytest.raises(StoreRefusedError, match="migrations") as caught:
         claim_one(mongo.open())
     assert caught.value.table == "quotes"
+
+
+def test_fills_of_an_order_are_read_by_an_index_and_held_in_no_document(
+    mongo: MongoDatabase,
+) -> None:
+    """Eighty thousand of them were more than a document can hold."""
+    events = FEED_BY_NAME["account_events"]
+    company = build_busy_company()
+    store = mongo.open()
+    [own] = store.claim([(events, events.topic, PARTITION)], run_id="run")
+    store.commit([slice_of(own, *company.events)], run_id="run")
+    with mongo.client() as database:
+        # as an older version has left it
+        database[events.collection].drop_index("order_id_1")
+        database["orders"].update_many({}, {"$set": {"fills": [{"trade_id": "1"}]}})
+    migrate(mongo.server.migrator_url, mongo.name)
+    with mongo.client() as database:
+        assert database["orders"].count_documents({"fills": {"$exists": True}}) == 0
+        told = [each["trade_id"] for each in database["fills"].find({"order_id": "o-1"})]
+        assert sorted(told) == sorted(fill.trade_id for fill in company.fills["o-1"])
+        query = {"order_id": {"$in": ["o-1"]}, "trade_id": {"$type": "string"}}
+        plan = database[events.collection].find(query).explain()["queryPlanner"]["winningPlan"]
+        assert "order_id_1" in str(plan)
 
 
 def test_a_float_among_the_amounts_is_refused_by_the_server(mongo: MongoDatabase) -> None:

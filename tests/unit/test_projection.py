@@ -3,13 +3,22 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent, Fill
+from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent
 from crypto_platform.feeds.codec import to_columns
 from crypto_platform.feeds.feed import State
-from crypto_platform.feeds.projection import Folded, Key, Named, Projection, fold, merge
+from crypto_platform.feeds.projection import (
+    Folded,
+    Key,
+    Named,
+    Projection,
+    arrange_parts,
+    fold,
+    merge,
+)
 from tests.account_steps import build_busy_company
 
 COMPANY = build_busy_company()
@@ -32,18 +41,7 @@ def states(projection: Projection, folded: Folded) -> Mapping[Key, State]:
 
 def check(orders: Folded, wallets: Folded) -> None:
     assert states(ORDERS, orders) == {(each.order_id,): each for each in COMPANY.orders.values()}
-    fills: dict[str, list[Fill]] = {}
-    rows = sorted(zip(orders.parts.owners, *orders.parts.columns, strict=True), key=str)
-    for owner, *row in rows:
-        fills.setdefault(owner, []).append(
-            Fill(**dict(zip(Fill.__struct_fields__, row, strict=True)))
-        )
-    assert {owner: sorted(own, key=order) for owner, own in fills.items()} == COMPANY.fills
     assert states(WALLETS, wallets) == COMPANY.wallets
-
-
-def order(fill: Fill) -> int:
-    return fill.sequence
 
 
 def test_states_are_what_the_last_events_say() -> None:
@@ -63,3 +61,12 @@ def test_any_order_in_any_batches_with_any_repeats_gives_the_same_states(
         merge(ORDERS, [fold(ORDERS, named(batch)) for batch in batches]),
         merge(WALLETS, [fold(WALLETS, named(batch)) for batch in batches]),
     )
+
+
+def test_fills_that_came_after_their_order_was_read_are_left_out() -> None:
+    """An order and its fills are read one after the other, while loads go on."""
+    assert ORDERS.parts is not None
+    order, fills = COMPANY.orders["o-1"], COMPANY.fills["o-1"]
+    assert arrange_parts(ORDERS.parts, order, fills[::-1]) == tuple(fills)
+    later = msgspec.structs.replace(fills[-1], trade_id="later", sequence=order.sequence + 1)
+    assert arrange_parts(ORDERS.parts, order, [later, *fills]) == tuple(fills)

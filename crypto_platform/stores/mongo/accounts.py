@@ -7,6 +7,7 @@ or a number, never a document, so nothing a person types can become an operator.
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import pymongo
@@ -15,13 +16,18 @@ from pymongo.command_cursor import CommandCursor
 from crypto_platform.domain.exact import EXACT, total
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent, Order, Wallet
-from crypto_platform.feeds.feed import Projection
+from crypto_platform.feeds.feed import Projection, State
+from crypto_platform.feeds.projection import Key, arrange_parts
 from crypto_platform.stores.base import Half, PostingSum, TransactionsPage, UserCount, Whole
-from crypto_platform.stores.mongo.connection import Connection
+from crypto_platform.stores.mongo.connection import Connection, Document
+from crypto_platform.stores.mongo.documents import decode_fields, stored_name
 from crypto_platform.stores.mongo.pieces import documents_of
+from crypto_platform.stores.mongo.schema import build_part_filter
 from crypto_platform.stores.mongo.states import states_of
 
 BATCH_DOCUMENTS = 5_000
+STATES_PAGE = 1_000
+"""Whose parts are asked for at once."""
 FIRST_ANSWER_S_MAX = 3600.0
 """Of all events added up; with a million it takes about the 15 s of any other answer."""
 _DIGITS = 34
@@ -32,7 +38,6 @@ def read_open_orders(connection: Connection, user_id: str, *, records_max: int) 
     """See Store.read_open_orders."""
     found = connection.collection(ORDERS.collection).find(
         {"user_id": user_id, "is_open": True},
-        {"fills": 0},
         sort=[("ts_created_us", -1), ("_id", 1)],
         limit=records_max,
     )
@@ -44,7 +49,8 @@ def read_order(connection: Connection, user_id: str, order_id: str) -> Whole | N
     """See Store.read_order."""
     query = {"_id": order_id, "user_id": user_id}
     document = connection.collection(ORDERS.collection).find_one(query)
-    return None if document is None else _complete(ORDERS, document)
+    found = [] if document is None else [document]
+    return next(_complete(connection, ORDERS, found), None)
 
 
 def read_wallets(connection: Connection, user_id: str) -> list[Wallet]:
@@ -87,8 +93,8 @@ def read_states(connection: Connection, projection: Projection) -> Iterator[Whol
         sort=order, batch_size=BATCH_DOCUMENTS
     )
     with found:
-        for document in found:
-            yield _complete(projection, document)
+        while page := list(islice(found, STATES_PAGE)):
+            yield from _complete(connection, projection, page)
 
 
 def read_sequences(connection: Connection) -> Iterator[int]:
@@ -259,6 +265,28 @@ def _aggregate(
         )
 
 
-def _complete(projection: Projection, document: Mapping[str, Any]) -> Whole:
-    documents = states_of(projection)
-    return Whole(documents.decode(dict(document)), documents.decode_parts(dict(document)))
+def _complete(
+    connection: Connection, projection: Projection, documents: Sequence[Document]
+) -> Iterator[Whole]:
+    """The states with their parts, which the facts tell."""
+    states = [states_of(projection).decode(document) for document in documents]
+    own = projection.parts
+    parts: dict[Key, list[State]] = {}
+    if own is not None and states:
+        [key_name] = projection.key_names
+        keys = [getattr(state, key_name) for state in states]
+        found = connection.collection(ACCOUNT_EVENTS.collection).find(
+            {key_name: {"$in": keys}, **build_part_filter(own)},
+            dict.fromkeys((*own.owner_names, *map(stored_name, own.fields)), 1),
+            batch_size=BATCH_DOCUMENTS,
+        )
+        with found:
+            for document in found:
+                owner = tuple([document[name] for name in own.owner_names])
+                part = own.part(**decode_fields(own.fields, document))
+                parts.setdefault(owner, []).append(part)
+    for state in states:
+        if own is None:
+            yield Whole(state, ())
+        else:
+            yield Whole(state, arrange_parts(own, state, parts.get(own.owner_of(state), ())))

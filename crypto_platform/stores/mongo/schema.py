@@ -17,10 +17,11 @@ from pymongo.errors import CollectionInvalid
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.feed import Field, FieldKind, Index, Projection
+from crypto_platform.feeds.projection import Parts
 from crypto_platform.stores.mongo.connection import Connection, Document
 from crypto_platform.stores.mongo.documents import stored_name
 from crypto_platform.stores.mongo.errors import translating
-from crypto_platform.stores.mongo.views import TRANSACTIONS, View
+from crypto_platform.stores.mongo.views import FILLS, TRANSACTIONS, View
 
 KAFKA_OFFSET = "kafka_offset"
 LOAD_BATCH = "load_batch"
@@ -113,9 +114,13 @@ def _migrate(database: Database[Document]) -> None:
         _create_indexes(database, feed.collection, build_indexes(feed))
         for each in feed.projections:
             _create(database, each.collection, build_rules(each.fields), found)
-            where = {place: index.where for place, index in enumerate(each.indexes) if index.where}
+            if each.parts is not None:
+                _index_parts(database, feed, each, each.parts)
+            own = enumerate(each.indexes)
+            where = {place: {index.where: True} for place, index in own if index.where}
             _create_indexes(database, each.collection, build_state_indexes(each), where=where)
-    _create_view(database, TRANSACTIONS, found)
+    for view in (FILLS, TRANSACTIONS):
+        _create_view(database, view, found)
     for name, indexes in _BOOKKEEPING.items():
         _create(database, name, {}, found)
         _create_indexes(database, name, indexes)
@@ -143,16 +148,40 @@ def _create_indexes(
     name: str,
     wanted: Sequence[Keys],
     *,
-    where: Mapping[int, str] = MappingProxyType({}),
+    where: Mapping[int, Mapping[str, Any]] = MappingProxyType({}),
 ) -> None:
-    """Create what is missing; `where` names the flag that an index (by its place) asks for."""
-    there = [dict(index["key"]) for index in database[name].list_indexes()]
+    """Create what is missing; `where` filters what is in an index (by its place)."""
     for place, keys in enumerate(wanted):
-        flag = where.get(place)
-        only: Mapping[str, Any] = {"partialFilterExpression": {flag: True}} if flag else {}
-        # a dict knows no order, an index does
-        if not any(list(index.items()) == list(keys.items()) for index in there):
+        partial = where.get(place)
+        only: Mapping[str, Any] = {"partialFilterExpression": partial} if partial else {}
+        if not _has_index(database, name, keys):
             database[name].create_index(list(keys.items()), **only)
+
+
+def _has_index(database: Database[Document], name: str, keys: Keys) -> bool:
+    # a dict knows no order, an index does
+    wanted = list(keys.items())
+    return any(list(index["key"].items()) == wanted for index in database[name].list_indexes())
+
+
+def _index_parts(
+    database: Database[Document], feed: Feed[Record], projection: Projection, parts: Parts
+) -> None:
+    """An index of the facts that states' parts are read by.
+
+    States once held their parts in a list, until one had more than a document can hold.
+    """
+    keys = dict.fromkeys(projection.key_names, ASCENDING)
+    if not _has_index(database, feed.collection, keys):
+        database[projection.collection].update_many(
+            {parts.name: {"$exists": True}}, {"$unset": {parts.name: ""}}
+        )
+        _create_indexes(database, feed.collection, [keys], where={0: build_part_filter(parts)})
+
+
+def build_part_filter(parts: Parts) -> dict[str, Any]:
+    """Which facts are parts: as their index is asked, word for word."""
+    return {parts.key_name: {"$type": "string"}}
 
 
 def _create_view(

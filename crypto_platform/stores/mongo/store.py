@@ -411,7 +411,7 @@ class MongoStore:
             return accounts.read_transactions(self._connection, user_id, page)
 
     def read_states(self, feed: Feed[Record], projection: Projection) -> Iterator[Whole]:
-        """See Store; a document holds its parts itself."""
+        """See Store; see accounts.py."""
         _ = feed
         with translating("read states"):
             yield from accounts.read_states(self._connection, projection)

@@ -25,6 +25,17 @@ _KEPT = (
 )
 
 
+FILLS = View(
+    "fills",
+    ACCOUNT_EVENTS.collection,
+    [
+        {"$match": {"trade_id": {"$type": "string"}}},
+        {"$project": dict.fromkeys(_KEPT, 1)},
+    ],
+)
+"""Each half of a match, by order."""
+
+
 def _sum_postings(account: str) -> dict[str, Any]:
     """Of one account, in the wallet's currency."""
     place, currency = "$$leg", {"$arrayElemAt": ["$wallet_currencies", "$$wallet"]}

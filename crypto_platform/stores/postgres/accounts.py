@@ -14,6 +14,7 @@ from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent, Order, Wallet
 from crypto_platform.feeds.feed import Field, Projection, State
+from crypto_platform.feeds.projection import Key, Parts, arrange_parts
 from crypto_platform.stores.base import Half, PostingSum, TransactionsPage, UserCount, Whole
 from crypto_platform.stores.postgres.reader import read_structs, read_values
 from crypto_platform.stores.postgres.rows import format_time
@@ -34,8 +35,7 @@ _READ_ORDER = "SELECT {columns} FROM {table} WHERE order_id = %s AND user_id = %
 _READ_WALLETS = "SELECT {columns} FROM {table} WHERE user_id = %s ORDER BY currency"
 
 _READ_PARTS = """
-SELECT {keys}, {columns} FROM {table} WHERE {keys} = ANY(%s::text[]) AND {part_key} IS NOT NULL
-ORDER BY sequence
+SELECT {owners}, {columns} FROM {table} WHERE {keys} = ANY(%s::text[]) AND {part_key} IS NOT NULL
 """
 
 _READ_STATES = """
@@ -202,20 +202,19 @@ def _complete(
     session: Session, feed: Feed[Record], projection: Projection, states: Sequence[State]
 ) -> Iterator[Whole]:
     """The states with their parts, which the facts tell."""
-    keys = [projection.key_of(state) for state in states]
-    parts: dict[str, list[State]] = {}
-    if projection.parts is not None and keys:
-        own = projection.parts
-        key_field = next(f for f in feed.fields if f.name == projection.key_names[0])
-        fields = (key_field, *own.fields)
-        statement = _build(
-            _READ_PARTS, feed.schema, feed.table, own.fields, projection.key_names, own.key_name
-        )
-        for row in read_values(session, fields, statement, [[key for key, *_ in keys]]):
-            key: Any = row.pop(key_field.name)
-            parts.setdefault(key, []).append(own.part(**row))
-    for key, state in zip(keys, states, strict=True):
-        yield Whole(state, tuple(parts.get(key[0], ())))
+    own = projection.parts
+    if own is None or not states:
+        yield from (Whole(state, ()) for state in states)
+        return
+    owner_fields = [next(f for f in feed.fields if f.name == name) for name in own.owner_names]
+    statement = _build(_READ_PARTS, feed.schema, feed.table, own.fields, projection.key_names, own)
+    keys = [projection.key_of(state)[0] for state in states]
+    parts: dict[Key, list[State]] = {}
+    for row in read_values(session, (*owner_fields, *own.fields), statement, [keys]):
+        owner = tuple([row.pop(name) for name in own.owner_names])
+        parts.setdefault(owner, []).append(own.part(**row))
+    for state in states:
+        yield Whole(state, arrange_parts(own, state, parts.get(own.owner_of(state), ())))
 
 
 @cache
@@ -225,7 +224,7 @@ def _build(
     table: str,
     fields: tuple[Field, ...],
     key_names: tuple[str, ...] = (),
-    part_key: str = "",
+    parts: Parts | None = None,
 ) -> bytes:
     return (
         sql.SQL(statement)
@@ -234,7 +233,10 @@ def _build(
             columns=sql.SQL(", ").join(sql.Identifier(field.name) for field in fields),
             keys=sql.SQL(", ").join(map(sql.Identifier, key_names)),
             last=sql.SQL(", ").join(sql.Placeholder() * len(key_names)),
-            part_key=sql.Identifier(part_key),
+            part_key=sql.Identifier("" if parts is None else parts.key_name),
+            owners=sql.SQL(", ").join(
+                map(sql.Identifier, () if parts is None else parts.owner_names)
+            ),
         )
         .as_bytes(None)
     )
