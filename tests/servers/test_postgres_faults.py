@@ -17,6 +17,7 @@ from crypto_platform.errors import (
     StoreUnavailableError,
 )
 from crypto_platform.feeds import FEED_BY_NAME
+from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.stores.base import TopicPart
 from crypto_platform.stores.postgres import PostgresStore
 from crypto_platform.stores.postgres.session import connect
@@ -299,3 +300,10 @@ def test_a_feed_that_repeats_stops_leaving_dead_rows(store: PostgresStore, admin
     stored, failed_once = 1 + 5 * 100, 101
     # the counters arrive some time after the session has ended
     eventually(lambda: admin.execute(inserted).fetchone() == (stored + failed_once,), within_s=10)
+
+
+def test_of_users_accounts_analytics_is_told_nothing(store: PostgresStore, admin: Admin) -> None:
+    """Their states stand beside the facts; nobody would ever take the rows away again."""
+    [own] = claim(store, P0, feed=ACCOUNT_EVENTS)
+    store.commit([piece(own, build_busy_company().events)], run_id="run-a")
+    assert admin.execute("SELECT count(*) FROM platform.touched").fetchone() == (0,)

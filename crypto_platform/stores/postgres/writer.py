@@ -72,7 +72,8 @@ class _Account:
         tally.repeated += len(fate.repeated)
         tally.quarantined += len(fate.refused)
         self.stored[feed.name] = self.stored.get(feed.name, 0) + len(fate.stored)
-        self.touched.setdefault(feed.name, set()).update(fate.touched)
+        if not feed.projections:  # what is derived of those stands beside them already
+            self.touched.setdefault(feed.name, set()).update(fate.touched)
         for index, reason, error in fate.refused:
             arrival = slice_.arrivals[index]
             refusal = bookkeeping.refuse(feed, arrival, reason=reason, error=error)
