@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from crypto_platform.cli.doctor import (
@@ -48,8 +49,9 @@ def test_a_folder_closed_to_others_is_named(tmp_path: Path) -> None:
     """PostgreSQL under root fails with a message about anything but this."""
     closed = tmp_path / "closed"
     (closed / "data").mkdir(parents=True)
+    temporary = Path(tempfile.gettempdir())
     for folder in (*reversed(tmp_path.parents), tmp_path, closed / "data"):
-        if folder.stat().st_uid == os.geteuid() and folder.is_relative_to(tmp_path.parent.parent):
+        if folder.stat().st_uid == os.geteuid() and temporary in folder.parents:
             folder.chmod(folder.stat().st_mode | 0o011)
     closed.chmod(0o700)
     found = check_reachable(closed / "data", "nobody")
