@@ -88,36 +88,36 @@ def _read_ended_runs(instance: dg.DagsterInstance) -> Sequence[EndedRun]:
 
 def build_audit_schedule() -> dg.ScheduleDefinition:
     """The hour that has just ended, compared in Kafka and both stores."""
-
-    @dg.schedule(
-        name="audit_hourly",
-        job_name=AUDIT_JOB,
-        cron_schedule=f"{AUDIT_MINUTE} * * * *",
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Prove the hour that has just ended.",
+    return _build_hourly(
+        "audit_hourly", AUDIT_JOB, AUDIT_MINUTE, "Prove the hour that has just ended."
     )
-    def audit_hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        return dg.RunRequest(partition_key=find_last_hour(context.scheduled_execution_time))
-
-    return audit_hourly
 
 
 def build_quality_schedule() -> dg.ScheduleDefinition:
     """The hour of event time that has just ended, market by market."""
+    return _build_hourly(
+        "quality_hourly",
+        QUALITY_JOB,
+        QUALITY_MINUTE,
+        "Look at the quality of the hour that has just ended.",
+    )
+
+
+def _build_hourly(name: str, job_name: str, minute: int, text: str) -> dg.ScheduleDefinition:
+    """A run of the hour that has just ended, so many minutes after it."""
 
     @dg.schedule(
-        name="quality_hourly",
-        job_name=QUALITY_JOB,
-        cron_schedule=f"{QUALITY_MINUTE} * * * *",
+        name=name,
+        job_name=job_name,
+        cron_schedule=f"{minute} * * * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Look at the quality of the hour that has just ended.",
+        description=text,
     )
-    def quality_hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         return dg.RunRequest(partition_key=find_last_hour(context.scheduled_execution_time))
 
-    return quality_hourly
+    return ask
 
 
 def build_purge_schedule() -> dg.ScheduleDefinition:
