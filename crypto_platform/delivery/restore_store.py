@@ -129,19 +129,15 @@ def carry_out(
         publish_incident: Best effort.
     """
     migrate()
-    with _opened(settings, store_name, origin_name, FEEDS) as (store, origin):
-        report = restore(
-            store,
-            origin,
-            run_id=run_id,
-            clock=_clock,
-            stop=stop,
-            progress=progress,
-            publish_incident=publish_incident,
-        )
-    if report.is_stopped:
-        return Restored(report=report)
-    return _finish(settings, store_name, report, stop=stop, publish_incident=publish_incident)
+    return _restore_from(
+        settings,
+        store_name,
+        origin_name,
+        run_id=run_id,
+        stop=stop,
+        progress=progress,
+        publish_incident=publish_incident,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,21 +230,39 @@ def put_backup_back(
         ]
     finally:
         store.close()
-    report = RestoreReport(run_id=run_id)
-    if gaps:
-        say(f"{dumper.sink}: Kafka begins later in {len(gaps)} partitions; the mirror has the rest")
-        with _opened(settings, dumper.sink, MIRROR, FEEDS) as (store, origin):
-            report = restore(
-                store,
-                origin,
-                run_id=run_id,
-                clock=_clock,
-                stop=stop,
-                publish_incident=publish_incident,
-            )
+    if not gaps:
+        report = RestoreReport(run_id=run_id)
+        return _finish(settings, dumper.sink, report, stop=stop, publish_incident=publish_incident)
+    say(f"{dumper.sink}: Kafka begins later in {len(gaps)} partitions; the mirror has the rest")
+    return _restore_from(
+        settings, dumper.sink, MIRROR, run_id=run_id, stop=stop, publish_incident=publish_incident
+    )
+
+
+def _restore_from(
+    settings: Settings,
+    store_name: str,
+    origin_name: str,
+    *,
+    run_id: str,
+    stop: threading.Event,
+    progress: Callable[[RestoreProgress], None] = lambda _: None,
+    publish_incident: Callable[[Incident], None],
+) -> Restored:
+    """Restore a migrated store, and finish it unless that was stopped."""
+    with _opened(settings, store_name, origin_name, FEEDS) as (store, origin):
+        report = restore(
+            store,
+            origin,
+            run_id=run_id,
+            clock=_clock,
+            stop=stop,
+            progress=progress,
+            publish_incident=publish_incident,
+        )
     if report.is_stopped:
         return Restored(report=report)
-    return _finish(settings, dumper.sink, report, stop=stop, publish_incident=publish_incident)
+    return _finish(settings, store_name, report, stop=stop, publish_incident=publish_incident)
 
 
 def _finish(
