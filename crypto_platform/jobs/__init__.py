@@ -45,23 +45,23 @@ def build_load_job(loads: dg.AssetsDefinition, store: str, settings: Settings) -
 
 def build_audit_job(audits: dg.AssetsDefinition) -> Job:
     """Compares one hour of all feeds; scheduled every hour."""
-    return dg.define_asset_job(
-        AUDIT_JOB,
-        selection=dg.AssetSelection.assets(audits),
-        executor_def=dg.in_process_executor,
-        run_tags={"dagster/max_runtime": str(HOURLY_RUNTIME_S_MAX)},
-        description="Prove an hour: every record of Kafka in each store once.",
-    )
+    text = "Prove an hour: every record of Kafka in each store once."
+    return _build_hourly(AUDIT_JOB, audits, text)
 
 
 def build_quality_job(quality: dg.AssetsDefinition) -> Job:
     """Looks at one hour of all markets; scheduled every hour."""
+    text = "Look for gaps, wrong candles, crossed books and strange prices in an hour."
+    return _build_hourly(QUALITY_JOB, quality, text)
+
+
+def _build_hourly(name: str, assets: dg.AssetsDefinition, text: str) -> Job:
     return dg.define_asset_job(
-        QUALITY_JOB,
-        selection=dg.AssetSelection.assets(quality),
+        name,
+        selection=dg.AssetSelection.assets(assets),
         executor_def=dg.in_process_executor,
         run_tags={"dagster/max_runtime": str(HOURLY_RUNTIME_S_MAX)},
-        description="Look for gaps, wrong candles, crossed books and strange prices in an hour.",
+        description=text,
     )
 
 
