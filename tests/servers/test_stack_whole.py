@@ -1,5 +1,6 @@
 """The whole stack, Dagster included: what Dagster starts ends with it."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -27,8 +28,10 @@ def test_run_workers_do_not_outlive_a_killed_stack() -> None:
 
 
 def _run_workers(folder: Path) -> list[psutil.Process]:
-    return [
-        process
-        for process in find_marked(folder)
-        if any("spawn_main" in word for word in process.cmdline())
-    ]
+    workers: list[psutil.Process] = []
+    for process in find_marked(folder):
+        # One that was found may end before it is asked for its words.
+        with suppress(psutil.NoSuchProcess):
+            if any("spawn_main" in word for word in process.cmdline()):
+                workers.append(process)
+    return workers
