@@ -247,6 +247,18 @@ class LoadSettings(_Section):
     )
 
 
+class AnalyticsSettings(_Section):
+    """How what is derived of the market is kept up to date."""
+
+    every_s: float = Field(
+        default=120.0,
+        ge=10,
+        le=3600,
+        description="Seconds between two runs, where anything changed; a run that goes on for "
+        "longer looks for newer changes as often.",
+    )
+
+
 class ServingSettings(_Section):
     """How people and their tools are answered."""
 
@@ -467,6 +479,7 @@ class Settings(BaseSettings):
     )
     quality: QualitySettings = QualitySettings()
     load: LoadSettings = LoadSettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()
     serving: ServingSettings = ServingSettings()
     stack: StackSettings = StackSettings()
     company: CompanySettings = CompanySettings()

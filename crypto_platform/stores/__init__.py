@@ -18,6 +18,7 @@ from crypto_platform.stores.base import Store, StoredColumn
 from crypto_platform.stores.mongo import MongoStore
 from crypto_platform.stores.mongo.columns import describe_columns as describe_keys
 from crypto_platform.stores.postgres import PostgresStore
+from crypto_platform.stores.postgres.analytics import AnalyticsStore
 from crypto_platform.stores.postgres.columns import describe_columns
 
 Role = Literal["loader", "analyst"]
@@ -41,8 +42,12 @@ class StoreKind:
 
 
 def _open_postgres(settings: Settings, role: Role) -> Store:
+    return PostgresStore(_postgres_url(settings, role))
+
+
+def _postgres_url(settings: Settings, role: Role) -> str:
     urls = {"loader": settings.postgres.loader_url, "analyst": settings.postgres.analyst_url}
-    return PostgresStore(_reveal(urls[role], f"postgres.{role}_url", "postgresql://"))
+    return _reveal(urls[role], f"postgres.{role}_url", "postgresql://")
 
 
 def _open_mongo(settings: Settings, role: Role) -> Store:
@@ -78,6 +83,16 @@ def open_store(name: str, settings: Settings, *, role: Role = "loader") -> Store
         raise ConfigurationError(message)
     arm(settings.crash_at, by=settings.crash_by)
     return STORES[name].open(settings, role)
+
+
+def open_analytics(settings: Settings, *, role: Role = "loader") -> AnalyticsStore:
+    """What PostgreSQL holds of analytics, and how it is written; connects when it is first used.
+
+    Raises:
+        ConfigurationError: The store's address is not set.
+    """
+    arm(settings.crash_at, by=settings.crash_by)
+    return AnalyticsStore(_postgres_url(settings, role))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from crypto_platform.stores.postgres.bookkeeping import SINK
 from crypto_platform.stores.postgres.session import Connection, connect, translated
 
 APPLICATION_NAME = "crypto_platform backup"
-SCHEMAS = sorted({"platform", *(feed.schema for feed in FEEDS)})
+SCHEMAS = sorted({"analytics", "platform", *(feed.schema for feed in FEEDS)})
 
 _SUM_ALL = """
 SELECT count(*), coalesce(sum((content_hash >> 32) & 4294967295), 0),

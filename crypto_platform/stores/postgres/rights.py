@@ -4,7 +4,8 @@ Set at every migration, for a new feed's table has to be covered as well, and a 
 template keeps the rights of its tables but not its own. Roles are made outside (by the stack or an
 administrator); their names are those in the settings' URLs. Facts never change, so the loader may
 update nothing in them but the first arrival, which an incident gets after it was written; states
-do, and are never removed. What an older version granted and this one does not is taken back.
+do, and are never removed; what is derived (schema analytics) can be made anew, so it writes all of
+that. What an older version granted and this one does not is taken back.
 """
 
 from typing import LiteralString
@@ -35,21 +36,24 @@ REVOKE ALL ON DATABASE {database} FROM PUBLIC;
 """
 
 _LOADER = """
-ALTER DEFAULT PRIVILEGES IN SCHEMA accounts, market, platform REVOKE INSERT ON TABLES FROM {role};
-REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA accounts, market, platform
-  FROM {role};
+ALTER DEFAULT PRIVILEGES IN SCHEMA accounts, analytics, market, platform
+  REVOKE INSERT ON TABLES FROM {role};
+REVOKE INSERT, UPDATE, DELETE, TRUNCATE
+  ON ALL TABLES IN SCHEMA accounts, analytics, market, platform FROM {role};
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
-GRANT USAGE ON SCHEMA accounts, market, platform TO {role};
-GRANT SELECT ON ALL TABLES IN SCHEMA accounts, market, platform TO {role};
+GRANT USAGE ON SCHEMA accounts, analytics, market, platform TO {role};
+GRANT SELECT ON ALL TABLES IN SCHEMA accounts, analytics, market, platform TO {role};
 GRANT INSERT, UPDATE ON platform.kafka_offset, platform.load_batch, platform.quarantine,
   platform.touched TO {role};
 GRANT DELETE ON platform.touched TO {role};
+GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA analytics TO {role};
 GRANT USAGE ON SEQUENCE platform.touched_version TO {role};
 GRANT EXECUTE ON FUNCTION platform.make_partition(text, text, text, timestamptz),
   platform.remove_partition(text, text, timestamptz, text),
   platform.take_removed_over(uuid[], integer[], bigint[], text[], text[], timestamptz[],
     timestamptz[], bigint[], numeric[], numeric[]) TO {role};
-ALTER DEFAULT PRIVILEGES IN SCHEMA accounts, market, platform GRANT SELECT ON TABLES TO {role};
+ALTER DEFAULT PRIVILEGES IN SCHEMA accounts, analytics, market, platform
+  GRANT SELECT ON TABLES TO {role};
 """
 
 _LOADER_FACTS = """
@@ -62,9 +66,10 @@ GRANT INSERT, UPDATE ON {table} TO {role};
 
 _ANALYST = """
 GRANT CONNECT ON DATABASE {database} TO {role};
-GRANT USAGE ON SCHEMA accounts, market, platform TO {role};
-GRANT SELECT ON ALL TABLES IN SCHEMA accounts, market, platform TO {role};
-ALTER DEFAULT PRIVILEGES IN SCHEMA accounts, market, platform GRANT SELECT ON TABLES TO {role};
+GRANT USAGE ON SCHEMA accounts, analytics, market, platform TO {role};
+GRANT SELECT ON ALL TABLES IN SCHEMA accounts, analytics, market, platform TO {role};
+ALTER DEFAULT PRIVILEGES IN SCHEMA accounts, analytics, market, platform
+  GRANT SELECT ON TABLES TO {role};
 """
 
 

@@ -1,7 +1,8 @@
 """PostgreSQL's tables as SQLAlchemy sees them: a fact table a feed, and the platform's bookkeeping.
 
 Here: names, types, keys and indexes, from which migrations are generated and checked. Not here: SQL
-that reads or writes (the modules beside), grants (migrations/grants.py). Loads never import this.
+that reads or writes (the modules beside), grants (rights.py), schema analytics
+(analytics_tables.py). Loads never import this.
 """
 
 from collections.abc import Iterable
@@ -12,8 +13,10 @@ from sqlalchemy.dialects import postgresql as pg
 
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.feed import FieldKind, Index, Projection
+from crypto_platform.stores.postgres.analytics_tables import SCHEMA as ANALYTICS
+from crypto_platform.stores.postgres.analytics_tables import add_analytics_tables
 
-SCHEMAS = ("accounts", "market", "platform")
+SCHEMAS = ("accounts", ANALYTICS, "market", "platform")
 
 _TIME = sa.DateTime(timezone=True)
 _TEXT_C = sa.Text(collation="C")
@@ -48,6 +51,7 @@ def build_metadata(feeds: Iterable[Feed[Record]] = FEEDS) -> sa.MetaData:
     _removed(metadata)
     _touched(metadata)
     _currency_alias(metadata)
+    add_analytics_tables(metadata)
     return metadata
 
 
