@@ -5,7 +5,6 @@ charts.py), keys (names.py).
 """
 
 import inspect
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from types import ModuleType
@@ -15,6 +14,7 @@ import dagster as dg
 
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import FieldKind
+from crypto_platform.feeds.meaning import explain_fields
 from crypto_platform.stores.base import StoredColumn
 
 _TYPE_OF_KIND = {
@@ -28,29 +28,11 @@ _TYPE_OF_KIND = {
     FieldKind.BYTES: "bytes as base64",
 }
 
-_ATTRIBUTES = re.compile(r" {4}(\w+(?:, \w+)*): (.*)")
-"""A line of a docstring's section: names, and what they mean."""
-
 _ARRIVAL = "Where Kafka first brought the record."
 
 OWNERS = ["team:data-platform"]
 
 Metadata = Mapping[str, Any]
-
-
-def explain_fields(record: type[Record]) -> Mapping[str, str]:
-    """What fields mean: what the docstrings of a record and its bases say under Attributes."""
-    said: dict[str, str] = {}
-    for kind in reversed(record.__mro__):
-        _, _, rest = inspect.cleandoc(kind.__doc__ or "").partition("\nAttributes:\n")
-        names: list[str] = []
-        for line in rest.partition("\n\n")[0].splitlines():
-            if found := _ATTRIBUTES.fullmatch(line):
-                names = found[1].split(", ")
-                said.update(dict.fromkeys(names, found[2]))
-            else:
-                said.update({name: f"{said[name]} {line.strip()}" for name in names})
-    return said
 
 
 def describe_record(feed: Feed[Record]) -> Metadata:

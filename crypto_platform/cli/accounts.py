@@ -6,7 +6,6 @@ Here: arguments, tables for people with exact digits. Not here: which store, wha
 
 import sys
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +13,12 @@ import click
 
 from crypto_platform.cli.market import choose_range, range_options
 from crypto_platform.cli.options import data_dir_option
-from crypto_platform.cli.sheet import (
-    Column,
-    Form,
-    Sheet,
-    build_rows,
-    build_source,
-    build_struct_sheet,
-    echo_form,
-    echo_source,
-    form_options,
-    print_time,
-)
+from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options
 from crypto_platform.cli.text import UNKNOWN, align_points, format_price, format_table, printable
-from crypto_platform.domain.ledger import sum_by_currency
-from crypto_platform.feeds.accounts import (
-    ORDERS,
-    WALLETS,
-    Account,
-    AccountEvent,
-    Fill,
-    Order,
-    Wallet,
-)
-from crypto_platform.feeds.feed import FieldKind, State
+from crypto_platform.feeds.accounts import ORDERS, WALLETS, Fill, Order, Wallet
+from crypto_platform.feeds.feed import State
 from crypto_platform.feeds.record import list_fields
+from crypto_platform.serving.account_sheets import build_holdings, build_transactions
 from crypto_platform.serving.accounts import (
     VALUE_CURRENCY,
     Portfolio,
@@ -49,21 +29,15 @@ from crypto_platform.serving.accounts import (
     read_wallets,
 )
 from crypto_platform.serving.failover import Answered, Source
+from crypto_platform.serving.sheets import (
+    Sheet,
+    build_rows,
+    build_source,
+    build_struct_sheet,
+    print_time,
+)
 from crypto_platform.settings import load_settings
 from crypto_platform.stores.base import Whole
-
-_TRANSACTION_COLUMNS = (
-    Column("sequence", FieldKind.INTEGER),
-    Column("ts_event", FieldKind.TIME_US),
-    Column("kind", FieldKind.TEXT),
-    Column("currency", FieldKind.TEXT),
-    *(
-        Column(name, FieldKind.AMOUNT)
-        for name in ("available_change", "locked_change", "available", "locked")
-    ),
-    *(Column(name, FieldKind.TEXT) for name in ("order_id", "venue_symbol", "side", "trade_id")),
-    *(Column(name, FieldKind.AMOUNT) for name in ("fill_price", "fill_quantity")),
-)
 
 EVENTS_MAX = 100_000
 """In one answer to `transactions`."""
@@ -292,48 +266,6 @@ def format_wallets(wallets: Sequence[Wallet]) -> list[str]:
     return format_table(("currency", "available", "locked", "since"), rows)
 
 
-def build_transactions(events: Sequence[AccountEvent], *, currency: str | None) -> Sheet:
-    """A row an event and wallet that it touched."""
-    rows: list[Sequence[Any]] = []
-    for event in events:
-        changes = {
-            account: sum_by_currency(
-                (posted, amount)
-                for own, posted, amount in zip(
-                    event.posting_accounts,
-                    event.posting_currencies,
-                    event.posting_amounts,
-                    strict=True,
-                )
-                if own == account
-            )
-            for account in (Account.AVAILABLE, Account.LOCKED)
-        }
-        rows += [
-            (
-                event.sequence,
-                event.ts_event,
-                f"{event.kind}",
-                own,
-                f"{changes[Account.AVAILABLE].get(own, Decimal(0)):f}",
-                f"{changes[Account.LOCKED].get(own, Decimal(0)):f}",
-                available,
-                locked,
-                event.order_id,
-                event.venue_symbol,
-                None if event.side is None else f"{event.side}",
-                event.trade_id,
-                event.fill_price,
-                event.fill_quantity,
-            )
-            for own, available, locked in zip(
-                event.wallet_currencies, event.wallet_available, event.wallet_locked, strict=True
-            )
-            if currency in (None, own)
-        ]
-    return Sheet(_TRANSACTION_COLUMNS, rows)
-
-
 def format_transactions(sheet: Sheet) -> list[str]:
     """Lines of a table, amounts with all their digits."""
     amounts = [align_points([row[place] for row in sheet.rows]) for place in (4, 5, 6, 7)]
@@ -350,31 +282,6 @@ def format_transactions(sheet: Sheet) -> list[str]:
     ]
     header = ("sequence", "time", "kind", "currency", "change", "locked change", "available")
     return format_table((*header, "locked", "order"), rows, right=frozenset({0}))
-
-
-def build_holdings(portfolio: Portfolio) -> Sheet:
-    """A row a wallet; what is not known is empty."""
-    columns = [
-        Column("currency", FieldKind.TEXT),
-        *(Column(name, FieldKind.AMOUNT) for name in ("available", "locked", "quantity")),
-        *(Column(name, FieldKind.AMOUNT) for name in ("price", "value")),
-        Column("price_source", FieldKind.TEXT),
-        Column("price_ts_event", FieldKind.TIME_US),
-    ]
-    rows = [
-        (
-            each.wallet.currency,
-            each.wallet.available,
-            each.wallet.locked,
-            f"{each.quantity:f}",
-            None if each.price is None else each.price.price,
-            None if each.value is None else f"{each.value:f}",
-            None if each.price is None else each.price.source,
-            None if each.price is None else each.price.ts_event,
-        )
-        for each in portfolio.holdings
-    ]
-    return Sheet(columns, rows)
 
 
 def format_portfolio(portfolio: Portfolio) -> list[str]:

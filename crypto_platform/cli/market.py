@@ -13,18 +13,7 @@ from typing import Any
 import click
 
 from crypto_platform.cli.options import TIME, data_dir_option
-from crypto_platform.cli.sheet import (
-    Column,
-    Form,
-    Sheet,
-    build_sheet,
-    build_source,
-    echo_form,
-    echo_source,
-    form_options,
-    print_time,
-    writing,
-)
+from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options, writing
 from crypto_platform.cli.text import UNKNOWN, align_points, format_table, printable
 from crypto_platform.domain.order_books import find_mid_price, find_spread
 from crypto_platform.feeds import FEED_BY_NAME
@@ -38,6 +27,13 @@ from crypto_platform.serving.market import (
     reading_candles,
     reading_order_book,
     reading_trades,
+)
+from crypto_platform.serving.sheets import (
+    Column,
+    Sheet,
+    build_sheet,
+    build_source,
+    print_time,
 )
 from crypto_platform.settings import load_settings
 from crypto_platform.stores.base import Span

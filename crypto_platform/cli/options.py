@@ -3,12 +3,11 @@
 import getpass
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from crypto_platform.domain.hours import to_time_us
+from crypto_platform.domain.hours import parse_moment, to_time_us
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 
 data_dir_option = click.option(
@@ -52,16 +51,6 @@ def is_confirmed(question: str, *, yes: bool) -> bool:
         click.echo("nothing was written: --yes does it", err=True)
         return False
     return click.confirm(question, err=True)
-
-
-def parse_moment(text: str) -> datetime:
-    """A time a person types: RFC 3339, or a day; UTC where unsaid.
-
-    Raises:
-        ValueError: Neither.
-    """
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class TimeType(click.ParamType[int]):

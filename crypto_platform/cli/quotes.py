@@ -3,22 +3,13 @@
 import signal
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from crypto_platform.cli.options import TIME, data_dir_option
-from crypto_platform.cli.sheet import (
-    Column,
-    Form,
-    Sheet,
-    build_sheet,
-    build_source,
-    echo_form,
-    echo_source,
-    form_options,
-)
+from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options
 from crypto_platform.cli.signals import stop_on
 from crypto_platform.cli.text import (
     UNKNOWN,
@@ -29,11 +20,11 @@ from crypto_platform.cli.text import (
     format_table,
     printable,
 )
-from crypto_platform.feeds import FEED_BY_NAME
-from crypto_platform.feeds.feed import FieldKind
-from crypto_platform.feeds.quotes import QUOTES, Quote
+from crypto_platform.feeds.quotes import Quote
 from crypto_platform.serving.currencies import CurrencyCodes
+from crypto_platform.serving.market_sheets import build_quotes
 from crypto_platform.serving.reader import RECORDS_MAX, QuoteReader, find_quotes, read_quotes
+from crypto_platform.serving.sheets import build_source
 from crypto_platform.settings import load_settings
 
 COLUMNS = (
@@ -137,23 +128,6 @@ def format_quotes(quotes: Sequence[Quote], *, now_us: int) -> list[str]:
         for quote in quotes
     ]
     return format_table(COLUMNS, rows, right=NUMBERS)
-
-
-def build_quotes(
-    quotes: Sequence[Quote], *, codes: CurrencyCodes, simulated: Collection[str]
-) -> Sheet:
-    """Quotes with all their digits, for other programs.
-
-    `currency` is the unified code, None where unmapped: what quotes of several sources are joined
-    by.
-    """
-    own = build_sheet(FEED_BY_NAME[QUOTES.name], quotes)
-    columns = [*own.columns, Column("currency", FieldKind.TEXT), Column("simulated", None)]
-    rows = [
-        (*row, codes.of_quote(quote), quote.source in simulated)
-        for row, quote in zip(own.rows, quotes, strict=True)
-    ]
-    return Sheet(columns, rows)
 
 
 def _echo_lines(lines: Sequence[str]) -> None:

@@ -12,7 +12,6 @@ from crypto_platform.cli.options import (
     data_dir_option,
     feed_option,
     json_option,
-    parse_moment,
     select_feeds,
 )
 from crypto_platform.cli.text import format_count, format_table
@@ -28,6 +27,7 @@ from crypto_platform.domain.hours import (
     MICROSECONDS_PER_HOUR,
     hour_of,
     name_hour,
+    parse_moment,
     to_time_us,
 )
 from crypto_platform.settings import load_settings

@@ -1,6 +1,6 @@
 """Records as a table for other programs: JSON, CSV, Parquet, every digit kept.
 
-Here: columns and rows of records, and the three forms. An amount is text in all of them, never a
+Here: the three forms of a sheet (serving/sheets.py). An amount is text in all of them, never a
 float, and a Parquet column of amounts is a string: sources differ in scale from row to row (1.10
 and 0.00000001), and no one decimal type holds 34 digits of any scale. Times are RFC 3339 UTC text,
 in Parquet microseconds UTC. Not here: tables for people (text.py).
@@ -17,17 +17,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import click
-import msgspec
 
 from crypto_platform.cli.options import json_option
 from crypto_platform.cli.text import format_age
-from crypto_platform.domain.hours import from_time_us
-from crypto_platform.feeds import Feed, Record
-from crypto_platform.feeds.feed import Field, FieldKind
+from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.serving.failover import Source
-
-NOT_SHOWN = frozenset({"v", "content_hash"})
-"""What a record says of itself only to the platform."""
+from crypto_platform.serving.sheets import Column, Rows, Sheet, build_rows
 
 _csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a header.")
 _parquet_option = click.option(
@@ -50,28 +45,6 @@ def form_options(command: Callable[..., None]) -> Callable[..., None]:
     return json_option(_csv_option(_parquet_option(run)))
 
 
-class Column(NamedTuple):
-    """What stands in a column; None may stand in any.
-
-    Attributes:
-        kind: None is yes or no.
-    """
-
-    name: str
-    kind: FieldKind | None
-
-
-Rows = Sequence[Sequence[Any]]
-"""Plain values: text, integers, amounts as text, times in microseconds."""
-
-
-class Sheet(NamedTuple):
-    """A table."""
-
-    columns: Sequence[Column]
-    rows: Rows
-
-
 class Form(NamedTuple):
     """How an answer is asked for; at most one of them."""
 
@@ -89,22 +62,6 @@ class Form(NamedTuple):
         if sum((self.as_json, self.as_csv, self.parquet_file is not None)) > 1:
             message = "--json, --csv and --parquet are three forms of one answer: choose one"
             raise click.UsageError(message)
-
-
-def build_sheet(feed: Feed[Record], records: Sequence[Record]) -> Sheet:
-    """The records' fields, in the feed's order."""
-    return build_struct_sheet(feed.fields, records)
-
-
-def build_struct_sheet(fields: Sequence[Field], structs: Sequence[msgspec.Struct]) -> Sheet:
-    """The fields of records, or of states, in order."""
-    shown = [field for field in fields if field.name not in NOT_SHOWN]
-    rows = [[_plain(getattr(struct, field.name)) for field in shown] for struct in structs]
-    return Sheet([Column(field.name, field.kind) for field in shown], rows)
-
-
-def _plain(value: object) -> object:
-    return f"{value}" if isinstance(value, str) else value
 
 
 @contextmanager
@@ -164,19 +121,6 @@ def _writing_json(
 
 def _dump(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-def build_rows(sheet: Sheet) -> list[dict[str, object]]:
-    """The rows as JSON objects."""
-    names = [column.name for column in sheet.columns]
-    printers = [_PRINTERS.get(column.kind, _same) for column in sheet.columns]
-    return [
-        {
-            name: None if value is None else print_(value)
-            for name, print_, value in zip(names, printers, row, strict=True)
-        }
-        for row in sheet.rows
-    ]
 
 
 def print_csv(sheet: Sheet) -> str:
@@ -254,22 +198,6 @@ _DTYPES: Mapping[FieldKind | None, str] = {
 """pandas' names of what is no text; each knows a missing value."""
 
 
-def print_time(time_us: int) -> str:
-    """RFC 3339 UTC to the microsecond."""
-    return from_time_us(time_us).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _same(value: object) -> object:
-    return value
-
-
-_PRINTERS: Mapping[FieldKind | None, Callable[[Any], object]] = {
-    FieldKind.TIME_US: print_time,
-    FieldKind.AMOUNTS: list,
-    FieldKind.TEXTS: list,
-}
-
-
 def echo_source(source: Source) -> None:
     """Say on stderr where an answer came from and how old it may be, where that is worth a word."""
     for problem in source.problems:
@@ -289,16 +217,3 @@ def _describe_age(source: Source) -> str:
         return "which holds none of these records"
     age_s = max(time.time() - source.newest_us / 1_000_000, 0.0)
     return f"whose newest record is {format_age(age_s)} old"
-
-
-def build_source(source: Source) -> dict[str, object]:
-    """Where an answer came from, for --json; `behind_s` is counted to the other store."""
-    newest_us = source.newest_us
-    how = {
-        "home": source.home,
-        "is_home": source.is_home,
-        "behind_s": None if source.behind_s is None else round(source.behind_s, 3),
-        "newest_record": None if newest_us is None else print_time(newest_us),
-        "problems": list(source.problems),
-    }
-    return {"store": source.store, "source": how}

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from crypto_platform.cli.options import data_dir_option, json_option
-from crypto_platform.cli.sheet import build_source, echo_source
+from crypto_platform.cli.sheet import echo_source
 from crypto_platform.cli.text import UNKNOWN, format_table, printable
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds.instruments import INSTRUMENTS, Instrument
@@ -16,6 +16,7 @@ from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.serving.currencies import CurrencyCodes, Listed, list_symbols
 from crypto_platform.serving.failover import ask_once
 from crypto_platform.serving.reader import RECORDS_MAX
+from crypto_platform.serving.sheets import build_source
 from crypto_platform.settings import load_settings
 
 COLUMNS = ("source", "kind", "id", "unified", "name", "status")

@@ -35,6 +35,16 @@ def from_time_us(time_us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=time_us)
 
 
+def parse_moment(text: str) -> datetime:
+    """A time a person types: RFC 3339, or a day; UTC where unsaid.
+
+    Raises:
+        ValueError: Neither.
+    """
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def hour_of(time_us: int) -> int:
     """First microsecond of the hour that holds this time."""
     return time_us - time_us % MICROSECONDS_PER_HOUR

@@ -15,7 +15,7 @@ from crypto_platform.feeds.accounts import AccountEvent, Order, Wallet
 from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.feeds.trades import TRADES, Trade
 from crypto_platform.serving.currencies import CurrencyCodes
-from crypto_platform.serving.failover import Answered, Reads, Source, ask_once
+from crypto_platform.serving.failover import Answered, Reads, Source, ask_once, open_reads
 from crypto_platform.serving.reader import RECORDS_MAX, choose_quotes
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import ALWAYS, Span, Store, Whole
@@ -129,11 +129,8 @@ def read_portfolio(settings: Settings, user_id: str) -> Answered[Portfolio]:
     Raises:
         StoreUnavailableError: No store answered; holds what each said.
     """
-    reads = Reads(settings)
-    try:
+    with open_reads(settings) as reads:
         return ask_portfolio(reads, settings, user_id)
-    finally:
-        reads.close()
 
 
 def ask_portfolio(reads: Reads, settings: Settings, user_id: str) -> Answered[Portfolio]:

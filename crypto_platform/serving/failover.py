@@ -13,9 +13,10 @@ soon as its store stops answering, not when its own limit is reached.
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar, cast
@@ -25,7 +26,7 @@ from crypto_platform.feeds import Feed, Record
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.serving.probe import Answer, Probe
 from crypto_platform.settings import Settings
-from crypto_platform.stores import STORES, open_store
+from crypto_platform.stores import STORES, Role, open_store
 from crypto_platform.stores.base import RESTORING, Store, StoredOffset
 
 T = TypeVar("T")
@@ -164,15 +165,22 @@ def _describe_s(seconds: float) -> str:
 class Reads:
     """Puts questions to the store that should answer, connections kept open. Safe for threads."""
 
-    def __init__(self, settings: Settings, *, open_: Callable[[str], Store] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        role: Role = "analyst",
+        open_: Callable[[str], Store] | None = None,
+    ) -> None:
         """Nothing is connected yet.
 
         Args:
             settings: With the stores' addresses.
+            role: As whom stores are asked.
             open_: Stands in for the stores in tests.
         """
         self._settings = settings
-        self._open = open_ or partial(open_store, settings=settings, role="analyst")
+        self._open = open_ or partial(open_store, settings=settings, role=role)
         self._idle: dict[str, list[Store]] = {name: [] for name in STORES}
         self._watchers: dict[str, Store] = {}
         self._positions = {
@@ -219,6 +227,10 @@ class Reads:
         problems = {**choice.problems, **failed}
         message = f"no store answers: {'; '.join(problems[name] for name in choice.order)}"
         raise StoreUnavailableError(message)
+
+    def look(self, feeds: Sequence[Feed[Record]]) -> Mapping[str, Answer[Position]]:
+        """How far each store has come in feeds of one home, or why it does not say."""
+        return self._find_positions(home_of(feeds), feeds)
 
     def forget(self) -> None:
         """Ask both stores anew how they are doing, at the next question."""
@@ -358,8 +370,42 @@ def ask_once(
     answer_s_max: float = ANSWER_S_MAX,
 ) -> Answered[T]:
     """`Reads.ask`, once."""
+    with open_reads(settings) as reads:
+        return reads.ask(question, feeds, answer_s_max=answer_s_max)
+
+
+_KEPT: list[tuple[Settings, Reads]] = []
+
+
+@contextmanager
+def keep_reads(settings: Settings, *, role: Role = "analyst") -> Generator[Reads]:
+    """Connections kept open for as long as the block lasts, for a process that answers many.
+
+    Every read of this process that is given these very settings meanwhile goes over them, in any
+    thread, and so as this role.
+    """
+    reads = Reads(settings, role=role)
+    kept = (settings, reads)
+    _KEPT.append(kept)
+    try:
+        yield reads
+    finally:
+        _KEPT.remove(kept)
+        reads.close()
+
+
+@contextmanager
+def open_reads(settings: Settings) -> Generator[Reads]:
+    """Connections that `keep_reads` keeps for these settings, else some of one's own.
+
+    An answer has to be complete when its question returns: its store is another's then.
+    """
+    kept = next((reads for own, reads in _KEPT if own is settings), None)
+    if kept is not None:
+        yield kept
+        return
     reads = Reads(settings)
     try:
-        return reads.ask(question, feeds, answer_s_max=answer_s_max)
+        yield reads
     finally:
         reads.close()

@@ -11,20 +11,13 @@ import pandas as pd
 import pytest
 
 from crypto_platform.cli.market import build_levels, format_book, format_candles, format_trades
-from crypto_platform.cli.sheet import (
-    Form,
-    Sheet,
-    build_rows,
-    build_sheet,
-    echo_form,
-    print_csv,
-    writing,
-)
+from crypto_platform.cli.sheet import Form, echo_form, print_csv, writing
 from crypto_platform.errors import StoreUnavailableError
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.candles import Candle, Interval
 from crypto_platform.feeds.order_books import OrderBook, TimedBy
 from crypto_platform.feeds.trades import Side, Trade
+from crypto_platform.serving.sheets import Sheet, build_rows, build_sheet
 
 TRADES = FEED_BY_NAME["trades"]
 NOON = 1_763_812_800_000_000

@@ -5,11 +5,13 @@ from collections.abc import Collection
 
 import pytest
 
-from crypto_platform.cli.quotes import build_quotes, format_quotes
-from crypto_platform.cli.sheet import build_rows, print_csv
+from crypto_platform.cli.quotes import format_quotes
+from crypto_platform.cli.sheet import print_csv
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.serving.currencies import CurrencyCodes
+from crypto_platform.serving.market_sheets import build_quotes
 from crypto_platform.serving.reader import UnknownCurrencyError, choose_quotes, find_quotes
+from crypto_platform.serving.sheets import build_rows
 from crypto_platform.settings import Settings, SourceSettings
 
 NOON = 1_763_812_800_000_000

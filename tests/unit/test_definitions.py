@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from crypto_platform.assets.descriptions import describe_columns, explain_fields
+from crypto_platform.assets.descriptions import describe_columns
 from crypto_platform.assets.names import INGEST_JOB, INGEST_OP, load_key, topic_key
 from crypto_platform.definitions import build_definitions
 from crypto_platform.feeds import FEEDS, Feed, Record
+from crypto_platform.feeds.meaning import explain_fields
 from crypto_platform.schedules import find_last_hour
 from crypto_platform.settings import Settings, load_settings
 from crypto_platform.stack import dagster as stack_dagster
