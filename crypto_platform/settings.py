@@ -150,6 +150,10 @@ class PostgresSettings(_Section):
     migrator_url: SecretStr | None = Field(default=None, description="Role that owns the tables.")
     loader_url: SecretStr | None = Field(default=None, description="Role that loads records.")
     analyst_url: SecretStr | None = Field(default=None, description="Role that only reads.")
+    api_url: SecretStr | None = Field(
+        default=None,
+        description="Role of the HTTP API: reads the market, and of accounts one user's own.",
+    )
 
 
 class MongoSettings(_Section):
@@ -270,6 +274,35 @@ class ServingSettings(_Section):
     )
 
 
+class ApiSettings(_Section):
+    """The HTTP API: who may ask, and how often."""
+
+    url: str | None = Field(default=None, description="Where it is, written by up.")
+    secret: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="Signs tokens and cursors; written by up, a new one ends all sessions.",
+    )
+    token_s: float = Field(
+        default=12 * 3600.0, ge=60, le=30 * 86_400, description="How long a token holds."
+    )
+    requests_per_s: float = Field(
+        default=50.0, gt=0, le=100_000, description="Of one client or user, on average."
+    )
+    burst: int = Field(default=200, ge=1, le=1_000_000, description="Requests of one at once.")
+    logins_per_minute: float = Field(
+        default=10.0, gt=0, le=6000, description="Of one client, and for one user."
+    )
+    streams_max: int = Field(default=20, ge=1, le=10_000, description="Open streams of a client.")
+    body_bytes_max: int = Field(
+        default=16 * 1024, ge=256, le=1024 * 1024, description="A longer body is refused."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_split_list)] = Field(
+        default=(),
+        description="Addresses whose X-Forwarded-For names the client; without, it is the peer.",
+    )
+
+
 class StackSettings(_Section):
     """Ports of the embedded servers; 0 picks a free one, which is then kept."""
 
@@ -282,6 +315,7 @@ class StackSettings(_Section):
     company_port: int = Field(default=0, ge=0, le=65535, description="The simulated company.")
     code_server_port: int = Field(default=0, ge=0, le=65535, description="Dagster's gRPC server.")
     webserver_port: int = Field(default=0, ge=0, le=65535, description="The Dagster UI.")
+    api_port: int = Field(default=0, ge=0, le=65535, description="The HTTP API.")
     ready_timeout_s: float = Field(
         default=180.0, ge=1, description="A part not ready by then fails; 10 s are usual."
     )
@@ -481,6 +515,7 @@ class Settings(BaseSettings):
     load: LoadSettings = LoadSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
     serving: ServingSettings = ServingSettings()
+    api: ApiSettings = ApiSettings()
     stack: StackSettings = StackSettings()
     company: CompanySettings = CompanySettings()
 

@@ -181,6 +181,8 @@ def _show_state(folder: Path) -> None:
         click.echo(f"{name:<17}{part.state:<11}{part.address or ''}")
     if state.webserver_url:
         click.echo(f"Dagster UI: {state.webserver_url}")
+    if state.api_url:
+        click.echo(f"HTTP API: {state.api_url}")
 
 
 def _find_view() -> Callable[[Settings, threading.Event], None] | None:

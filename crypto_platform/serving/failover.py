@@ -378,17 +378,16 @@ _KEPT: list[tuple[Settings, Reads]] = []
 
 
 @contextmanager
-def keep_reads(settings: Settings, *, role: Role = "analyst") -> Generator[Reads]:
-    """Connections kept open for as long as the block lasts, for a process that answers many.
+def keep_reads(settings: Settings, reads: Reads) -> Generator[None]:
+    """Keep connections open for as long as the block lasts, in a process that answers many.
 
     Every read of this process that is given these very settings meanwhile goes over them, in any
-    thread, and so as this role.
+    thread, and so as their role.
     """
-    reads = Reads(settings, role=role)
     kept = (settings, reads)
     _KEPT.append(kept)
     try:
-        yield reads
+        yield
     finally:
         _KEPT.remove(kept)
         reads.close()

@@ -166,6 +166,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     pauses: tuple[str, ...]
     webserver_url: str | None
     webserver_up: bool | None
+    api_url: str | None
     kafka_address: str | None
     kafka_up: bool
     kafka_problem: str | None

@@ -84,6 +84,7 @@ def build_status(settings: Settings, readings: Readings) -> Status:
         pauses=(*_list_pauses("source", sources), *_list_pauses("store", stores)),
         webserver_url=settings.dagster.webserver_url,
         webserver_up=readings.webserver_up,
+        api_url=settings.api.url,
         kafka_address=settings.kafka.bootstrap_servers,
         kafka_up=readings.kafka.value is not None,
         kafka_problem=readings.kafka.problem,

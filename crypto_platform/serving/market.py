@@ -9,7 +9,7 @@ Here: typed queries by venue and symbol, a symbol being the unified one (BTC/USD
 """
 
 import difflib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -124,7 +124,10 @@ def _reading(
     codes = CurrencyCodes(settings)
 
     def question(store: Store) -> tuple[Sequence[Market], Iterator[Sequence[Record]]]:
-        markets = _name_as_mapped_now(codes, store, store.list_markets(feed), place.venue)
+        markets = store.list_markets(feed)
+        venues = {market.venue for market in markets if market.venue.lower() == place.venue.lower()}
+        listed = [record for venue in venues for record in store.read_instruments(venue)]
+        markets = name_markets(codes, listed, markets)
         named = match_markets(markets, place)
         pages = read(store, named[0]) if len(named) == 1 else iter(())
         return markets, chain(
@@ -139,21 +142,19 @@ def _reading(
         yield MarketAnswer(
             source=answered.source,
             market=market,
-            pages=(_give_symbol(page, market.symbol) for page in pages if page),
+            pages=(give_symbol(page, market.symbol) for page in pages if page),
         )
     finally:
         reads.close()
 
 
-def _name_as_mapped_now(
-    codes: CurrencyCodes, store: Store, markets: Sequence[Market], venue: str
-) -> Sequence[Market]:
-    """A venue's markets by today's mapping; what it does not list goes by its newest record."""
-    names = {market.venue for market in markets if market.venue.lower() == venue.lower()}
+def name_markets(
+    codes: CurrencyCodes, instruments: Iterable[Record], markets: Sequence[Market]
+) -> list[Market]:
+    """Markets by today's mapping; what their venue does not list goes by its newest record."""
     symbols = {
         (record.source, record.native_id): find_symbol(codes, record)
-        for name in names
-        for record in store.read_instruments(name)
+        for record in instruments
         if isinstance(record, Instrument) and record.kind == ListedKind.INSTRUMENT
     }
     return [
@@ -162,7 +163,7 @@ def _name_as_mapped_now(
     ]
 
 
-def _give_symbol(page: Sequence[Record], symbol: str | None) -> Sequence[Record]:
+def give_symbol(page: Sequence[Record], symbol: str | None) -> Sequence[Record]:
     """Records of one market by one name, whatever they were mapped to when they were published."""
     return [
         record

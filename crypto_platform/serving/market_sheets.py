@@ -11,6 +11,12 @@ from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.sheets import Column, Sheet, build_sheet
 
+QUOTE_COLUMNS: Sequence[Column] = (
+    *build_sheet(FEED_BY_NAME[QUOTES.name], []).columns,
+    Column("currency", FieldKind.TEXT),
+    Column("simulated", None),
+)
+
 
 def build_quotes(
     quotes: Sequence[Quote], *, codes: CurrencyCodes, simulated: Collection[str]
@@ -21,9 +27,8 @@ def build_quotes(
     by.
     """
     own = build_sheet(FEED_BY_NAME[QUOTES.name], quotes)
-    columns = [*own.columns, Column("currency", FieldKind.TEXT), Column("simulated", None)]
     rows = [
         (*row, codes.of_quote(quote), quote.source in simulated)
         for row, quote in zip(own.rows, quotes, strict=True)
     ]
-    return Sheet(columns, rows)
+    return Sheet(QUOTE_COLUMNS, rows)

@@ -72,8 +72,8 @@ def find_yaml(name: str) -> Path:
     raise StackError(message)
 
 
-class _PythonPart(Part):
-    """What the four share: our interpreter and what `up` wrote into `<data>/environment`."""
+class PythonPart(Part):
+    """What our programs share: the interpreter and what `up` wrote into `<data>/environment`."""
 
     stop_timeout_s = 8.0
 
@@ -94,7 +94,7 @@ class _PythonPart(Part):
         return Command(argv=argv, environment=environment)
 
 
-class Migration(_PythonPart):
+class Migration(PythonPart):
     """Tables, collections and topics as this version wants them."""
 
     name = "migration"
@@ -111,7 +111,7 @@ class Migration(_PythonPart):
         return False
 
 
-class CodeServer(_PythonPart):
+class CodeServer(PythonPart):
     """Dagster's gRPC server with our definitions; run workers are its children."""
 
     name = "code-server"
@@ -139,7 +139,7 @@ class CodeServer(_PythonPart):
         return await answers_tcp(self._port)
 
 
-class Daemon(_PythonPart):
+class Daemon(PythonPart):
     """Schedules, sensors and the run queue."""
 
     name = "daemon"
@@ -164,7 +164,7 @@ class Daemon(_PythonPart):
         return any("configured with the following daemons" in line for line in lines)
 
 
-class Webserver(_PythonPart):
+class Webserver(PythonPart):
     """Dagster's UI and GraphQL."""
 
     name = "webserver"

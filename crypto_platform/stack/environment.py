@@ -58,6 +58,9 @@ def build_environment(
     if "company" in parts:
         values["COMPANY__URL"] = f"http://{place.address('company')}"
         values["COMPANY__OPERATOR_KEY"] = make_operator_key(place.identity.company_secret)
+    if "api" in parts:
+        values["API__URL"] = f"http://{place.address('api')}"
+    values["API__SECRET"] = settings.api.secret or place.identity.api_secret
     values |= _source_values(place, parts=parts, enabled=enabled)
     variables = {f"{ENV_PREFIX}{key}": _reveal(value) for key, value in values.items() if value}
     variables[ENV_DATA_DIR] = str(place.data_dir)

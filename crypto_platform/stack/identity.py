@@ -32,6 +32,8 @@ class Identity(BaseModel):
     kafka_cluster_id: str
     # of a folder made before there was a company: the first `up` since then writes it down
     company_secret: str = Field(default_factory=lambda: secrets.token_urlsafe(32))
+    # the same of one made before there was an API
+    api_secret: str = Field(default_factory=lambda: secrets.token_urlsafe(32))
     ports: dict[str, int] = Field(default_factory=dict[str, int])
 
 

@@ -12,7 +12,7 @@ from crypto_platform.settings import DEFAULT_SOURCES, Settings, SourceSettings, 
 from crypto_platform.stack.reachable import plan_source
 
 SERVERS = ("kafka", "postgres", "mongo", "dagster-postgres", "simulation", "company")
-PROGRAMS = ("migration", "code-server", "daemon", "webserver")
+PROGRAMS = ("migration", "code-server", "daemon", "webserver", "api")
 PARTS = (*SERVERS, *PROGRAMS)
 """Every part, in the order of their start."""
 
@@ -28,6 +28,7 @@ PORTS: Mapping[str, Collection[str]] = {
     "company": ("company",),
     "code-server": ("code_server",),
     "webserver": ("webserver",),
+    "api": ("api",),
 }
 """Part -> its ports, named as in `StackSettings` without `_port`."""
 

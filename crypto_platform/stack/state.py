@@ -70,6 +70,7 @@ class StackState(BaseModel):
     started_at: AwareDatetime
     parts: dict[str, PartStatus] = Field(default_factory=dict[str, PartStatus])
     webserver_url: str | None = None
+    api_url: str | None = None
     problem: str | None = None
 
 

@@ -27,6 +27,7 @@ from crypto_platform.settings import (
     find_settings_file,
     load_settings,
 )
+from crypto_platform.stack.api import Api
 from crypto_platform.stack.company import Company
 from crypto_platform.stack.dagster import (
     CodeServer,
@@ -221,14 +222,17 @@ class _Up:
             "code-server": lambda: CodeServer(place),
             "daemon": lambda: Daemon(place),
             "webserver": lambda: Webserver(place),
+            "api": lambda: Api(place),
         }
         return [makers[name]() for name in names if name in self._names]
 
     async def _stay(self) -> None:
         """Show the live view, where there is one, and wait for the end."""
-        url = self._webserver_url()
+        url = self._address_of("webserver")
         if url is not None:
             self._say(f"Dagster UI: {url}")
+        if (api := self._address_of("api")) is not None:
+            self._say(f"HTTP API: {api}")
         launching = asyncio.create_task(self._launch_first_run(url))
         view_stop = threading.Event()
         viewing = asyncio.create_task(self._show_view(view_stop))
@@ -258,8 +262,8 @@ class _Up:
             follow_s = self._place.settings.ingest.follow_s
             await launch_first_run(url, follow_s=follow_s, within_s=_FIRST_RUN_WAIT_S)
 
-    def _webserver_url(self) -> str | None:
-        part = self._state.parts.get("webserver")
+    def _address_of(self, name: str) -> str | None:
+        part = self._state.parts.get(name)
         return part.address if part else None
 
     def _introduce(self, lines: list[str]) -> None:
@@ -294,7 +298,8 @@ class _Up:
 
     def _enter(self, phase: Phase) -> None:
         self._state.phase = phase
-        self._state.webserver_url = self._webserver_url()
+        self._state.webserver_url = self._address_of("webserver")
+        self._state.api_url = self._address_of("api")
         self._write_state()
 
     def _show_part(self, name: str, status: PartStatus) -> None:

@@ -172,14 +172,15 @@ def test_a_cluster_id_never_looks_like_an_option() -> None:
     assert new_cluster_id(begins_with_minus) == "eAAAAAAAAAAAAAAAAAAAAA"
 
 
-def test_a_folder_made_before_there_was_a_company_gets_its_secret_and_keeps_the_rest(
+def test_a_folder_made_before_there_was_a_company_or_an_api_gets_their_secrets_and_keeps_the_rest(
     tmp_path: Path,
 ) -> None:
     """An update must neither refuse a folder with data nor change its passwords."""
     made = find_identity(tmp_path, now=NOON)
     old = made.model_dump(mode="json")
-    del old["company_secret"]
+    del old["company_secret"], old["api_secret"]
     (tmp_path / "identity.json").write_text(json.dumps(old), "utf-8")
     found = find_identity(tmp_path, now=NOON)
     assert found.postgres_passwords == made.postgres_passwords
     assert len(found.company_secret) >= 32
+    assert len(found.api_secret) >= 32

@@ -149,7 +149,7 @@ def test_the_environment_names_every_server_of_the_stack(tmp_path: Path) -> None
     ports = dict.fromkeys(
         (
             *("kafka", "postgres", "mongo", "dagster_postgres", "simulation", "company"),
-            "webserver",
+            *("webserver", "api"),
         ),
         21000,
     )
@@ -172,6 +172,8 @@ def test_the_environment_names_every_server_of_the_stack(tmp_path: Path) -> None
     assert found.company.url == "http://127.0.0.1:21000"
     assert found.company.operator_key is not None
     assert identity.company_secret not in str(variables)
+    assert found.api.url == "http://127.0.0.1:21000"
+    assert found.api.secret is not None
     assert not found.sources["coinbase"].enabled
     assert not found.sources["coincap"].enabled
     assert found.installed_at == datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -72,7 +72,7 @@ def test_all_parts_that_are_kept_running_can_be_killed_and_the_runs_beside_them(
     names = [target.name for target in list_targets(state_of(*PARTS))]
     assert names == [
         *("kafka", "postgres", "mongo", "dagster-postgres", "simulation", "company"),
-        *("code-server", "daemon", "webserver"),
+        *("code-server", "daemon", "webserver", "api"),
         *("ingest run", "load run of postgres", "load run of mongo"),
     ]
 
@@ -134,7 +134,7 @@ def test_a_process_without_the_folders_mark_is_never_killed(
     """An old stack.json names a number that belongs to somebody else by now."""
     write_state(held_folder, state_of(*PARTS, pid=stranger.pid))
     targets = RunningTargets(held_folder, load_runs=1)
-    assert [targets.kill(Target(part=part)) for part in KILLABLE_PARTS] == [None] * 9
+    assert [targets.kill(Target(part=part)) for part in KILLABLE_PARTS] == [None] * 10
     assert [find_runs(held_folder, part) for part in RUN_PARTS] == [[], [], []]
     assert stranger.poll() is None
 

@@ -1,0 +1,43 @@
+"""The process: `python -m crypto_platform.serving.api --port N`.
+
+Here: its options and the HTTP server. Not here: what it serves (app.py).
+"""
+
+import click
+import uvicorn
+
+from crypto_platform.errors import PlatformError
+from crypto_platform.serving.api.app import create_app
+from crypto_platform.settings import load_settings
+
+STOP_S = 3
+"""For answers that are under way; streams are cut."""
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), required=True)
+def main(host: str, port: int) -> None:
+    """Serve until a signal."""
+    try:
+        settings = load_settings()
+        app = create_app(settings)
+    except PlatformError as error:
+        raise click.ClickException(str(error)) from None
+    trusted = list(settings.api.trusted_proxies)
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        # without one that is trusted, a header may not say who the client is
+        proxy_headers=bool(trusted),
+        forwarded_allow_ips=trusted,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=STOP_S,
+    )
+
+
+if __name__ == "__main__":
+    main()

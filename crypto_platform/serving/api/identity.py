@@ -1,0 +1,71 @@
+"""Who asks: the user of a token, from the Bearer header or from the session cookie of the pages.
+
+Here: finding and demanding him, beginning and ending a session. Not here: what a token is
+(tokens.py), keys (log_in.py).
+"""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+
+from crypto_platform.serving.api.problems import ApiError
+from crypto_platform.serving.api.tokens import Asker, Issued, Tokens
+
+SESSION_COOKIE = "session"
+_BEARER = "bearer "
+
+
+def read_asker(tokens: Tokens, request: Request) -> Asker | None:
+    """Whose token came with a request; a Bearer header goes before the cookie, also a wrong one."""
+    header = request.headers.get("Authorization")
+    if header is not None:
+        is_bearer = header[: len(_BEARER)].lower() == _BEARER
+        return tokens.read(header[len(_BEARER) :].strip()) if is_bearer else None
+    cookie = request.cookies.get(SESSION_COOKIE)
+    return None if cookie is None else tokens.read(cookie)
+
+
+def find_asker(request: Request) -> Asker | None:
+    """Who asks, as the gate has found; None where nobody is logged in."""
+    asker: Asker | None = getattr(request.state, "asker", None)
+    return asker
+
+
+def require_asker(asker: Annotated[Asker | None, Depends(find_asker)]) -> Asker:
+    """Who asks.
+
+    Raises:
+        ApiError: 401: nobody.
+    """
+    if asker is None:
+        raise ApiError(
+            HTTPStatus.UNAUTHORIZED,
+            "log in: POST /v1/tokens with user and key gives a token, to be sent as "
+            "`Authorization: Bearer TOKEN`",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return asker
+
+
+MaybeAsker = Annotated[Asker | None, Depends(find_asker)]
+"""For what anybody may ask, and a user gets more of."""
+OwnAsker = Annotated[Asker, Depends(require_asker)]
+"""For what is one user's own."""
+
+
+def begin_session(request: Request, response: Response, issued: Issued, *, valid_s: float) -> None:
+    """Give the browser its token, out of reach of scripts and of other sites."""
+    response.set_cookie(
+        SESSION_COOKIE,
+        issued.token,
+        max_age=int(valid_s),
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+
+
+def end_session(response: Response) -> None:
+    """Take it back."""
+    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")

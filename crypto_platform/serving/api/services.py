@@ -1,0 +1,127 @@
+"""What all requests of one process share: connections, tokens, limits, short memories.
+
+Here: making them from settings, and how an endpoint gets them. Not here: what is asked.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Generic, TypeVar
+
+from fastapi import Depends, Request
+
+from crypto_platform.errors import ConfigurationError
+from crypto_platform.feeds.quotes import QUOTES, Quote
+from crypto_platform.serving.api.catalogue import CATALOGUE_EVERY_S, Catalogue, read_catalogue
+from crypto_platform.serving.api.limits import Buckets
+from crypto_platform.serving.api.metrics import Metrics
+from crypto_platform.serving.api.tokens import Tokens, derive_secret
+from crypto_platform.serving.currencies import CurrencyCodes
+from crypto_platform.serving.failover import Answered, Reads
+from crypto_platform.serving.reader import RECORDS_MAX
+from crypto_platform.settings import Settings
+
+T = TypeVar("T")
+
+QUOTES_EVERY_S = 0.5
+
+
+class Recent(Generic[T]):
+    """An answer that all share who ask within a moment. Safe for threads."""
+
+    def __init__(self, read: Callable[[], T], *, every_s: float) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            read: Asks; an error goes to whoever waits, and is not remembered.
+            every_s: An answer of this age is asked for anew.
+        """
+        self._read = read
+        self._every_s = every_s
+        self._lock = threading.Lock()
+        self._last: tuple[T, float] | None = None
+
+    def get(self) -> T:
+        """The answer; one asks, the others wait for him."""
+        last = self._last
+        if last is not None and time.monotonic() - last[1] < self._every_s:
+            return last[0]
+        with self._lock:
+            last = self._last
+            if last is not None and time.monotonic() - last[1] < self._every_s:
+                return last[0]
+            value = self._read()
+            self._last = (value, time.monotonic())
+            return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """All of it.
+
+    Attributes:
+        cursor_secret: Signs cursors.
+        simulated: Names of simulated sources.
+        quotes: The newest of every source and currency.
+        requests: How often each client or user may ask.
+    """
+
+    settings: Settings
+    reads: Reads
+    metrics: Metrics
+    tokens: Tokens
+    cursor_secret: bytes
+    codes: CurrencyCodes
+    simulated: frozenset[str]
+    catalogue: Recent[Catalogue]
+    quotes: Recent[Answered[list[Quote]]]
+    requests: Buckets
+
+
+def build_services(settings: Settings, reads: Reads) -> Services:
+    """Everything from settings; no store is asked yet.
+
+    Raises:
+        ConfigurationError: There is no secret to sign with.
+    """
+    if settings.api.secret is None:
+        message = (
+            "api.secret is not set: start the platform here with `crypto-platform up`, which makes "
+            "one, or set CRYPTO_PLATFORM_API__SECRET to 32 or more random characters"
+        )
+        raise ConfigurationError(message)
+    secret = settings.api.secret.get_secret_value()
+    codes = CurrencyCodes(settings)
+    return Services(
+        settings=settings,
+        reads=reads,
+        metrics=Metrics(reads),
+        tokens=Tokens(derive_secret(secret, "tokens"), valid_s=settings.api.token_s),
+        cursor_secret=derive_secret(secret, "cursors"),
+        codes=codes,
+        simulated=frozenset(name for name, own in settings.sources.items() if own.simulated),
+        catalogue=Recent(lambda: read_catalogue(reads, codes), every_s=CATALOGUE_EVERY_S),
+        quotes=Recent(lambda: read_quotes(reads), every_s=QUOTES_EVERY_S),
+        requests=Buckets(per_s=settings.api.requests_per_s, burst=settings.api.burst),
+    )
+
+
+def read_quotes(reads: Reads, *, as_of_us: int | None = None) -> Answered[list[Quote]]:
+    """The newest quote of every source and currency, best rank first; or as it was known then."""
+    answered = reads.ask(
+        lambda store: store.read_latest_quotes(records_max=RECORDS_MAX, as_of_us=as_of_us),
+        [QUOTES],
+    )
+    quotes = [record for record in answered.value if isinstance(record, Quote)]
+    return Answered(source=answered.source, value=quotes)
+
+
+def find_services(request: Request) -> Services:
+    """The process's."""
+    services: Services = request.app.state.services
+    return services
+
+
+Shared = Annotated[Services, Depends(find_services)]
+"""How an endpoint asks for them."""
