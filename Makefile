@@ -8,6 +8,7 @@ PYTHON := $(BIN)/python
 PLATFORM := $(BIN)/crypto-platform
 INSTALLED := .venv/installed
 SERVERS := .venv/servers
+BROWSER := .venv/browser
 ARGS ?=
 
 # The first Python that is new enough, unless one is named: make PYTHON3=/opt/python/bin/python3
@@ -34,6 +35,10 @@ $(INSTALLED): requirements.lock pyproject.toml bootstrap.py
 
 $(SERVERS): $(INSTALLED) crypto_platform/stack/kafka.py
 	@$(PYTHON) -m crypto_platform.stack.install
+	@touch $@
+
+$(BROWSER): $(INSTALLED) tests/chromium.py
+	@$(PYTHON) -m tests.chromium
 	@touch $@
 
 # For what must work beside a running stack: installed if it never was, never renewed under it.
@@ -104,9 +109,9 @@ bench-months: $(SERVERS)  ## Write a month of Dagster's history (an hour of ./da
 	@$(PYTHON) -m benchmarks months $(ARGS)
 
 .PHONY: screenshots
-screenshots: | $(PLATFORM)  ## Take docs/images anew, of a running stack (needs Chromium)
-	@$(PLATFORM) exec $(ARGS) -- sh -c '$(BIN)/uv run --quiet --no-project --with playwright \
-		--with pillow docs/images/take.py "$$CRYPTO_PLATFORM_DAGSTER__WEBSERVER_URL"'
+screenshots: $(BROWSER)  ## Take docs/images anew, of a running stack
+	@$(PLATFORM) exec $(ARGS) -- sh -c \
+		'$(PYTHON) -m docs.images.take "$$CRYPTO_PLATFORM_DAGSTER__WEBSERVER_URL"'
 
 .PHONY: clean
 clean:  ## Remove the environment and caches; data stay (make down ARGS=--wipe deletes them)

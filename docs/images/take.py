@@ -1,8 +1,8 @@
 """Take the pictures of docs/dagster.md anew: `make screenshots`, beside a stack that runs.
 
-Here: which pages of Dagster's UI, and how each is brought into view. Needs Chromium; Playwright and
-Pillow come from the environment that `uv run` makes for this script alone. A stack that has run for
-an hour and a half shows most: two hours, an audit, a purge.
+Here: which pages of Dagster's UI, and how each is brought into view. Not here: the browser
+(tests/chromium.py). A stack that has run for an hour and a half shows most: two hours, an audit, a
+purge.
 """
 
 import argparse
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
+
+from tests.chromium import chromium
 
 WIDTH = 1400
 """Of the pictures; a page may be looked at wider."""
@@ -24,8 +26,6 @@ LOAD = "/assets/postgres/market/quote"
 GROUPS = ",".join(
     f"global@global:{name}" for name in ("ingest", "topics", "postgres", "mongo", "audit")
 )
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +101,8 @@ def main() -> None:
     parser.add_argument("url", help="of the Dagster UI; `crypto-platform status` prints it")
     parser.add_argument("--only", nargs="*", default=[*PICTURES], choices=PICTURES | MONTH)
     parser.add_argument("--to", type=Path, default=Path(__file__).parent, help="folder")
-    parser.add_argument("--chromium", default=CHROMIUM, help="its program")
     given = parser.parse_args()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=given.chromium, args=FLAGS)
+    with chromium() as browser:
         for name in given.only:
             picture = (PICTURES | MONTH)[name]
             page = browser.new_page(viewport={"width": picture.width, "height": picture.height})
