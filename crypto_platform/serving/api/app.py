@@ -14,6 +14,7 @@ from crypto_platform.serving.api import market, operations
 from crypto_platform.serving.api.gate import Gate
 from crypto_platform.serving.api.problems import handle_problems
 from crypto_platform.serving.api.services import build_services
+from crypto_platform.serving.dashboard.pages import add_dashboard
 from crypto_platform.serving.failover import Reads, keep_reads
 from crypto_platform.settings import Settings
 
@@ -62,4 +63,5 @@ def create_app(settings: Settings, *, reads: Reads | None = None) -> FastAPI:
     app.add_middleware(Gate, services=services)
     app.include_router(market.router)
     app.include_router(operations.router)
+    add_dashboard(app, services)
     return app

@@ -1,0 +1,199 @@
+"""The pages: which address shows what, to whom.
+
+Here: questions to what the API shares (api/services.py) and a template each; an error is a page,
+too. What is one user's own is asked for by his browser, at the API, so that there is one way to it.
+Not here: HTML (templates/), headers (render.py), logging in (session.py).
+"""
+
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.routing import APIRoute
+
+from crypto_platform.errors import PlatformError, StoreUnavailableError
+from crypto_platform.feeds.candles import CANDLES
+from crypto_platform.feeds.order_books import ORDER_BOOKS
+from crypto_platform.feeds.quotes import Quote
+from crypto_platform.feeds.trades import TRADES
+from crypto_platform.serving.api.identity import find_asker
+from crypto_platform.serving.api.services import Services, Shared
+from crypto_platform.serving.dashboard.overview import build_rows, read_closes
+from crypto_platform.serving.dashboard.render import STATIC, STATIC_URL, KeptFiles, render
+from crypto_platform.serving.market import Place, UnknownMarketError, find_market
+from crypto_platform.serving.monitor import Monitor
+from crypto_platform.serving.probe import Probe
+
+PAGES = (
+    ("/", "Markets", "/v1/quotes"),
+    ("/operations", "Operations", "/health"),
+)
+"""Path, name, and the path of the API without which there is no such page."""
+
+STORE_NAMES: Mapping[str, str] = {"postgres": "PostgreSQL", "mongo": "MongoDB"}
+
+LINES_EVERY_S = 60.0
+LINES_WITHIN_S = 0.5
+"""A page does not wait longer for its lines; they are there when it is opened again."""
+STATUS_YOUNG_S = 4.0
+STALE_POLLS = 3
+"""A price is old when so many polls should have brought a newer one."""
+STALE_S_MIN = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dashboard:
+    """What pages share beside the API's services.
+
+    Attributes:
+        closes: Of the last hour, by unified symbol.
+        monitor: How the platform is.
+    """
+
+    closes: Probe[dict[str, Sequence[str]]]
+    monitor: Monitor
+
+
+def find_dashboard(request: Request) -> Dashboard:
+    """The process's."""
+    dashboard: Dashboard = request.app.state.dashboard
+    return dashboard
+
+
+Pages = Annotated[Dashboard, Depends(find_dashboard)]
+
+
+class PageRoute(APIRoute):
+    """A route whose refusals are pages."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What answers a request, or the page that says why nothing does."""
+        handle = super().get_route_handler()
+
+        async def handle_page(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except UnknownMarketError as error:
+                status, title, problem = HTTPStatus.NOT_FOUND, "No such market", str(error)
+            except StoreUnavailableError:
+                status, title = HTTPStatus.SERVICE_UNAVAILABLE, "No store answers"
+                problem = (
+                    "Neither PostgreSQL nor MongoDB answers. Operations says what is known; "
+                    "load this page again in a moment."
+                )
+            return show(request, "error.html", status=status, title=title, problem=problem)
+
+        return handle_page
+
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+def add_dashboard(app: FastAPI, services: Services) -> None:
+    """Give the API's application its pages and their files."""
+    app.state.dashboard = Dashboard(
+        closes=Probe(
+            lambda: read_closes(services.reads, services.simulated), every_s=LINES_EVERY_S
+        ),
+        monitor=Monitor(services.settings),
+    )
+    app.mount(STATIC_URL, KeptFiles(directory=STATIC))
+    app.include_router(router)
+
+
+def show(
+    request: Request,
+    template: str,
+    *,
+    status: int = HTTPStatus.OK,
+    **values: Any,  # noqa: ANN401 - what the template shows
+) -> Response:
+    """A page with its frame: where one is, who one is, what else there is."""
+    asker = find_asker(request)
+    offered = find_offered(request)
+    frame = {
+        "pages": [(path, name) for path, name, needed in PAGES if needed in offered],
+        "offered": offered,
+        "here": request.url.path,
+        "user": None if asker is None else asker.user_id,
+    }
+    return render(template, status=status, **frame, **values)
+
+
+def find_offered(request: Request) -> Collection[str]:
+    """The API's paths: what it does not offer, no page shows."""
+    app: FastAPI = request.app
+    return app.openapi()["paths"]
+
+
+@router.get("/")
+def show_overview(request: Request, services: Shared, pages: Pages) -> Response:
+    """What everything costs, and every market."""
+    pages.closes.ask()
+    quotes = services.quotes.get()
+    catalogue = services.catalogue.get()
+    markets = [market for market, _ in catalogue.list_all()]
+    try:
+        closes = pages.closes.answer(within_s=LINES_WITHIN_S).value or {}
+    except PlatformError:
+        closes = {}
+    rows = build_rows(
+        quotes.value, markets, closes, codes=services.codes, simulated=services.simulated
+    )
+    return show(
+        request,
+        "overview.html",
+        source=quotes.source,
+        rows=rows,
+        markets={
+            venue: [market for market in markets if market.venue == venue]
+            for venue in sorted({market.venue for market in markets})
+        },
+        simulated=services.simulated,
+        stale_s={row.quote.source: _find_stale_s(services, row.quote) for row in rows},
+    )
+
+
+def _find_stale_s(services: Services, quoted: Quote) -> float:
+    source = services.settings.sources.get(quoted.source)
+    pace_s = 60.0 if source is None else source.paces_s.get("quotes", source.pace_s)
+    return max(STALE_POLLS * pace_s, STALE_S_MIN)
+
+
+@router.get("/markets/{venue}/{symbol:path}")
+def show_market(request: Request, services: Shared, venue: str, symbol: str) -> Response:
+    """One market; its figures come from the API, and go on coming."""
+    catalogue = services.catalogue.get()
+    markets = catalogue.list_all()
+    market = find_market([each for each, _ in markets], Place(venue, symbol), what="markets")
+    feeds = dict(markets)[market]
+    return show(
+        request,
+        "market.html",
+        market=market,
+        source=catalogue.source,
+        is_simulated=market.venue in services.simulated,
+        intervals=_list_intervals(services, market.venue) if CANDLES.name in feeds else {},
+        has_trades=TRADES.name in feeds,
+        has_book=ORDER_BOOKS.name in feeds,
+    )
+
+
+def _list_intervals(services: Services, venue: str) -> Sequence[str]:
+    source = services.settings.sources.get(venue)
+    return ("1m",) if source is None else source.intervals
+
+
+@router.get("/operations")
+def show_operations(request: Request, pages: Pages) -> Response:
+    """What runs, what lags, what needs a person; the page reads itself again every few seconds."""
+    known = pages.monitor.read(young_s=STATUS_YOUNG_S)
+    return show(
+        request,
+        "operations.html",
+        known=known,
+        loads={(load.store, load.feed): load for load in known.loads},
+        names=STORE_NAMES,
+    )

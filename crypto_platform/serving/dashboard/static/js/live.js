@@ -1,0 +1,55 @@
+// What comes from the API: answers, and streams with whether they flow, in words. A page without the
+// place for these words has no stream.
+
+const badge = document.querySelector("[data-live]");
+
+function say(text, kind) {
+  badge.textContent = text;
+  badge.className = `badge ${kind}`;
+}
+
+/** Calls `take` with the content of each event of this name; the browser connects again by itself. */
+export function listen(url, name, take) {
+  if (!badge) return;
+  const stream = new EventSource(url);
+  stream.addEventListener("open", () => say("live", "good"));
+  stream.addEventListener("error", () => {
+    say(stream.readyState === EventSource.CLOSED ? "not live" : "connecting again …", "warn");
+  });
+  stream.addEventListener(name, (event) => {
+    say("live", "good");
+    take(JSON.parse(event.data));
+  });
+  addEventListener("pagehide", () => stream.close());
+}
+
+/** JSON of the API, or an Error in its own words. */
+export async function ask(path, query) {
+  let answer;
+  try {
+    answer = await fetch(`${path}?${new URLSearchParams(query)}`);
+  } catch {
+    throw new Error("the platform does not answer");
+  }
+  const content = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(content.detail ?? `the platform answers ${answer.status}`);
+  return content;
+}
+
+/** Shows a panel's content once `read` found some; else that there is none, or why not. */
+export async function fill(panel, content, read, empty) {
+  const state = panel.querySelector("[data-state]");
+  try {
+    const found = await read();
+    state.textContent = empty;
+    state.hidden = found;
+    content.hidden = !found;
+    content.dataset.filled = found;
+    state.classList.remove("down");
+  } catch (error) {
+    state.textContent = error.message;
+    state.classList.add("down");
+    state.hidden = false;
+    content.hidden = content.dataset.filled !== "true"; // what was there is better than nothing
+  }
+}

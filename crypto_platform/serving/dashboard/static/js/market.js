@@ -1,0 +1,147 @@
+// One market: its candles, its order book, its trades, all of them live.
+
+import "./ages.js";
+import { PriceChart } from "./candles.js";
+import { ago, amount, change, price } from "./format.js";
+import { ask, fill, listen } from "./live.js";
+
+const CANDLES = 300;
+const TRADES = 50;
+const LEVELS = 20;
+const LEVELS_LISTED = 8;
+const BOOK_EVERY_MS = 3000;
+const STALE_S = 60;
+const LENGTHS = { "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "6h": 21600, "1d": 86400 };
+
+const { venue, symbol } = document.querySelector("[data-market]").dataset;
+const market = { venue, symbol };
+const panel = (name) => document.querySelector(`[data-panel=${name}]`);
+
+// Candles
+
+const chartPanel = panel("candles");
+const chartElement = chartPanel?.querySelector("[data-chart]");
+let chart;
+
+function bold(text) {
+  return Object.assign(document.createElement("b"), { textContent: text });
+}
+
+function describe(candle) {
+  if (!candle) return;
+  const at = new Date(candle.time * 1000).toISOString();
+  chartPanel.querySelector("[data-legend]").replaceChildren(
+    Object.assign(document.createElement("span"), { textContent: `${at.slice(0, 10)} ${at.slice(11, 16)}` }),
+    ...[["open", candle.open], ["high", candle.high], ["low", candle.low], ["close", candle.close], ["volume", candle.volume]].map(([name, value]) => {
+      const figure = document.createElement("span");
+      figure.append(`${name} `, bold(price(value)));
+      return figure;
+    }),
+  );
+}
+
+function chosenInterval() {
+  return chartPanel.querySelector("[name=interval]:checked");
+}
+
+async function readCandles() {
+  const { value: interval } = chosenInterval();
+  const { candles } = await ask("/v1/candles", { ...market, interval, limit: CANDLES });
+  if (!candles.length) return false;
+  chartElement.hidden = false; // its size is asked for
+  chart ??= new PriceChart(chartElement, describe);
+  chart.show(candles, LENGTHS[interval]);
+  describe(chart.candles.at(-1));
+  const [first, last] = [chart.candles[0], chart.candles.at(-1)];
+  const moved = (100 * (last.close - first.open)) / first.open;
+  const since = document.querySelector("[data-change]");
+  since.className = moved < 0 ? "down" : "up";
+  since.textContent = `${change(moved)} in ${candles.length} x ${interval}`;
+  performance.mark("chart-visible");
+  return true;
+}
+
+function showCandles() {
+  const { value: interval } = chosenInterval();
+  return fill(chartPanel, chartElement, readCandles, `No candles of ${interval} yet: one is stored when it has closed.`);
+}
+
+// Trades
+
+const tradesPanel = panel("trades");
+
+function buildRow(trade) {
+  const row = document.createElement("tr");
+  const side = { buy: "up", sell: "down" }[trade.taker_side] ?? "";
+  for (const className of ["", side, "number", "number"]) row.insertCell().className = className;
+  const time = Object.assign(document.createElement("time"), { dateTime: trade.ts_event, textContent: trade.ts_event.slice(11, 19) });
+  row.cells[0].append(time);
+  row.cells[1].append(trade.taker_side ?? "-");
+  row.cells[2].append(amount(trade.price, price(trade.price), side));
+  row.cells[3].append(amount(trade.quantity, price(trade.quantity)));
+  return row;
+}
+
+/** Trades, the newest first, before those that are there. */
+function showTrades(trades) {
+  const body = tradesPanel.querySelector("tbody");
+  body.prepend(...trades.slice(0, TRADES).map(buildRow));
+  while (body.rows.length > TRADES) body.lastElementChild.remove();
+  const [newest] = trades;
+  if (!newest) return;
+  document.querySelector("[data-last]").replaceChildren(amount(newest.price, price(newest.price)));
+  document.querySelector("[data-last-age]").replaceChildren("last trade ", ago(newest.ts_event, STALE_S), " ago");
+}
+
+async function readTrades() {
+  const { trades } = await ask("/v1/trades", { ...market, limit: TRADES });
+  showTrades(trades);
+  return trades.length > 0;
+}
+
+// Order book
+
+const bookPanel = panel("book");
+let depth;
+
+async function readBook() {
+  const book = await ask("/v1/book", { ...market, levels: LEVELS });
+  bookPanel.querySelector("[data-book]").hidden = false; // its size is asked for
+  depth ??= new (await import("./depth.js")).DepthChart(bookPanel.querySelector("[data-depth]"));
+  depth.show(book);
+  for (const side of ["bids", "asks"]) {
+    const rows = book[side].slice(0, LEVELS_LISTED).map((level) => {
+      const row = document.createElement("tr");
+      row.insertCell().append(amount(level.price, price(level.price)));
+      row.insertCell().append(amount(level.quantity, price(level.quantity)));
+      row.cells[1].className = "number";
+      return row;
+    });
+    bookPanel.querySelector(`[data-side=${side}]`).replaceChildren(...rows);
+  }
+  bookPanel.querySelector("[data-book-age]").replaceChildren("as of ", ago(book.ts_event, STALE_S), " ago");
+  return true;
+}
+
+async function keepBook() {
+  await fill(bookPanel, bookPanel.querySelector("[data-book]"), readBook, "No order book of this market is stored.");
+  setTimeout(keepBook, BOOK_EVERY_MS);
+}
+
+// All of it, the chart first
+
+async function start() {
+  if (chartPanel) {
+    chartPanel.querySelector("[data-intervals]").addEventListener("change", showCandles);
+    await showCandles();
+  }
+  if (bookPanel) keepBook();
+  if (!tradesPanel) return;
+  await fill(tradesPanel, tradesPanel.querySelector("[data-tape]"), readTrades, "No trade of this market is stored yet.");
+  listen(`/v1/stream/trades?${new URLSearchParams(market)}`, "trades", ({ trades }) => {
+    showTrades(trades);
+    for (const trade of [...trades].reverse()) chart?.take(trade);
+  });
+}
+
+start();
