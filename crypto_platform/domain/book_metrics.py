@@ -112,8 +112,7 @@ class BookMetrics:
 def measure_book(book: Book) -> BookMetrics:
     """All figures that need no question."""
     bid, ask = (next(iter(side), None) for side in (book.bids, book.asks))
-    mid = find_mid_price(book)
-    spread = None if bid is None or ask is None else exact.subtract(ask.price, bid.price)
+    mid, spread = find_mid_price(book), find_spread(book)
     levels = min(len(book.bids), len(book.asks))
     return BookMetrics(
         best_bid=bid.price if bid else None,
@@ -134,6 +133,13 @@ def find_mid_price(book: Book) -> Decimal | None:
     if not book.bids or not book.asks:
         return None
     return exact.multiply(exact.add(book.bids[0].price, book.asks[0].price), _HALF)
+
+
+def find_spread(book: Book) -> Decimal | None:
+    """Best ask - best bid; None where a side is empty. Negative where the book is crossed."""
+    if not book.bids or not book.asks:
+        return None
+    return exact.subtract(book.asks[0].price, book.bids[0].price)
 
 
 def to_bps(difference: Decimal, *, of: Decimal) -> Decimal:

@@ -1,11 +1,14 @@
 """order_books: the best levels of a venue's order book at one moment.
 
 A snapshot is a fact of its own, so nothing is kept up between two of them. Not here: keeping a book
-from its changes, spread and depth (domain/order_books.py).
+from its changes, spread and depth (domain/order_books.py, book_metrics.py).
 """
 
+from collections.abc import Sequence
+from decimal import Decimal
 from enum import StrEnum
 
+from crypto_platform.domain.book_metrics import Book, Level
 from crypto_platform.feeds.feed import (
     Amounts,
     Count,
@@ -75,6 +78,20 @@ def same_book(book: OrderBook) -> object:
         book.bid_quantities,
         book.ask_prices,
         book.ask_quantities,
+    )
+
+
+def read_levels(book: OrderBook) -> Book:
+    """Both sides as numbers."""
+
+    def pair(prices: Sequence[str], quantities: Sequence[str]) -> list[Level]:
+        levels = zip(prices, quantities, strict=True)
+        return [Level(Decimal(price), Decimal(quantity)) for price, quantity in levels]
+
+    return Book(
+        bids=pair(book.bid_prices, book.bid_quantities),
+        asks=pair(book.ask_prices, book.ask_quantities),
+        depth=book.depth,
     )
 
 

@@ -38,6 +38,14 @@ def test_spread_and_mid_are_exact_and_in_basis_points() -> None:
     assert (found.bid_quantity, found.ask_quantity) == (2, 1)
 
 
+def test_no_digit_is_lost() -> None:
+    """A float would show 0.00000000999… where the tick is 0.00000001."""
+    bid, ask = "93233.36484564474085345901234567", "93233.36484564474085345901234568"
+    found = measure_book(Book(bids=[level(bid, "1")], asks=[level(ask, "1")], depth=1))
+    assert found.spread == Decimal("0.00000000000000000000000001")
+    assert found.mid_price == Decimal("93233.364845644740853459012345675")
+
+
 def test_depth_is_what_waits_within_the_band_its_bounds_included() -> None:
     """99.9 to 100.1, 99.5 to 100.5, 99 to 101."""
     assert measure_book(BOOK).bands == [
