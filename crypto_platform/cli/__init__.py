@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "quotes": ("quotes", "Show the newest prices."),
     "trades": ("market", "Show trades of a market: the newest, or of a range."),
     "book": ("market", "Show a market's order book, now or as of a time."),
+    "depth": ("depth", "Show a book's spread, depth, imbalance, and what an order would cost."),
     "candles": ("market", "Show candles of a market: the newest, or of a range."),
     "orders": ("accounts", "Show a user's open orders, or one order with its fills."),
     "wallet": ("accounts", "Show what a user has of each currency."),

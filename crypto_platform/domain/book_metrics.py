@@ -21,7 +21,7 @@ BANDS_BPS = (10, 50, 100)
 RATIO_DECIMALS = 10
 BPS_DECIMALS = 6
 PRICE_DECIMALS = 20
-"""Decimals of an average price, which is a quotient."""
+"""At most, of an average price, which is a quotient."""
 _BPS = Decimal(10_000)
 _HALF = Decimal("0.5")
 
@@ -187,6 +187,12 @@ def fill_sell(book: Book, quantity: Decimal) -> Fill:
     return _fill(book.bids, quantity, find_mid_price(book), sign=Decimal(-1))
 
 
+def _shorten(price: Decimal) -> Decimal:
+    """Rounded only where it is too long."""
+    is_long = -int(price.as_tuple().exponent) > PRICE_DECIMALS
+    return exact.round_half_up(price, PRICE_DECIMALS) if is_long else price
+
+
 def _fill(
     levels: Sequence[Level], quantity: Decimal, mid: Decimal | None, *, sign: Decimal
 ) -> Fill:
@@ -197,7 +203,7 @@ def _fill(
         paid = exact.add(paid, exact.multiply(taken, level.price))
     if filled < quantity:
         return Fill(filled, paid, None, None)
-    average = exact.round_half_up(exact.divide(paid, filled), PRICE_DECIMALS)
+    average = _shorten(exact.divide(paid, filled))
     if not mid:
         return Fill(filled, paid, average, None)
     # of the sums, not of the rounded average

@@ -26,6 +26,7 @@ ASKED = (
     ("book", "coinbase", "BTC/USD", "--as-of", "2025-11-22T12:00:05Z", "--json"),
     ("quotes", "--as-of", "2025-11-22T12:00:00.5", "--json"),
     ("symbols", "--json"),
+    ("depth", "coinbase", "BTC/USD", "--size", "1", "--json"),
 )
 
 
@@ -66,11 +67,15 @@ def test_either_store_gives_the_same_market(platform: Platform) -> None:
         assert [document.pop("source")["is_home"] for document in documents] == [True, False]
         assert documents[0] == documents[1], words
         assert "read from mongo instead" in other.stderr
-    trades, later, candles, books, quotes, symbols = (json.loads(ended.stdout) for ended in first)
+    trades, later, candles, books, quotes, symbols, depth = (
+        json.loads(ended.stdout) for ended in first
+    )
     assert [one["trade_id"] for one in trades["trades"]] == ["0", "1", "2"]
     assert [one["price"] for one in later["trades"]] == ["1.10", "1.10"]
     assert [one["close"] for one in candles["candles"]] == ["1", "2.50"]
     assert [one["bid_prices"] for one in books["books"]] == [["1.0"]]
+    assert [one["best_bid"] for one in depth["metrics"]] == ["2"]
+    assert [one["side"] for one in depth["orders"]] == ["buy", "sell"]
     assert [one["currency"] for one in quotes["quotes"]] == ["BTC"]
     assert [(one["native_id"], one["unmapped_ids"]) for one in symbols["symbols"]] == [
         ("ODD-USD", ["ODD"]),

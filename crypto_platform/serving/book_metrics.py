@@ -1,0 +1,160 @@
+"""What a market's order book says, from whichever store answers.
+
+Here: the last book of a market measured, and its figures as rows for other programs. Not here: how
+they are reckoned (domain/book_metrics.py), a book's levels as they are (market.py), text (cli/).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from crypto_platform.domain.book_metrics import (
+    BANDS_BPS,
+    BookMetrics,
+    Fill,
+    fill_buy,
+    fill_sell,
+    measure_book,
+)
+from crypto_platform.feeds.feed import FieldKind
+from crypto_platform.feeds.order_books import OrderBook, read_levels
+from crypto_platform.feeds.trades import Side
+from crypto_platform.serving.failover import Source
+from crypto_platform.serving.market import Place, reading_order_book
+from crypto_platform.serving.sheets import Column, Sheet
+from crypto_platform.settings import Settings
+from crypto_platform.stores.base import Market
+
+
+class Order(NamedTuple):
+    """What somebody would like to trade at once."""
+
+    side: Side
+    quantity: Decimal
+    fill: Fill
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredBook:
+    """A book and what it says; None and nothing where none is stored of that time.
+
+    Attributes:
+        orders: For each size asked, buying and selling it.
+    """
+
+    source: Source
+    market: Market
+    book: OrderBook | None
+    metrics: BookMetrics | None
+    orders: Sequence[Order]
+
+
+def read_book_metrics(
+    settings: Settings,
+    place: Place,
+    *,
+    as_of_us: int | None = None,
+    sizes: Sequence[Decimal] = (),
+) -> MeasuredBook:
+    """Figures of the last order book of a market, at or before a time.
+
+    Args:
+        sizes: Quantities of base, above zero, that one would like to buy or sell.
+
+    Raises:
+        UnknownMarketError: There are none of this venue and symbol at all.
+        StoreUnavailableError: No store answered; holds what each said.
+    """
+    with reading_order_book(settings, place, as_of_us=as_of_us) as answer:
+        books = [each for page in answer.pages for each in page if isinstance(each, OrderBook)]
+    book = next(iter(books), None)
+    levels = None if book is None else read_levels(book)
+    orders: list[Order] = []
+    if levels is not None:
+        for size in sizes:
+            orders.append(Order(Side.BUY, size, fill_buy(levels, size)))
+            orders.append(Order(Side.SELL, size, fill_sell(levels, size)))
+    return MeasuredBook(
+        source=answer.source,
+        market=answer.market,
+        book=book,
+        metrics=None if levels is None else measure_book(levels),
+        orders=orders,
+    )
+
+
+METRIC_COLUMNS: Sequence[Column] = (
+    *(Column(name, FieldKind.TEXT) for name in ("venue", "venue_symbol", "symbol")),
+    Column("ts_event", FieldKind.TIME_US),
+    *(
+        Column(name, FieldKind.AMOUNT)
+        for name in ("best_bid", "best_ask", "mid_price", "spread", "spread_bps")
+    ),
+    *(Column(name, FieldKind.AMOUNT) for name in ("bid_quantity", "ask_quantity")),
+    Column("imbalance_ratio", FieldKind.AMOUNT),
+    Column("imbalance_levels", FieldKind.INTEGER),
+    *(
+        column
+        for bps in BANDS_BPS
+        for side in ("bid", "ask")
+        for column in (
+            Column(f"{side}_base_{bps}bps", FieldKind.AMOUNT),
+            Column(f"{side}_quote_{bps}bps", FieldKind.AMOUNT),
+            Column(f"{side}_is_whole_{bps}bps", None),
+        )
+    ),
+)
+"""Of a book's figures as a row; `is_whole` is false where there is at least so much."""
+
+ORDER_COLUMNS: Sequence[Column] = (
+    Column("side", FieldKind.TEXT),
+    *(
+        Column(name, FieldKind.AMOUNT)
+        for name in ("quantity", "filled", "paid", "average_price", "slippage_bps")
+    ),
+)
+
+
+def build_metrics(measured: MeasuredBook) -> Sheet:
+    """The figures of a book as one row; none where there is no book."""
+    book, metrics = measured.book, measured.metrics
+    if book is None or metrics is None:
+        return Sheet(METRIC_COLUMNS, [])
+    row = (book.venue, book.venue_symbol, measured.market.symbol, book.ts_event)
+    return Sheet(METRIC_COLUMNS, [(*row, *flatten(metrics))])
+
+
+def build_orders(measured: MeasuredBook) -> Sheet:
+    """What orders would get, one a row."""
+    rows = [
+        (order.side.value, *map(_text, (order.quantity, *order.fill))) for order in measured.orders
+    ]
+    return Sheet(ORDER_COLUMNS, rows)
+
+
+def flatten(metrics: BookMetrics) -> Iterator[Any]:
+    """The figures behind the market and the time, in the order of METRIC_COLUMNS."""
+    yield from map(
+        _text,
+        (
+            metrics.best_bid,
+            metrics.best_ask,
+            metrics.mid_price,
+            metrics.spread,
+            metrics.spread_bps,
+            metrics.bid_quantity,
+            metrics.ask_quantity,
+            metrics.imbalance_ratio,
+        ),
+    )
+    yield metrics.imbalance_levels
+    if not metrics.bands:
+        yield from [None] * (6 * len(BANDS_BPS))
+    for band in metrics.bands:
+        for side in (band.bid, band.ask):
+            yield from (_text(side.base), _text(side.quote), side.is_whole)
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:f}"
