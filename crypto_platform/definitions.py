@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from crypto_platform.assets.analytics import build_analytics_assets
 from crypto_platform.assets.audits import build_audit_assets
 from crypto_platform.assets.checks import build_health_checks
 from crypto_platform.assets.history import build_history_assets
@@ -15,6 +16,7 @@ from crypto_platform.assets.loads import build_load_assets
 from crypto_platform.assets.quality import build_gap_asset, build_quality_assets
 from crypto_platform.assets.topics import build_topic_assets
 from crypto_platform.jobs import (
+    build_analytics_job,
     build_audit_job,
     build_ingest_job,
     build_load_job,
@@ -33,6 +35,7 @@ from crypto_platform.schedules import (
     build_quality_schedule,
     build_retention_schedule,
 )
+from crypto_platform.sensors.analytics import build_analytics_sensor
 from crypto_platform.sensors.health import build_health_sensor
 from crypto_platform.sensors.loads import build_load_sensor
 from crypto_platform.sensors.sources import build_source_sensor
@@ -61,6 +64,7 @@ def build_definitions(
     audits = build_audit_assets(settings)
     quality = build_quality_assets(settings)
     history = build_history_assets(settings)
+    analytics = build_analytics_assets(settings)
     monitor = Monitor(settings)
     sources = dict.fromkeys(source for source, _ in list_feeds(settings))
     return dg.Definitions(
@@ -71,12 +75,14 @@ def build_definitions(
             *loads.values(),
             audits,
             quality,
+            analytics,
             build_gap_asset(settings),
         ],
         asset_checks=[build_health_checks(settings)],
         jobs=[
             build_ingest_job(ingest, settings),
             *(build_load_job(assets, store, settings) for store, assets in loads.items()),
+            build_analytics_job(analytics),
             build_audit_job(audits),
             build_quality_job(quality),
             *build_repair_jobs(settings),
@@ -95,6 +101,7 @@ def build_definitions(
             build_health_sensor(settings, monitor),
             *(build_source_sensor(source, monitor) for source in sources),
             *(build_load_sensor(settings, store) for store in STORES),
+            build_analytics_sensor(settings),
         ],
         resources={**build_resources(settings), **(resources or {})},
         executor=dg.in_process_executor,

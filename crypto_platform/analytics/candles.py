@@ -4,15 +4,34 @@ Here: what the computation says of itself. Not here: the arithmetic (domain/cand
 SQL (stores/postgres/analytics_candles.py).
 """
 
-from crypto_platform.analytics.computation import Computation, Work
+from collections.abc import Sequence
+
+from crypto_platform.analytics.computation import Bar, Computation, Picture, Work, split_key
+from crypto_platform.domain.hours import MICROSECONDS_PER_DAY, TimeUs
 from crypto_platform.feeds.trades import TRADES
-from crypto_platform.stores.postgres.analytics_candles import write_candles
+from crypto_platform.stores.postgres.analytics_candles import (
+    MarketSpan,
+    read_busiest,
+    write_candles,
+)
+from crypto_platform.stores.postgres.session import Connection
 
 
 def compute_candles(work: Work) -> int:
     """See Computation.compute."""
     spans = [stretch.span for stretch in work.stretches]
     return write_candles(work.connection, spans, as_of_us=work.as_of_us)
+
+
+def draw_busiest(connection: Connection, keys: Sequence[str], day_us: TimeUs) -> Picture | None:
+    """The hours of the market with most trades."""
+    spans = [MarketSpan(*split_key(key), day_us, day_us + MICROSECONDS_PER_DAY) for key in keys]
+    found = read_busiest(connection, spans)
+    if found is None:
+        return None
+    market, prices = found
+    bars = [Bar(*each) for each in prices]
+    return Picture(f"{' '.join(market)}, the busiest, by the hour", bars)
 
 
 CANDLES = Computation(
@@ -22,4 +41,5 @@ CANDLES = Computation(
     feeds=(TRADES.name,),
     tables=("analytics.candle",),
     compute=compute_candles,
+    draw=draw_busiest,
 )

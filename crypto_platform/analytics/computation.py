@@ -15,6 +15,12 @@ from crypto_platform.stores.postgres.analytics_candles import MarketSpan
 from crypto_platform.stores.postgres.session import Connection
 
 
+def split_key(key: str) -> tuple[str, str]:
+    """Venue and its symbol of a Kafka key; a venue's name holds no colon, a symbol may."""
+    venue, _, venue_symbol = key.partition(":")
+    return venue, venue_symbol
+
+
 class Stretch(NamedTuple):
     """Hours of one key of a feed that follow one another; whole hours, the end exclusive."""
 
@@ -25,9 +31,8 @@ class Stretch(NamedTuple):
 
     @property
     def market(self) -> tuple[str, str]:
-        """Venue and its symbol; a venue's name holds no colon, a symbol may."""
-        venue, _, venue_symbol = self.key.partition(":")
-        return venue, venue_symbol
+        """Venue and its symbol."""
+        return split_key(self.key)
 
     @property
     def span(self) -> MarketSpan:
@@ -80,7 +85,7 @@ class Computation:
             are made anew with it, as far as they have begun; reading back so far is its own matter.
         tables: What it writes, by schema and name.
         compute: Makes the rows of all stretches; returns how many were new or changed.
-        draw: A picture of a day; None of one that has nothing.
+        draw: A picture of one of these keys on a day; None where there is nothing to show.
     """
 
     name: str
@@ -90,4 +95,4 @@ class Computation:
     warm_up_h: int = 0
     tables: tuple[str, ...]
     compute: Callable[[Work], int]
-    draw: Callable[[Connection, TimeUs], Picture | None] | None = None
+    draw: Callable[[Connection, Sequence[str], TimeUs], Picture | None] | None = None

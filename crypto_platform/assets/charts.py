@@ -6,6 +6,7 @@ Markdown, because it is written into Dagster's database with every report. Not h
 
 import base64
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 import dagster as dg
 
@@ -14,6 +15,7 @@ from crypto_platform.feeds import Record
 
 WIDTH, HEIGHT, MARGIN = 360, 72, 4
 CELL_CHARACTERS_MAX = 40
+_RISING, _FALLING = "#1a9e6a", "#d6453d"
 PREVIEW_COLUMNS_MAX = 12
 HIDDEN = frozenset({"event_id", "content_hash", "raw"})
 
@@ -27,14 +29,41 @@ def draw_line(values: Sequence[float], *, title: str, unit: str) -> dg.MarkdownM
         f"{MARGIN + number * step:.1f},{HEIGHT - MARGIN - value * scale:.1f}"
         for number, value in enumerate(values)
     )
-    svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}">'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="4" fill="#f5f7fa"/>'
-        f'<polyline points="{points}" fill="none" stroke="#4f43dd" stroke-width="1.5"/></svg>'
-    )
-    picture = base64.b64encode(svg.encode()).decode()
+    line = f'<polyline points="{points}" fill="none" stroke="#4f43dd" stroke-width="1.5"/>'
     last = values[-1] if values else 0.0
     words = f"{title}: {last:,.10g} {unit} at last, {top:,.10g} at most"
+    return _picture(line, title=title, words=words)
+
+
+def draw_bars(
+    bars: Sequence[tuple[Decimal, Decimal, Decimal, Decimal]], *, title: str
+) -> dg.MarkdownMetadataValue:
+    """Open, high, low and close of intervals in their order, between the lowest and the highest."""
+    low, high = min(bar[2] for bar in bars), max(bar[1] for bar in bars)
+    step = (WIDTH - 2 * MARGIN) / len(bars)
+    scale = (HEIGHT - 2 * MARGIN) / float((high - low) or 1)
+
+    def place(price: Decimal) -> float:
+        return HEIGHT - MARGIN - float(price - low) * scale
+
+    marks = "".join(
+        f'<path d="M{x:.1f} {place(top):.1f}V{place(bottom):.1f}" stroke="{color}"/>'
+        f'<path d="M{x:.1f} {place(opens) - 0.5:.1f}V{place(closes) + 0.5:.1f}" '
+        f'stroke="{color}" stroke-width="{step * 0.6:.1f}"/>'
+        for number, (opens, top, bottom, closes) in enumerate(bars)
+        for x in [MARGIN + (number + 0.5) * step]
+        for color in [_RISING if closes >= opens else _FALLING]
+    )
+    words = f"{title}: {bars[-1][3]:,} at last, {low:,} to {high:,}"
+    return _picture(marks, title=title, words=words)
+
+
+def _picture(marks: str, *, title: str, words: str) -> dg.MarkdownMetadataValue:
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}">'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="4" fill="#f5f7fa"/>{marks}</svg>'
+    )
+    picture = base64.b64encode(svg.encode()).decode()
     return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{picture})\n\n{words}")
 
 

@@ -20,6 +20,9 @@ AUDIT_OP = "compare_stores"
 QUALITY_JOB = "quality_hour"
 REPAIR_JOB = "repair_gaps"
 QUALITY_OP = "look_at_an_hour"
+ANALYTICS_JOB = "analytics"
+ANALYTICS_OP = "derive"
+ANALYTICS_SENSOR = "analytics_due"
 
 PRIORITY_LIVE = {"dagster/priority": "10"}
 
@@ -27,6 +30,11 @@ PRIORITY_LIVE = {"dagster/priority": "10"}
 def audit_key(feed: Feed[Record]) -> dg.AssetKey:
     """audit/quotes."""
     return dg.AssetKey(["audit", feed.name])
+
+
+def analytics_key(computation: str) -> dg.AssetKey:
+    """analytics/candles."""
+    return dg.AssetKey(["analytics", computation])
 
 
 def quality_key(feed_name: str) -> dg.AssetKey:

@@ -21,6 +21,11 @@ def build_event_days(settings: Settings) -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition(start_date=_find_first(settings))
 
 
+def build_event_days_so_far(settings: Settings) -> dg.DailyPartitionsDefinition:
+    """The same, and the day that is not over."""
+    return dg.DailyPartitionsDefinition(start_date=_find_first(settings), end_offset=1)
+
+
 def build_event_hours(settings: Settings) -> dg.HourlyPartitionsDefinition:
     """Hours of event time that are over, from `history.first_day` on."""
     return dg.HourlyPartitionsDefinition(start_date=_find_first(settings))

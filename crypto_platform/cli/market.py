@@ -8,19 +8,22 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
+import msgspec
 
 from crypto_platform.cli.options import TIME, data_dir_option
 from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options, writing
 from crypto_platform.cli.text import UNKNOWN, align_points, format_table, printable
 from crypto_platform.domain.order_books import find_mid_price, find_spread
 from crypto_platform.feeds import FEED_BY_NAME
-from crypto_platform.feeds.candles import Candle, Interval
-from crypto_platform.feeds.feed import FieldKind
+from crypto_platform.feeds.candles import CANDLES, Candle, Interval
+from crypto_platform.feeds.feed import Field, FieldKind
 from crypto_platform.feeds.order_books import OrderBook, TimedBy
-from crypto_platform.feeds.trades import Trade
+from crypto_platform.feeds.record import list_fields
+from crypto_platform.feeds.trades import TRADES, Trade
+from crypto_platform.serving.analytics import MadeCandle, reading_built_candles
 from crypto_platform.serving.market import (
     MarketAnswer,
     Place,
@@ -33,6 +36,7 @@ from crypto_platform.serving.sheets import (
     Sheet,
     build_sheet,
     build_source,
+    build_struct_sheet,
     print_time,
 )
 from crypto_platform.settings import load_settings
@@ -42,6 +46,8 @@ LAST = 50
 """Records shown where neither a number nor a range is given."""
 SPEAK_EVERY_S = 2.0
 """On stderr, of an answer that takes longer."""
+
+Shown = TypeVar("Shown", bound=msgspec.Struct)
 
 venue_argument = click.argument("venue")
 symbol_argument = click.argument("symbol")
@@ -83,7 +89,7 @@ def trades_command(
     span, newest = choose_range(begins_us, ends_us, last)
     settings = load_settings(data_dir)
     with reading_trades(settings, Place(venue, symbol), span, newest=newest) as answer:
-        _echo(form, answer, "trades", format_trades)
+        _echo(form, answer, "trades", TRADES.fields, format_trades)
 
 
 @click.command()
@@ -96,6 +102,13 @@ def trades_command(
     show_default=True,
     help="Length of a candle.",
 )
+@click.option(
+    "--made-of",
+    type=click.Choice(["venue", "trades"]),
+    default="venue",
+    show_default=True,
+    help="Candles as the venue publishes them, or made of its trades here.",
+)
 @range_options
 @form_options
 @data_dir_option
@@ -104,6 +117,7 @@ def candles_command(
     venue: str,
     symbol: str,
     interval: str,
+    made_of: str,
     last: int | None,
     begins_us: int | None,
     ends_us: int | None,
@@ -112,14 +126,21 @@ def candles_command(
 ) -> None:
     """Show the candles of SYMBOL (BTC/USD, or as the venue writes it) at VENUE, newest last.
 
-    --from and --to are open times. Of a candle that the venue corrected, its last revision.
+    --from and --to are open times. Of a candle that the venue corrected, its last revision. Those
+    made of trades are of all that are stored, late ones and those of the open interval too.
 
     Example: crypto-platform candles coinbase BTC/USD --interval 1h --from 2026-01-31
     """
     span, newest = choose_range(begins_us, ends_us, last)
     settings, place = load_settings(data_dir), Place(venue, symbol)
+    if made_of == "trades":
+        with reading_built_candles(
+            settings, place, Interval(interval), span, newest=newest
+        ) as built:
+            _echo(form, built, "candles", list_fields(MadeCandle), format_candles)
+        return
     with reading_candles(settings, place, Interval(interval), span, newest=newest) as answer:
-        _echo(form, answer, "candles", format_candles)
+        _echo(form, answer, "candles", CANDLES.fields, format_candles)
 
 
 @click.command()
@@ -169,29 +190,31 @@ def choose_range(
     return Span(begins_us, ends_us), last or (LAST if is_open else None)
 
 
-def _describe(answer: MarketAnswer) -> dict[str, object]:
+def _describe(answer: MarketAnswer[Shown]) -> dict[str, object]:
     return {**build_source(answer.source), **answer.market._asdict()}
 
 
 def _echo(
     form: Form,
-    answer: MarketAnswer,
+    answer: MarketAnswer[Shown],
     name: str,
+    fields: Sequence[Field],
     format_lines: Callable[[Sequence[Any]], Sequence[str]],
 ) -> None:
     """Page by page; nothing at all is exit 1."""
     echo_source(answer.source)
-    feed, shown = FEED_BY_NAME[name], 0
-    speaker = _Speaker(name)
-    columns = build_sheet(feed, []).columns
+    shown, speaker = 0, _Speaker(name)
+    columns = build_struct_sheet(fields, []).columns
+    time_place = [column.name for column in columns].index("ts_event")
     with writing(form, columns, _describe(answer), name=name) as write:
         for page in answer.pages:
-            write(build_sheet(feed, page).rows)
+            rows = build_struct_sheet(fields, page).rows
+            write(rows)
             if form.is_for_people:
                 # each page is aligned by itself
                 click.echo("\n".join(format_lines(page)[1 if shown else 0 :]))
             shown += len(page)
-            speaker.note(shown, feed.event_time_of(page[-1]))
+            speaker.note(shown, rows[-1][time_place])
     if not shown:
         click.echo(f"no {name} of that time are stored", err=True)
         sys.exit(1)
@@ -204,13 +227,13 @@ class _Speaker:
         self._name = name
         self._spoken_at = time.monotonic()
 
-    def note(self, shown: int, reached_us: int | None) -> None:
+    def note(self, shown: int, reached_us: int) -> None:
         """Called after each page."""
         if time.monotonic() - self._spoken_at < SPEAK_EVERY_S:
             return
         self._spoken_at = time.monotonic()
-        reached = "" if reached_us is None else f", up to {print_time(reached_us)}"
-        click.echo(f"{shown:,} {self._name} so far{reached}", err=True)
+        text = f"{shown:,} {self._name} so far, up to {print_time(reached_us)}"
+        click.echo(text, err=True)
 
 
 def format_trades(trades: Sequence[Trade]) -> list[str]:
@@ -230,7 +253,7 @@ def format_trades(trades: Sequence[Trade]) -> list[str]:
     return format_table(("time", "price", "quantity", "taker", "trade id"), rows)
 
 
-def format_candles(candles: Sequence[Candle]) -> list[str]:
+def format_candles(candles: Sequence[Candle | MadeCandle]) -> list[str]:
     """Lines of a table, amounts with all their digits."""
     names = ("open", "high", "low", "close", "base_volume")
     amounts = [align_points([getattr(candle, name) for candle in candles]) for name in names]

@@ -4,6 +4,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from crypto_platform.assets.names import (
+    ANALYTICS_JOB,
     AUDIT_JOB,
     INGEST_JOB,
     QUALITY_JOB,
@@ -17,6 +18,9 @@ from crypto_platform.settings import Settings
 STARTING_MARGIN_S = 60
 HOURLY_RUNTIME_S_MAX = 3600
 """A run that died with its machine would hold a run's place; by then the next hour's is due."""
+
+ANALYTICS_RUNTIME_S_MAX = 6 * 3600
+"""After a year that was backfilled; what is left then is made by the next run."""
 
 Job = dg.JobDefinition | UnresolvedAssetJobDefinition
 
@@ -40,6 +44,17 @@ def build_load_job(loads: dg.AssetsDefinition, store: str, settings: Settings) -
         executor_def=dg.in_process_executor,
         run_tags={TAG_STORE: store, TAG_SHARD: str(EVERYTHING)} | _run_tags(settings.load.follow_s),
         description=f"Bring every waiting record from Kafka into {store}, exactly once.",
+    )
+
+
+def build_analytics_job(analytics: dg.AssetsDefinition) -> Job:
+    """Catches up with all that has changed; asked for by a sensor."""
+    return dg.define_asset_job(
+        ANALYTICS_JOB,
+        selection=dg.AssetSelection.assets(analytics),
+        executor_def=dg.in_process_executor,
+        run_tags={"dagster/max_runtime": str(ANALYTICS_RUNTIME_S_MAX)},
+        description="Bring candles and the like up to date with the records under them.",
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -42,9 +42,13 @@ class Place(NamedTuple):
     symbol: str
 
 
+Shown = TypeVar("Shown")
+Read = TypeVar("Read")
+
+
 @dataclass(frozen=True, kw_only=True)
-class MarketAnswer:
-    """Records of one market and where they come from.
+class MarketAnswer(Generic[Shown]):
+    """Records of one market, or what is made of them, and where they come from.
 
     Attributes:
         source: Which store answers.
@@ -54,13 +58,13 @@ class MarketAnswer:
 
     source: Source
     market: Market
-    pages: Iterator[Sequence[Record]]
+    pages: Iterator[Sequence[Shown]]
 
 
 @contextmanager
 def reading_trades(
     settings: Settings, place: Place, span: Span, *, newest: int | None
-) -> Generator[MarketAnswer]:
+) -> Generator[MarketAnswer[Record]]:
     """The trades of a market within a span of event time.
 
     Args:
@@ -84,7 +88,7 @@ def reading_trades(
 @contextmanager
 def reading_candles(
     settings: Settings, place: Place, interval: Interval, span: Span, *, newest: int | None
-) -> Generator[MarketAnswer]:
+) -> Generator[MarketAnswer[Record]]:
     """The candles of a market within a span of open times; see reading_trades."""
     feed = FEED_BY_NAME[CANDLES.name]
     with _reading(
@@ -101,7 +105,7 @@ def reading_candles(
 @contextmanager
 def reading_order_book(
     settings: Settings, place: Place, *, as_of_us: int | None
-) -> Generator[MarketAnswer]:
+) -> Generator[MarketAnswer[Record]]:
     """The last order book of a market, at or before a time; see reading_trades."""
     feed = FEED_BY_NAME[ORDER_BOOKS.name]
     span = Span(None, None if as_of_us is None else as_of_us + 1)
@@ -120,10 +124,32 @@ def _reading(
     feed: Feed[Record],
     place: Place,
     read: Callable[[Store, Market], Iterator[Sequence[Record]]],
-) -> Generator[MarketAnswer]:
+) -> Generator[MarketAnswer[Record]]:
+    def show(market: Market, page: Sequence[Record]) -> Sequence[Record]:
+        return give_symbol(page, market.symbol)
+
+    with asking_market(settings, feed, place, read, show) as answer:
+        yield answer
+
+
+@contextmanager
+def asking_market(
+    settings: Settings,
+    feed: Feed[Record],
+    place: Place,
+    read: Callable[[Store, Market], Iterator[Sequence[Read]]],
+    show: Callable[[Market, Sequence[Read]], Sequence[Shown]],
+) -> Generator[MarketAnswer[Shown]]:
+    """Put a question about one market to the store that should answer; see reading_trades.
+
+    Args:
+        feed: Whose records are read; the market is one of those that they are of.
+        read: Pages, asked of the store.
+        show: A page as it is given out, the market being named as it is mapped now.
+    """
     codes = CurrencyCodes(settings)
 
-    def question(store: Store) -> tuple[Sequence[Market], Iterator[Sequence[Record]]]:
+    def question(store: Store) -> tuple[Sequence[Market], Iterator[Sequence[Read]]]:
         markets = store.list_markets(feed)
         venues = {market.venue for market in markets if market.venue.lower() == place.venue.lower()}
         listed = [record for venue in venues for record in store.read_instruments(venue)]
@@ -142,7 +168,7 @@ def _reading(
         yield MarketAnswer(
             source=answered.source,
             market=market,
-            pages=(give_symbol(page, market.symbol) for page in pages if page),
+            pages=(show(market, page) for page in pages if page),
         )
     finally:
         reads.close()

@@ -25,6 +25,7 @@ from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.codec import Columns, to_columns
 from crypto_platform.feeds.feed import Projection, State
 from crypto_platform.feeds.incidents import Incident
+from crypto_platform.stores.candles import StoredCandles
 
 
 class TopicPart(NamedTuple):
@@ -975,6 +976,10 @@ class Store(Protocol):
             newest: Only so many, the newest.
             page_records: In a page, at most.
         """
+        ...
+
+    def built_candles(self, market: Market) -> StoredCandles | None:
+        """A market's candles made of trades; None where the store keeps none."""
         ...
 
     def read_instruments(self, source: str | None = None) -> list[Record]:

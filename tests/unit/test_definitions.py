@@ -87,6 +87,7 @@ def test_the_minute_and_the_sensors_run_without_being_switched_on(settings: Sett
         "purge_hourly",
         "retention_daily",
         "health",
+        "analytics_due",
         "poll_binance",
         "poll_bitstamp",
         "poll_coinbase",
@@ -131,6 +132,7 @@ def test_no_run_is_believed_for_ever(settings: Settings) -> None:
         "repair_gaps": "86400",
         "purge_history": "3600",
         "remove_old_records": "14400",
+        "analytics": "21600",
     }
 
 

@@ -376,6 +376,9 @@ class MongoStore:
                 page_records=page_records,
             )
 
+    def built_candles(self, market: Market) -> None:
+        """See Store: what is derived has its home in PostgreSQL."""
+
     def read_instruments(self, source: str | None = None) -> list[Record]:
         """See Store."""
         with translating("read instruments", table=markets.INSTRUMENTS.collection):

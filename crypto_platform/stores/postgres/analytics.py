@@ -67,6 +67,13 @@ SELECT EXISTS (SELECT FROM platform.touched WHERE feed = ANY(%s::text[]))
     WHERE computation = ANY(%s::text[]) AND event_hour + interval '1 hour' <= %s::timestamptz)
 """
 
+_IS_BUSY = """
+SELECT EXISTS (
+  SELECT FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+  WHERE l.locktype = 'advisory' AND l.granted AND d.datname = current_database()
+    AND l.classid::bigint = %s AND l.objid::bigint = %s)
+"""
+
 _SETTLE = """
 DELETE FROM analytics.pending AS p
 USING unnest(%s::text[], %s::text[], %s::timestamptz[], %s::bigint[])
@@ -134,6 +141,18 @@ class AnalyticsStore:
             yield row is not None and bool(row[0])
         finally:
             self._session.close()  # the lock goes with the connection
+
+    @contextlib.contextmanager
+    def reading(self) -> Generator[Connection]:
+        """The connection for single statements."""
+        with self._session.autocommit() as connection:
+            yield connection
+
+    def is_busy(self) -> bool:
+        """Whether a run works just now."""
+        with self._session.autocommit() as connection:
+            row = connection.execute(_IS_BUSY, [_LOCK_KEY >> 32, _LOCK_KEY & 0xFFFFFFFF]).fetchone()
+        return row is not None and bool(row[0])
 
     def is_due(self, feeds_of: Mapping[str, Iterable[str]], *, as_of_us: TimeUs) -> bool:
         """Whether anything changed, or an hour that is due has ended since.

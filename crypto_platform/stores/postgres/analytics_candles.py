@@ -8,6 +8,7 @@ which hours (analytics.py), reading (analytics_reader.py).
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import LiteralString, NamedTuple
 
 from crypto_platform.domain.hours import MICROSECONDS_PER_DAY, TimeUs, day_of
@@ -113,6 +114,21 @@ HAVING date_bin(make_interval(secs => %(length_s)s), min(l.open_time),
 {_UPSERT}"""  # noqa: S608 - of constants
 
 
+_READ_BUSIEST = """
+WITH hour AS MATERIALIZED (
+  SELECT c.* FROM unnest(%(venues)s::text[], %(symbols)s::text[], %(begins)s::timestamptz[],
+    %(ends)s::timestamptz[]) AS s(venue, venue_symbol, begins, ends)
+  JOIN analytics.candle AS c ON c.venue = s.venue AND c.venue_symbol = s.venue_symbol
+    AND c."interval" = '1h' AND c.open_time >= s.begins AND c.open_time < s.ends
+)
+SELECT h.venue, h.venue_symbol, h.open, h.high, h.low, h.close
+FROM hour AS h JOIN (
+  SELECT venue, venue_symbol FROM hour GROUP BY venue, venue_symbol
+  ORDER BY sum(trade_count) DESC, venue, venue_symbol LIMIT 1) AS b USING (venue, venue_symbol)
+ORDER BY h.open_time
+"""
+
+
 def write_candles(connection: Connection, spans: Sequence[MarketSpan], *, as_of_us: TimeUs) -> int:
     """Make the candles of these spans that have closed by then; returns how many rows changed.
 
@@ -134,6 +150,18 @@ def write_candles(connection: Connection, spans: Sequence[MarketSpan], *, as_of_
         }
         changed += connection.execute(_ROLL_UP, name_spans(whole) | as_of | parameters).rowcount
     return changed
+
+
+def read_busiest(
+    connection: Connection, spans: Sequence[MarketSpan]
+) -> tuple[tuple[str, str], list[tuple[Decimal, Decimal, Decimal, Decimal]]] | None:
+    """The market with most trades in its stored hours, with their prices in order."""
+    if not spans:
+        return None
+    rows = connection.execute(_READ_BUSIEST, name_spans(spans)).fetchall()
+    if not rows:
+        return None
+    return (rows[0][0], rows[0][1]), [tuple(prices) for _, _, *prices in rows]
 
 
 def name_spans(spans: Sequence[MarketSpan]) -> dict[str, object]:

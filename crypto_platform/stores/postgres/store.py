@@ -50,6 +50,7 @@ from crypto_platform.stores.postgres import (
     reader,
     retention,
 )
+from crypto_platform.stores.postgres.analytics_reader import PostgresCandles
 from crypto_platform.stores.postgres.bookkeeping import SINK
 from crypto_platform.stores.postgres.encoded import encode_slice
 from crypto_platform.stores.postgres.session import Session
@@ -261,6 +262,10 @@ class PostgresStore:
             newest=newest,
             page_records=page_records,
         )
+
+    def built_candles(self, market: Market) -> PostgresCandles:
+        """See Store."""
+        return PostgresCandles(self._session, market)
 
     def read_instruments(self, source: str | None = None) -> list[Record]:
         return markets.read_instruments(self._session, source)

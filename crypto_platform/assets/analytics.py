@@ -1,0 +1,135 @@
+"""Analytics assets: what is derived of the market in PostgreSQL, partitioned by day of event time.
+
+One multi-asset over ANALYTICS. A run without a partition catches up with all that has changed, and
+is asked for by a sensor; a run with days makes these anew, of every market, as one run. The work is
+analytics/pipeline.py's.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import dagster as dg
+
+from crypto_platform.analytics import ANALYTICS
+from crypto_platform.analytics.computation import Computation, Picture
+from crypto_platform.analytics.pipeline import DayReport, RunEnd, catch_up, list_days, make_days
+from crypto_platform.assets import charts
+from crypto_platform.assets.descriptions import OWNERS, refer_to
+from crypto_platform.assets.interrupts import stopping_on_interrupt
+from crypto_platform.assets.names import ANALYTICS_OP, ANALYTICS_SENSOR, analytics_key, load_key
+from crypto_platform.assets.partitions import build_event_days_so_far
+from crypto_platform.domain.hours import name_day, to_time_us
+from crypto_platform.errors import PlatformError
+from crypto_platform.feeds import FEED_BY_NAME
+from crypto_platform.settings import Settings
+from crypto_platform.stores import STORES, open_analytics
+
+HOME = "postgres"
+
+
+def build_analytics_assets(settings: Settings) -> dg.AssetsDefinition:
+    """The multi-asset over all computations."""
+    names = {analytics_key(name): name for name in ANALYTICS}
+    partitions = build_event_days_so_far(settings)
+    first_day_us = to_time_us(partitions.start)
+
+    @dg.multi_asset(
+        name=ANALYTICS_OP,
+        specs=[_build_spec(computation) for computation in ANALYTICS.values()],
+        can_subset=True,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def derive(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        def clock() -> int:
+            return time.time_ns() // 1000
+
+        def tell(report: DayReport) -> None:
+            if report.day_us < first_day_us:
+                context.log.info("%s is older than history.first_day", report)
+                return
+            context.log_event(
+                dg.AssetMaterialization(
+                    analytics_key(report.computation),
+                    partition=name_day(report.day_us),
+                    metadata=_describe(settings, report),
+                )
+            )
+
+        stop = threading.Event()
+        try:
+            with stopping_on_interrupt(stop):
+                if context.has_partition_key or context.has_partition_key_range:
+                    window = context.partition_time_window
+                    days = list_days(to_time_us(window.start), to_time_us(window.end))
+                    chosen = [n for k, n in names.items() if k in context.selected_asset_keys]
+                    end = make_days(settings, chosen, days, clock=clock, stop=stop, on_day=tell)
+                else:
+                    end = catch_up(settings, clock=clock, stop=stop, on_day=tell)
+        except PlatformError as error:
+            raise dg.Failure(str(error), allow_retries=error.retryable) from error
+        context.log.info("%s", end.value)
+        if end is not RunEnd.DONE and context.has_partition_key_range:
+            message = f"{end.value}; what is left is noted, and the next run makes it"
+            raise dg.Failure(message, allow_retries=False)
+        # a body that returned would materialize every day of the run once more
+        yield from ()
+
+    return derive
+
+
+def _build_spec(computation: Computation) -> dg.AssetSpec:
+    # what happened on a day may have arrived in any hour
+    mapping = dg.AllPartitionMapping()
+    loads = [
+        dg.AssetDep(load_key(HOME, FEED_BY_NAME[feed]), partition_mapping=mapping)
+        for feed in computation.feeds
+    ]
+    return dg.AssetSpec(
+        analytics_key(computation.name),
+        deps=[*loads, *map(analytics_key, computation.after)],
+        skippable=True,
+        group_name="analytics",
+        owners=OWNERS,
+        tags={"crypto_platform/layer": "analytics"},
+        kinds={STORES[HOME].product},
+        description=f"{computation.description} Sensor {ANALYTICS_SENSOR} keeps it up to date; "
+        "selecting days makes them anew, of every market: docs/analytics.md.",
+        metadata={
+            "dagster/table_name": computation.tables[0],
+            "tables": ", ".join(computation.tables),
+            "made_of": ", ".join(computation.feeds),
+            "shell": f"crypto-platform connect {HOME}",
+            **refer_to(the_computation=computation.compute),
+        },
+    )
+
+
+def _describe(settings: Settings, report: DayReport) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "rows_changed": report.rows,
+        "hours": report.hours,
+        "symbols": len(report.keys),
+        "seconds": round(report.seconds, 3),
+    }
+    picture = _draw(settings, report)
+    if picture is not None:
+        metadata["chart"] = charts.draw_bars(picture.bars, title=picture.title)
+    return metadata
+
+
+def _draw(settings: Settings, report: DayReport) -> Picture | None:
+    draw = ANALYTICS[report.computation].draw
+    if draw is None:
+        return None
+    try:
+        with (
+            closing(open_analytics(settings, role="analyst")) as store,
+            store.reading() as connection,
+        ):
+            return draw(connection, sorted(report.keys), report.day_us)
+    except PlatformError:
+        return None  # what was made is told without its picture
