@@ -77,8 +77,12 @@ def trade(
     return seal_trade(draft)
 
 
-def make_tape(seed: int, trades: int, *, days: int = 2) -> list[Trade]:
-    """Trades of three markets; many share their microsecond, and amounts differ in scale."""
+def make_tape(seed: int, trades: int, *, days: int = 2, begins: int = 0) -> list[Trade]:
+    """Trades of three markets; many share their microsecond, and amounts differ in scale.
+
+    Args:
+        begins: Microseconds since MIDNIGHT.
+    """
     dice = random.Random(seed)
     markets = (("simulated", "BTC-USD"), ("simulated", "ETH-USD"), ("kraken", "A:B"))
     made: list[Trade] = []
@@ -89,7 +93,8 @@ def make_tape(seed: int, trades: int, *, days: int = 2) -> list[Trade]:
         made.append(
             trade(
                 number,
-                at=dice.randrange(days) * DAY
+                at=begins
+                + dice.randrange(days) * DAY
                 + second * 1_000_000
                 + dice.choice((0, 0, 1, 999_999)),
                 price=f"{dice.uniform(0.1, 99_999):.{dice.choice((0, 2, 8))}f}",
@@ -141,7 +146,9 @@ def read_stored(urls: PostgresUrls) -> Stored:
         }
 
 
-def build_all(trades: Iterable[Trade], *, as_of: int) -> Stored:
+def build_all(
+    trades: Iterable[Trade], *, as_of: int, intervals: Iterable[Interval] = INTERVALS
+) -> Stored:
     """All candles that are closed by then, by the pure functions."""
     by_market: dict[tuple[str, str], list[Match]] = {}
     for each in trades:
@@ -151,7 +158,7 @@ def build_all(trades: Iterable[Trade], *, as_of: int) -> Stored:
     return {
         (*market, interval.value, candle.open_time_us - MIDNIGHT): _figures(candle)
         for market, matches in by_market.items()
-        for interval in INTERVALS
+        for interval in intervals
         for candle in build_candles(matches, length_us=interval.length_us).values()
         if candle.open_time_us + interval.length_us <= MIDNIGHT + as_of
     }

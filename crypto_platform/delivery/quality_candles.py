@@ -1,98 +1,52 @@
 """Candles made of trades, to be held against those that a venue publishes.
 
-Here: an hour's trades as bars of a minute, bars put together, where a candle differs and which are
-missing. Exact: amounts are decimals. Pure. Not here: reading (quality_hour.py).
+Here: an hour's trades as bars of a minute, where a candle differs from them and which are missing.
+Exact: amounts are decimals. Pure. Not here: reading (quality_hour.py), how trades become candles
+(domain/candles.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import Context, Decimal
+from decimal import Decimal
+from functools import reduce
 
 from crypto_platform.delivery.quality_finding import Findings, Flaw, format_moment
 from crypto_platform.delivery.quality_trades import read_number
+from crypto_platform.domain import exact
+from crypto_platform.domain.candles import BuiltCandle, Match, build_candle, merge
 from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, MICROSECONDS_PER_MINUTE, TimeUs
 from crypto_platform.feeds.candles import Candle, Interval
 from crypto_platform.feeds.trades import Trade
 from crypto_platform.stores.base import Span
 
-_EXACT = Context(prec=300)
-"""More digits than a sum of amounts of 34 digits and 100 decimals can have."""
-
-Place = tuple[TimeUs, int]
-"""Where a trade stands among others: by time, then by number."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Bar:
-    """What the trades of a stretch of time say.
-
-    Attributes:
-        begins, ends: Places of the trades that open and close it.
-        is_ordered: Trades of one time all have numbers, so that it is known which came first.
-    """
-
-    begins: Place
-    ends: Place
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-    base_volume: Decimal
-    trades: int = 1
-    is_ordered: bool = True
-
 
 class Bars:
-    """The bars of one market, a minute each; memory holds nothing of the trades."""
+    """The candles of one market's trades, a minute each; memory holds nothing of the trades."""
 
     def __init__(self) -> None:
-        self.of_minute: dict[TimeUs, Bar] = {}
+        self.of_minute: dict[TimeUs, BuiltCandle] = {}
+        self._unordered: set[TimeUs] = set()
 
     def add(self, trade: Trade) -> None:
         """Take a trade, in whatever order."""
-        number = read_number(trade.trade_id)
-        price = Decimal(trade.price)
-        place = (trade.ts_event, number or 0)
-        bar = Bar(
-            begins=place,
-            ends=place,
-            open=price,
-            high=price,
-            low=price,
-            close=price,
-            base_volume=Decimal(trade.quantity),
-            is_ordered=number is not None,
-        )
         minute = trade.ts_event - trade.ts_event % MICROSECONDS_PER_MINUTE
-        there = self.of_minute.get(minute)
-        if there is None:
-            self.of_minute[minute] = bar
-        else:
-            _join(there, bar)
+        match = Match(trade.ts_event, trade.trade_id, Decimal(trade.price), Decimal(trade.quantity))
+        candle, there = build_candle(match, open_time_us=minute), self.of_minute.get(minute)
+        self.of_minute[minute] = candle if there is None else merge(there, candle)
+        if read_number(trade.trade_id) is None:
+            self._unordered.add(minute)
 
-    def build(self, begins_us: TimeUs, ends_us: TimeUs) -> Bar | None:
+    def build(self, begins_us: TimeUs, ends_us: TimeUs) -> BuiltCandle | None:
         """What the trades of [begins_us, ends_us) say, both whole minutes; None without any."""
-        whole: Bar | None = None
-        for minute in range(begins_us, ends_us, MICROSECONDS_PER_MINUTE):
-            bar = self.of_minute.get(minute)
-            if bar is None:
-                continue
-            if whole is None:
-                whole = replace(bar)
-            else:
-                _join(whole, bar)
-        return whole
+        minutes = self._list_minutes(begins_us, ends_us)
+        return reduce(merge, [self.of_minute[minute] for minute in minutes]) if minutes else None
 
+    def is_ordered(self, begins_us: TimeUs, ends_us: TimeUs) -> bool:
+        """Whether all trades have numbers, so that of one time it is known which came first."""
+        return self._unordered.isdisjoint(self._list_minutes(begins_us, ends_us))
 
-def _join(bar: Bar, other: Bar) -> None:
-    if other.begins < bar.begins:
-        bar.begins, bar.open = other.begins, other.open
-    if other.ends > bar.ends:
-        bar.ends, bar.close = other.ends, other.close
-    bar.high, bar.low = max(bar.high, other.high), min(bar.low, other.low)
-    bar.base_volume = _EXACT.add(bar.base_volume, other.base_volume)
-    bar.trades += other.trades
-    bar.is_ordered = bar.is_ordered and other.is_ordered
+    def _list_minutes(self, begins_us: TimeUs, ends_us: TimeUs) -> list[TimeUs]:
+        every = range(begins_us, ends_us, MICROSECONDS_PER_MINUTE)
+        return [minute for minute in every if minute in self.of_minute]
 
 
 def list_opens(interval: Interval, *, hour_us: TimeUs) -> range:
@@ -124,7 +78,9 @@ def look_at_calendar(
         begins_us = max(open_us, hour_us)
         bar = bars.build(begins_us, open_us + interval.length_us)
         if open_us not in there and bar is not None:
-            text = f"{interval} of {format_moment(open_us)}, in which {bar.trades:,} trades are"
+            text = (
+                f"{interval} of {format_moment(open_us)}, in which {bar.trade_count:,} trades are"
+            )
             findings.note(Flaw.CANDLES_MISSING, open_us, text)
 
 
@@ -156,10 +112,11 @@ def compare_candles(
         bar = bars.build(begins_us, ends_us)
         if bar is None:
             continue
+        is_ordered = bars.is_ordered(begins_us, ends_us)
         compared += 1
         differences = [
             f"{name} {given}, by the trades {built:f}"
-            for name, (given, built) in _pair(candle, bar).items()
+            for name, (given, built) in _pair(candle, bar, is_ordered=is_ordered).items()
             if _is_apart(Decimal(given), built, difference_pct)
         ]
         if differences:
@@ -173,17 +130,19 @@ def _touches(hole: Span, begins_us: TimeUs, ends_us: TimeUs) -> bool:
     return starts and (hole.ends_us is None or hole.ends_us >= begins_us)
 
 
-def _pair(candle: Candle, bar: Bar) -> Mapping[str, tuple[str, Decimal]]:
+def _pair(
+    candle: Candle, bar: BuiltCandle, *, is_ordered: bool
+) -> Mapping[str, tuple[str, Decimal]]:
     pairs = {
         "high": (candle.high, bar.high),
         "low": (candle.low, bar.low),
         "volume": (candle.base_volume, bar.base_volume),
     }
-    if bar.is_ordered:
+    if is_ordered:
         pairs |= {"open": (candle.open, bar.open), "close": (candle.close, bar.close)}
     return pairs
 
 
 def _is_apart(given: Decimal, built: Decimal, difference_pct: Decimal) -> bool:
-    difference = abs(_EXACT.subtract(given, built))
-    return _EXACT.multiply(difference, Decimal(100)) > _EXACT.multiply(abs(built), difference_pct)
+    difference = abs(exact.subtract(given, built))
+    return exact.multiply(difference, Decimal(100)) > exact.multiply(abs(built), difference_pct)

@@ -8,8 +8,9 @@ reading (quality_hour.py).
 from collections.abc import Mapping
 from decimal import Decimal
 
-from crypto_platform.delivery.quality_candles import Bar, Bars
+from crypto_platform.delivery.quality_candles import Bars
 from crypto_platform.delivery.quality_finding import Findings, Flaw, format_moment
+from crypto_platform.domain.candles import BuiltCandle
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.stores.base import Market
 
@@ -40,6 +41,6 @@ def compare_prices(
             findings[market].note(Flaw.PRICE_APART, minute, text)
 
 
-def _list_others(bars: Mapping[Market, Bars], market: Market, minute: TimeUs) -> list[Bar]:
+def _list_others(bars: Mapping[Market, Bars], market: Market, minute: TimeUs) -> list[BuiltCandle]:
     found = (other.of_minute.get(minute) for name, other in bars.items() if name != market)
     return [bar for bar in found if bar is not None]
