@@ -119,8 +119,8 @@ def reading_built_candles(
 def _open(store: Store, market: Market, interval: Interval, now_us: TimeUs) -> _Candles:
     kept = store.built_candles(market)
     if kept is None:
-        return _OfTrades(store, market, interval)
-    return _Kept(kept, interval, now_us=now_us)
+        return CandlesOfTrades(store, market, interval)
+    return KeptCandles(kept, interval, now_us=now_us)
 
 
 def read_pages(
@@ -128,8 +128,9 @@ def read_pages(
 ) -> Iterator[Sequence[BuiltCandle]]:
     """Candles oldest first, page by page; stretches without any are jumped over."""
     length_us = interval.length_us
-    begins_us = span.begins_us or 0
-    ends_us = TIME_US_MAX if span.ends_us is None else span.ends_us
+    # a candle that opens before a time may hold trades of after it
+    begins_us = _round_up(span.begins_us or 0, length_us)
+    ends_us = TIME_US_MAX if span.ends_us is None else _round_up(span.ends_us, length_us)
     if newest is not None:
         yield _read_newest(
             candles, newest, begins_us=begins_us, ends_us=ends_us, length_us=length_us
@@ -140,7 +141,7 @@ def read_pages(
     found_us = candles.find_first(begins_us)
     while found_us is not None and found_us < ends_us:
         first_us = found_us - found_us % unit_us
-        page = candles.read(first_us, first_us + page_us)
+        page = candles.read(first_us, min(first_us + page_us, _round_up(ends_us, unit_us)))
         if wanted := _within(page, begins_us, ends_us):
             yield wanted
         found_us = candles.find_first(first_us + page_us)
@@ -156,17 +157,21 @@ def _read_newest(
         end_us = found_us - found_us % unit_us + unit_us
         # as many as are still missing, where no interval is without a trade
         missing_us = (newest - len(found)) * length_us
-        first_us = max(end_us - -(-missing_us // unit_us) * unit_us, 0)
+        first_us = max(end_us - _round_up(missing_us, unit_us), 0)
         found = [*_within(candles.read(first_us, end_us), begins_us, ends_us), *found]
         found_us = candles.find_last(first_us)
     return found[-newest:]
+
+
+def _round_up(time_us: TimeUs, length_us: int) -> TimeUs:
+    return -(-time_us // length_us) * length_us
 
 
 def _within(page: Candles, begins_us: TimeUs, ends_us: TimeUs) -> list[BuiltCandle]:
     return [page[open_us] for open_us in sorted(page) if begins_us <= open_us < ends_us]
 
 
-class _Kept:
+class KeptCandles:
     """Stored candles, with what has changed since made anew."""
 
     def __init__(self, kept: StoredCandles, interval: Interval, *, now_us: TimeUs) -> None:
@@ -206,7 +211,7 @@ class _Kept:
         return candles
 
 
-class _OfTrades:
+class CandlesOfTrades:
     """Candles made of the trades of a store that keeps none."""
 
     def __init__(self, store: Store, market: Market, interval: Interval) -> None:
