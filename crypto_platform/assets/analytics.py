@@ -44,41 +44,41 @@ def build_analytics_assets(settings: Settings) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def derive(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-        def clock() -> int:
-            return time.time_ns() // 1000
-
         def tell(report: DayReport) -> None:
-            if report.day_us < first_day_us:
-                context.log.info("%s is older than history.first_day", report)
-                return
-            context.log_event(
-                dg.AssetMaterialization(
-                    analytics_key(report.computation),
-                    partition=name_day(report.day_us),
-                    metadata=_describe(settings, report),
-                )
-            )
+            if report.day_us >= first_day_us:
+                context.log_event(_materialize(settings, report))
+            else:
+                context.log.info("%s: no partition, older than history.first_day", report)
 
         stop = threading.Event()
+        chosen = [name for key, name in names.items() if key in context.selected_asset_keys]
         try:
             with stopping_on_interrupt(stop):
                 if context.has_partition_key or context.has_partition_key_range:
                     window = context.partition_time_window
                     days = list_days(to_time_us(window.start), to_time_us(window.end))
-                    chosen = [n for k, n in names.items() if k in context.selected_asset_keys]
-                    end = make_days(settings, chosen, days, clock=clock, stop=stop, on_day=tell)
+                    end = make_days(settings, chosen, days, clock=_clock, stop=stop, on_day=tell)
+                    _check(end)
                 else:
-                    end = catch_up(settings, clock=clock, stop=stop, on_day=tell)
+                    end = catch_up(settings, clock=_clock, stop=stop, on_day=tell)
         except PlatformError as error:
             raise dg.Failure(str(error), allow_retries=error.retryable) from error
         context.log.info("%s", end.value)
-        if end is not RunEnd.DONE and context.has_partition_key_range:
-            message = f"{end.value}; what is left is noted, and the next run makes it"
-            raise dg.Failure(message, allow_retries=False)
         # a body that returned would materialize every day of the run once more
         yield from ()
 
     return derive
+
+
+def _clock() -> int:
+    return time.time_ns() // 1000
+
+
+def _check(end: RunEnd) -> None:
+    """Days that a person has chosen are all made, or the run has failed."""
+    if end is not RunEnd.DONE:
+        message = f"{end.value}; what is left is noted, and the next run makes it"
+        raise dg.Failure(message, allow_retries=False)
 
 
 def _build_spec(computation: Computation) -> dg.AssetSpec:
@@ -105,6 +105,14 @@ def _build_spec(computation: Computation) -> dg.AssetSpec:
             "shell": f"crypto-platform connect {HOME}",
             **refer_to(the_computation=computation.compute),
         },
+    )
+
+
+def _materialize(settings: Settings, report: DayReport) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
+        analytics_key(report.computation),
+        partition=name_day(report.day_us),
+        metadata=_describe(settings, report),
     )
 
 
