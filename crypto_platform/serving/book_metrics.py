@@ -4,10 +4,10 @@ Here: the last book of a market measured, and its figures as rows for other prog
 they are reckoned (domain/book_metrics.py), a book's levels as they are (market.py), text (cli/).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from crypto_platform.domain.book_metrics import (
     BANDS_BPS,
@@ -15,6 +15,7 @@ from crypto_platform.domain.book_metrics import (
     Fill,
     fill_buy,
     fill_sell,
+    flatten,
     measure_book,
 )
 from crypto_platform.feeds.feed import FieldKind
@@ -122,39 +123,16 @@ def build_metrics(measured: MeasuredBook) -> Sheet:
     if book is None or metrics is None:
         return Sheet(METRIC_COLUMNS, [])
     row = (book.venue, book.venue_symbol, measured.market.symbol, book.ts_event)
-    return Sheet(METRIC_COLUMNS, [(*row, *flatten(metrics))])
+    return Sheet(METRIC_COLUMNS, [(*row, *map(_plain, flatten(metrics)))])
 
 
 def build_orders(measured: MeasuredBook) -> Sheet:
     """What orders would get, one a row."""
     rows = [
-        (order.side.value, *map(_text, (order.quantity, *order.fill))) for order in measured.orders
+        (order.side.value, *map(_plain, (order.quantity, *order.fill))) for order in measured.orders
     ]
     return Sheet(ORDER_COLUMNS, rows)
 
 
-def flatten(metrics: BookMetrics) -> Iterator[Any]:
-    """The figures behind the market and the time, in the order of METRIC_COLUMNS."""
-    yield from map(
-        _text,
-        (
-            metrics.best_bid,
-            metrics.best_ask,
-            metrics.mid_price,
-            metrics.spread,
-            metrics.spread_bps,
-            metrics.bid_quantity,
-            metrics.ask_quantity,
-            metrics.imbalance_ratio,
-        ),
-    )
-    yield metrics.imbalance_levels
-    if not metrics.bands:
-        yield from [None] * (6 * len(BANDS_BPS))
-    for band in metrics.bands:
-        for side in (band.bid, band.ask):
-            yield from (_text(side.base), _text(side.quote), side.is_whole)
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else f"{amount:f}"
+def _plain(value: Decimal | int | bool | None) -> object:  # noqa: FBT001 (any of a row)
+    return f"{value:f}" if isinstance(value, Decimal) else value

@@ -5,7 +5,12 @@ whoever reads the tables without asking anybody finds closed intervals only. Not
 made (analytics_candles.py and its like), the facts (tables.py).
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import sqlalchemy as sa
+
+from crypto_platform.stores.postgres.analytics_figures import FIGURE_TABLES, FigureTable
 
 SCHEMA = "analytics"
 
@@ -17,6 +22,8 @@ def add_analytics_tables(metadata: sa.MetaData) -> None:
     """All tables of the schema."""
     _pending(metadata)
     _candle(metadata)
+    for table in FIGURE_TABLES:
+        _figures(metadata, table)
 
 
 def _pending(metadata: sa.MetaData) -> None:
@@ -53,3 +60,36 @@ def _candle(metadata: sa.MetaData) -> None:
         schema=SCHEMA,
         comment="Closed candles made of the trades that are (or were) stored.",
     )
+
+
+_TYPES: Mapping[str, sa.types.TypeEngine[Any]] = {
+    "text": sa.Text(),
+    "timestamptz": TIME,
+    "numeric": sa.Numeric(),
+    "bigint": sa.BigInteger(),
+    "boolean": sa.Boolean(),
+}
+
+
+def _figures(metadata: sa.MetaData, figures: FigureTable) -> None:
+    table = sa.Table(
+        figures.name,
+        metadata,
+        *(
+            sa.Column(
+                column.name,
+                TEXT_C if column.type == "text" else _TYPES[column.type],
+                primary_key=True,
+            )
+            for column in figures.keys
+        ),
+        *(
+            sa.Column(column.name, _TYPES[column.type], nullable=not column.required)
+            for column in figures.figures
+        ),
+        sa.Column("updated_at", TIME, nullable=False),
+        schema=SCHEMA,
+        comment=figures.comment,
+    )
+    if figures.has_time_index:
+        sa.Index(f"{figures.name}_as_of", table.c.as_of)

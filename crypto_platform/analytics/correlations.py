@@ -1,0 +1,100 @@
+"""Which markets of a venue move together, over the 24 hours before the end of each hour.
+
+Each pair is written once, the first by name first. Of a venue with very many markets, those that
+traded most often. Not here: the arithmetic (domain/volatility.py).
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from crypto_platform.analytics.candles import CANDLES
+from crypto_platform.analytics.computation import Computation, Work
+from crypto_platform.analytics.windows import list_ends
+from crypto_platform.domain.hours import MICROSECONDS_PER_DAY, TimeUs
+from crypto_platform.domain.volatility import Close, find_correlations, find_returns
+from crypto_platform.feeds.candles import Interval
+from crypto_platform.feeds.trades import TRADES
+from crypto_platform.stores.base import Market
+from crypto_platform.stores.postgres.analytics_figures import CORRELATION as TABLE
+from crypto_platform.stores.postgres.analytics_figures import write_figures
+from crypto_platform.stores.postgres.analytics_sources import (
+    MarketName,
+    list_candle_markets,
+    read_candles,
+)
+from crypto_platform.stores.postgres.rows import format_time
+from crypto_platform.stores.postgres.session import Connection
+
+INTERVAL = Interval.FIVE_MINUTES
+BACK_US = MICROSECONDS_PER_DAY + INTERVAL.length_us
+MARKETS_MAX = 100
+"""Of a venue; their 4,950 pairs take some two seconds an hour."""
+
+Returns = Mapping[int, Decimal]
+
+
+def compute_correlations(work: Work) -> int:
+    """See Computation.compute; an hour at a time, so that the connection is never silent long."""
+    ends: dict[str, set[TimeUs]] = {}
+    for market, own in list_ends(work).items():
+        ends.setdefault(market.venue, set()).update(own)
+    markets = list_candle_markets(work.connection)
+    changed = 0
+    for venue, wanted in sorted(ends.items()):
+        of_venue = [market for market in markets if market.venue == venue]
+        times = sorted(wanted)
+        returns = _read_returns(work.connection, of_venue, times)
+        for end_us in times:
+            rows = _build_rows(returns, end_us)
+            changed += write_figures(work.connection, TABLE, rows)
+    return changed
+
+
+def _read_returns(
+    connection: Connection, markets: Sequence[Market], ends: Sequence[TimeUs]
+) -> Mapping[Market, Returns]:
+    found: dict[Market, Returns] = {}
+    for market in markets:
+        name = MarketName(market.venue, market.venue_symbol)
+        candles = read_candles(
+            connection, name, INTERVAL, begins_us=ends[0] - BACK_US, ends_us=ends[-1]
+        )
+        closes = [Close(c.open_time_us + INTERVAL.length_us, c.close) for c in candles]
+        found[market] = find_returns(closes, interval_us=INTERVAL.length_us)
+    return found
+
+
+def _build_rows(returns: Mapping[Market, Returns], end_us: TimeUs) -> list[tuple[object, ...]]:
+    begins_us = end_us - MICROSECONDS_PER_DAY
+    windows = {
+        market: {time: change for time, change in own.items() if begins_us < time <= end_us}
+        for market, own in returns.items()
+    }
+    busiest = sorted(windows, key=lambda market: -len(windows[market]))[:MARKETS_MAX]
+    chosen = {market: windows[market] for market in sorted(busiest) if windows[market]}
+    as_of = format_time(end_us)
+    return [
+        (
+            one.venue,
+            one.venue_symbol,
+            other.venue_symbol,
+            as_of,
+            one.symbol,
+            other.symbol,
+            *correlation,
+        )
+        for one, other, correlation in find_correlations(chosen)
+    ]
+
+
+CORRELATIONS = Computation(
+    name="correlations",
+    description="Correlation of five-minute log returns of every two markets of a venue, over the "
+    "24 hours before each full hour; intervals that either lacks are left out for that pair, "
+    "unknown where fewer than 30 are left.",
+    feeds=(TRADES.name,),
+    after=(CANDLES.name,),
+    warm_up_h=24,
+    tables=("analytics.correlation",),
+    compute=compute_correlations,
+)
