@@ -4,8 +4,10 @@ Not here: the arithmetic (domain/book_metrics.py).
 """
 
 from crypto_platform.analytics.computation import Computation, Work
+from crypto_platform.analytics.pictures import drawing
 from crypto_platform.domain.book_metrics import flatten, measure_book
 from crypto_platform.feeds.order_books import ORDER_BOOKS
+from crypto_platform.stores.postgres import analytics_pictures
 from crypto_platform.stores.postgres.analytics_figures import BOOK_METRICS as TABLE
 from crypto_platform.stores.postgres.analytics_figures import write_figures
 from crypto_platform.stores.postgres.analytics_sources import read_books
@@ -37,4 +39,5 @@ BOOK_METRICS = Computation(
     feeds=(ORDER_BOOKS.name,),
     tables=("analytics.book_metrics",),
     compute=compute_book_metrics,
+    draw=drawing(analytics_pictures.SPREAD),
 )

@@ -9,12 +9,14 @@ from decimal import Decimal
 
 from crypto_platform.analytics.candles import CANDLES
 from crypto_platform.analytics.computation import Computation, Work
+from crypto_platform.analytics.pictures import drawing
 from crypto_platform.analytics.windows import list_ends
 from crypto_platform.domain.hours import MICROSECONDS_PER_DAY, TimeUs
 from crypto_platform.domain.volatility import Close, find_correlations, find_returns
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.trades import TRADES
 from crypto_platform.stores.base import Market
+from crypto_platform.stores.postgres import analytics_pictures
 from crypto_platform.stores.postgres.analytics_figures import CORRELATION as TABLE
 from crypto_platform.stores.postgres.analytics_figures import write_figures
 from crypto_platform.stores.postgres.analytics_sources import (
@@ -97,4 +99,5 @@ CORRELATIONS = Computation(
     warm_up_h=24,
     tables=("analytics.correlation",),
     compute=compute_correlations,
+    draw=drawing(analytics_pictures.CORRELATION),
 )

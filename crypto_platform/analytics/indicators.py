@@ -9,10 +9,12 @@ from decimal import Decimal
 
 from crypto_platform.analytics.candles import CANDLES
 from crypto_platform.analytics.computation import Computation, Work
+from crypto_platform.analytics.pictures import drawing
 from crypto_platform.domain.indicator_catalogue import calculate, parse_indicators
 from crypto_platform.domain.indicators import CandleColumns
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.trades import TRADES
+from crypto_platform.stores.postgres import analytics_pictures
 from crypto_platform.stores.postgres.analytics_figures import INDICATOR as TABLE
 from crypto_platform.stores.postgres.analytics_figures import write_figures
 from crypto_platform.stores.postgres.analytics_sources import (
@@ -90,4 +92,5 @@ INDICATORS = Computation(
     warm_up_h=LOOK_BACK,
     tables=("analytics.indicator",),
     compute=compute_indicators,
+    draw=drawing(analytics_pictures.RSI),
 )

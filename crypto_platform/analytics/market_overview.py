@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from crypto_platform.analytics.candles import CANDLES
 from crypto_platform.analytics.computation import Computation, Work
+from crypto_platform.analytics.pictures import drawing
 from crypto_platform.analytics.windows import list_ends, look_back
 from crypto_platform.domain.hours import MICROSECONDS_PER_DAY, TimeUs
 from crypto_platform.domain.market_overview import (
@@ -19,6 +20,7 @@ from crypto_platform.domain.market_overview import (
 )
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.trades import TRADES
+from crypto_platform.stores.postgres import analytics_pictures
 from crypto_platform.stores.postgres.analytics_figures import MARKET_OVERVIEW as TABLE
 from crypto_platform.stores.postgres.analytics_figures import write_figures
 from crypto_platform.stores.postgres.analytics_sources import (
@@ -88,4 +90,5 @@ MARKET_OVERVIEW = Computation(
     warm_up_h=READ_BACK_US // 3_600_000_000,
     tables=("analytics.market_overview",),
     compute=compute_market_overview,
+    draw=drawing(analytics_pictures.CHANGE),
 )

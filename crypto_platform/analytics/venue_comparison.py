@@ -10,11 +10,13 @@ from decimal import Decimal
 from crypto_platform.analytics.book_metrics import BOOK_METRICS
 from crypto_platform.analytics.candles import CANDLES
 from crypto_platform.analytics.computation import Computation, Work
+from crypto_platform.analytics.pictures import drawing
 from crypto_platform.analytics.windows import list_ends
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.domain.venue_comparison import Timed, VenueMarket, compare_venues
 from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.trades import TRADES
+from crypto_platform.stores.postgres import analytics_pictures
 from crypto_platform.stores.postgres.analytics_figures import VENUE_COMPARISON as TABLE
 from crypto_platform.stores.postgres.analytics_figures import write_figures
 from crypto_platform.stores.postgres.analytics_sources import (
@@ -93,4 +95,5 @@ VENUE_COMPARISON = Computation(
     warm_up_h=24,
     tables=("analytics.venue_comparison",),
     compute=compute_venue_comparison,
+    draw=drawing(analytics_pictures.DISTANCE),
 )

@@ -5,11 +5,13 @@ Not here: the arithmetic (domain/volatility.py).
 
 from crypto_platform.analytics.candles import CANDLES
 from crypto_platform.analytics.computation import Computation, Work
+from crypto_platform.analytics.pictures import drawing
 from crypto_platform.analytics.windows import list_ends, look_back
 from crypto_platform.domain.hours import MICROSECONDS_PER_DAY
 from crypto_platform.domain.volatility import Close, find_volatility
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.trades import TRADES
+from crypto_platform.stores.postgres import analytics_pictures
 from crypto_platform.stores.postgres.analytics_figures import VOLATILITY as TABLE
 from crypto_platform.stores.postgres.analytics_figures import write_figures
 from crypto_platform.stores.postgres.analytics_sources import read_candles
@@ -45,4 +47,5 @@ VOLATILITY = Computation(
     warm_up_h=24,
     tables=("analytics.volatility",),
     compute=compute_volatility,
+    draw=drawing(analytics_pictures.VOLATILITY),
 )
