@@ -74,7 +74,7 @@ class MadeCandle(msgspec.Struct, frozen=True, kw_only=True):
     is_closed: bool
 
 
-class _Candles(Protocol):
+class CandleReads(Protocol):
     """Of one market and interval."""
 
     def read(self, begins_us: TimeUs, ends_us: TimeUs) -> Candles:
@@ -107,7 +107,9 @@ def reading_built_candles(
     now_us = time.time_ns() // 1000
 
     def read(store: Store, market: Market) -> Iterator[Sequence[BuiltCandle]]:
-        return read_pages(_open(store, market, interval, now_us), interval, span, newest=newest)
+        return read_pages(
+            open_candles(store, market, interval, now_us), interval, span, newest=newest
+        )
 
     def show(market: Market, page: Sequence[BuiltCandle]) -> Sequence[MadeCandle]:
         return [_show(market, interval, candle, now_us=now_us) for candle in page]
@@ -116,7 +118,8 @@ def reading_built_candles(
         yield answer
 
 
-def _open(store: Store, market: Market, interval: Interval, now_us: TimeUs) -> _Candles:
+def open_candles(store: Store, market: Market, interval: Interval, now_us: TimeUs) -> CandleReads:
+    """A market's candles of one interval, from a store that keeps them or of its trades."""
     kept = store.built_candles(market)
     if kept is None:
         return CandlesOfTrades(store, market, interval)
@@ -124,7 +127,7 @@ def _open(store: Store, market: Market, interval: Interval, now_us: TimeUs) -> _
 
 
 def read_pages(
-    candles: _Candles, interval: Interval, span: Span, *, newest: int | None
+    candles: CandleReads, interval: Interval, span: Span, *, newest: int | None
 ) -> Iterator[Sequence[BuiltCandle]]:
     """Candles oldest first, page by page; stretches without any are jumped over."""
     length_us = interval.length_us
@@ -148,7 +151,7 @@ def read_pages(
 
 
 def _read_newest(
-    candles: _Candles, newest: int, *, begins_us: TimeUs, ends_us: TimeUs, length_us: int
+    candles: CandleReads, newest: int, *, begins_us: TimeUs, ends_us: TimeUs, length_us: int
 ) -> Sequence[BuiltCandle]:
     unit_us = max(length_us, MICROSECONDS_PER_HOUR)
     found: list[BuiltCandle] = []
@@ -180,15 +183,15 @@ class KeptCandles:
         self._now_us = now_us
 
     def find_first(self, from_us: TimeUs) -> TimeUs | None:
-        """See _Candles."""
+        """See CandleReads."""
         return self._kept.find_first(from_us)
 
     def find_last(self, before_us: TimeUs) -> TimeUs | None:
-        """See _Candles."""
+        """See CandleReads."""
         return self._kept.find_last(before_us)
 
     def read(self, begins_us: TimeUs, ends_us: TimeUs) -> Candles:
-        """See _Candles. What is stale is asked first: what is read later is only newer."""
+        """See CandleReads. What is stale is asked first: what is read later is only newer."""
         length_us = self._interval.length_us
         hours = self._kept.list_stale_hours(begins_us, ends_us)
         stored = self._kept.read(_STORED[self._interval], begins_us, ends_us)
@@ -221,7 +224,7 @@ class CandlesOfTrades:
         self._feed = FEED_BY_NAME[TRADES.name]
 
     def read(self, begins_us: TimeUs, ends_us: TimeUs) -> Candles:
-        """See _Candles."""
+        """See CandleReads."""
         pages = self._store.read_market(self._feed, self._market, Span(begins_us, ends_us))
         matches = (
             Match(each.ts_event, each.trade_id, Decimal(each.price), Decimal(each.quantity))
@@ -232,14 +235,14 @@ class CandlesOfTrades:
         return build_candles(matches, length_us=self._interval.length_us)
 
     def find_first(self, from_us: TimeUs) -> TimeUs | None:
-        """See _Candles."""
+        """See CandleReads."""
         pages = self._store.read_market(
             self._feed, self._market, Span(from_us, None), page_records=1
         )
         return next((self._feed.event_time_of(page[0]) for page in pages if page), None)
 
     def find_last(self, before_us: TimeUs) -> TimeUs | None:
-        """See _Candles."""
+        """See CandleReads."""
         found = self._store.read_newest(
             self._feed, self._market, Span(None, before_us), records_max=1
         )

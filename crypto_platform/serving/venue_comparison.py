@@ -1,0 +1,133 @@
+"""One symbol at all its venues, as they are now, from whichever store answers.
+
+A market has the symbol of its newest record; what nobody mapped is compared with nothing. Here:
+what is read, and rows for other programs. Not here: the arithmetic (domain/venue_comparison.py),
+what is written down of every hour (analytics/), text (cli/).
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from crypto_platform.domain import exact
+from crypto_platform.domain.hours import MICROSECONDS_PER_DAY, TimeUs
+from crypto_platform.domain.venue_comparison import (
+    Comparison,
+    Timed,
+    VenueMarket,
+    compare_venues,
+)
+from crypto_platform.feeds import FEED_BY_NAME
+from crypto_platform.feeds.feed import FieldKind
+from crypto_platform.feeds.order_books import ORDER_BOOKS, OrderBook
+from crypto_platform.feeds.trades import TRADES
+from crypto_platform.serving.failover import Source, ask_once
+from crypto_platform.serving.market import UnknownMarketError
+from crypto_platform.serving.overview import read_figures, read_last_price
+from crypto_platform.serving.sheets import Column, Sheet
+from crypto_platform.settings import Settings
+from crypto_platform.stores.base import Market, Store
+
+_TRADES = FEED_BY_NAME[TRADES.name]
+_BOOKS = FEED_BY_NAME[ORDER_BOOKS.name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VenueAnswer:
+    """A symbol at its venues."""
+
+    source: Source
+    as_of_us: TimeUs
+    symbol: str
+    comparison: Comparison
+
+
+def read_venue_comparison(settings: Settings, symbol: str) -> VenueAnswer:
+    """A unified symbol (BTC/USD, in any case) at every venue that has it.
+
+    Raises:
+        UnknownMarketError: No venue has it.
+        StoreUnavailableError: No store answered; holds what each said.
+    """
+    now_us = time.time_ns() // 1000
+    wanted = symbol.upper()
+
+    def question(store: Store) -> Mapping[str | None, Sequence[VenueMarket]]:
+        markets = {*store.list_markets(_TRADES), *store.list_markets(_BOOKS)}
+        named = {Market(m.venue, m.venue_symbol, (m.symbol or "").upper() or None) for m in markets}
+        own = [market for market in named if market.symbol == wanted]
+        return {
+            **{market.symbol: () for market in named},
+            **({wanted: [_read_venue(store, market, now_us) for market in own]} if own else {}),
+        }
+
+    answered = ask_once(settings, question, [_TRADES, _BOOKS])
+    if wanted not in answered.value:
+        there = ", ".join(sorted(name for name in answered.value if name)) or "none"
+        message = f"no venue has {symbol!r}; there are {there}"
+        raise UnknownMarketError(message)
+    return VenueAnswer(
+        source=answered.source,
+        as_of_us=now_us,
+        symbol=wanted,
+        comparison=compare_venues(answered.value[wanted], as_of_us=now_us),
+    )
+
+
+def _read_venue(store: Store, market: Market, now_us: TimeUs) -> VenueMarket:
+    last = read_last_price(store, market)
+    books = store.read_newest(_BOOKS, market, records_max=1)
+    book = next((book for book in books if isinstance(book, OrderBook)), None)
+    day_us = now_us - MICROSECONDS_PER_DAY
+    day = [c for c in read_figures(store, market, now_us).short if c.open_time_us >= day_us]
+    return VenueMarket(
+        venue=market.venue,
+        venue_symbol=market.venue_symbol,
+        best_bid=None if book is None else _best(book.bid_prices, book.ts_event),
+        best_ask=None if book is None else _best(book.ask_prices, book.ts_event),
+        last_trade=None if last is None else Timed(last.price, last.time_us),
+        base_volume=exact.total(candle.base_volume for candle in day) if day else None,
+    )
+
+
+def _best(prices: Sequence[str], time_us: TimeUs) -> Timed | None:
+    return Timed(Decimal(prices[0]), time_us) if prices else None
+
+
+VENUE_COLUMNS: Sequence[Column] = (
+    *(Column(name, FieldKind.TEXT) for name in ("symbol", "venue", "venue_symbol")),
+    Column("price", FieldKind.AMOUNT),
+    Column("price_of", FieldKind.TEXT),
+    Column("age_us", FieldKind.INTEGER),
+    Column("is_fresh", None),
+    *(
+        Column(name, FieldKind.AMOUNT)
+        for name in ("difference_bps", "spread_bps", "base_volume_24h", "volume_share_ratio")
+    ),
+)
+
+
+def build_venues(answer: VenueAnswer) -> Sheet:
+    """A row a venue."""
+    rows = [
+        (
+            answer.symbol,
+            row.market.venue,
+            row.market.venue_symbol,
+            _text(row.price),
+            None if row.price_of is None else row.price_of.value,
+            row.age_us,
+            row.is_fresh,
+            _text(row.difference_bps),
+            _text(row.spread_bps),
+            _text(row.market.base_volume),
+            _text(row.volume_share_ratio),
+        )
+        for row in answer.comparison.rows
+    ]
+    return Sheet(VENUE_COLUMNS, rows)
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:f}"

@@ -1,0 +1,116 @@
+"""Indicators, markets and venues as a person reads them: unknown is a dash, and never 0."""
+
+from decimal import Decimal
+
+from crypto_platform.cli.indicators import format_indicators
+from crypto_platform.cli.overview import format_overview, format_venues
+from crypto_platform.domain.candles import BuiltCandle, Match, build_candle
+from crypto_platform.domain.market_overview import LastPrice, summarize_market
+from crypto_platform.domain.venue_comparison import Timed, VenueMarket, compare_venues
+from crypto_platform.feeds.candles import Interval
+from crypto_platform.serving.failover import Source
+from crypto_platform.serving.indicators import IndicatorAnswer, build_indicators
+from crypto_platform.serving.overview import MadeOf, Overview, OverviewRow, build_overview
+from crypto_platform.serving.sheets import build_rows
+from crypto_platform.serving.venue_comparison import VenueAnswer, build_venues
+from crypto_platform.stores.base import Market
+
+NOON = 1_763_812_800_000_000
+HOUR = 3_600_000_000
+SOURCE = Source(store="postgres", home="postgres")
+BTC = Market("coinbase", "BTC-USD", "BTC/USD")
+
+
+def candle(number: int, price: str) -> BuiltCandle:
+    opens = NOON + number * HOUR
+    return build_candle(Match(opens, "1", Decimal(price), Decimal(2)), open_time_us=opens)
+
+
+def test_indicators_stand_beside_their_candles() -> None:
+    """Shortened for people, with all digits for programs."""
+    answer = IndicatorAnswer(
+        source=SOURCE,
+        market=BTC,
+        interval=Interval.HOUR,
+        candles=[candle(0, "1000"), candle(1, "1001.50")],
+        columns={"sma_2": [None, Decimal("1000.75")], "rsi_14": [None, None]},
+        now_us=NOON + 2 * HOUR - 1,
+        missing=[],
+    )
+    assert format_indicators(answer) == [
+        "coinbase BTC/USD 1h  ▁█",
+        "",
+        "open time            close     sma_2  rsi_14",
+        "2025-11-22 12:00  1,000.00         -       -",
+        "2025-11-22 13:00  1,001.50  1,000.75       -",
+    ]
+    first, second = build_rows(build_indicators(answer))
+    assert first == {
+        "ts_event": "2025-11-22T12:00:00.000000Z",
+        "close": "1000",
+        "is_closed": True,
+        "sma_2": None,
+        "rsi_14": None,
+    }
+    assert (second["close"], second["sma_2"], second["is_closed"]) == ("1001.50", "1000.75", False)
+
+
+def test_a_market_without_a_past_has_dashes() -> None:
+    """A change of 0 % would be news."""
+    known = summarize_market(
+        LastPrice(Decimal(110), NOON - 3_000_000),
+        [candle(-25, "100"), candle(-1, "105")],
+        [],
+        as_of_us=NOON,
+    )
+    unknown = summarize_market(None, [], [], as_of_us=NOON)
+    overview = Overview(
+        source=SOURCE,
+        as_of_us=NOON,
+        rows=[
+            OverviewRow(BTC, known, MadeOf.TRADES),
+            OverviewRow(Market("kraken", "X", None), unknown, MadeOf.VENUE),
+        ],
+    )
+    header, first, second = format_overview(overview)
+    assert header.split()[:3] == ["market", "venue", "last"]
+    assert first.split() == [
+        *("BTC/USD", "coinbase", "110.00", "+10.00", "%", "-", "105.00", "105.00"),
+        *("210", "-", "▅", "3.0", "s"),
+    ]
+    assert second.split() == ["X", "kraken", *["-"] * 8]
+    rows = build_rows(build_overview(overview))
+    assert (rows[0]["change_24h_pct"], rows[0]["sparkline"]) == ("10.000000", ["105"])
+    assert (rows[1]["last_price"], rows[1]["base_volume_24h"]) == (None, None)
+
+
+def test_venues_show_how_far_they_are_apart_and_what_is_old() -> None:
+    """An old price beside fresh ones is no opportunity."""
+    markets = [
+        VenueMarket(
+            venue=name,
+            venue_symbol="BTC-USD",
+            best_bid=Timed(Decimal(bid), NOON - age_s * 1_000_000),
+            best_ask=Timed(Decimal(bid) + 1, NOON - age_s * 1_000_000),
+            base_volume=Decimal(1),
+        )
+        for name, bid, age_s in (("a", "99.5", 1), ("b", "101.5", 2), ("c", "1", 4000))
+    ]
+    answer = VenueAnswer(
+        source=SOURCE,
+        as_of_us=NOON,
+        symbol="BTC/USD",
+        comparison=compare_venues(markets, as_of_us=NOON),
+    )
+    assert format_venues(answer) == [
+        "BTC/USD  median 101.00",
+        "",
+        "venue   price  of     difference      spread  volume     age",
+        "a      100.00  book    -99.01 bp   100.00 bp  33.3 %   1.0 s",
+        "b      102.00  book    +99.01 bp    98.04 bp  33.3 %   2.0 s",
+        "c        1.50  book  -9851.49 bp  6666.67 bp  33.3 %  66 min  old",
+        "",
+        "buy at a for 100.50, sell at b for 101.50: +99.50 bp before fees",
+    ]
+    first = build_rows(build_venues(answer))[0]
+    assert (first["venue"], first["price"], first["age_us"]) == ("a", "100.00", 1_000_000)
