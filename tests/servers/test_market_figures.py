@@ -24,7 +24,7 @@ from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.order_books import ORDER_BOOKS, OrderBook, TimedBy, seal_order_book
 from crypto_platform.feeds.trades import Trade
 from crypto_platform.settings import Settings
-from crypto_platform.stores import open_store
+from crypto_platform.stores import open_analytics, open_store
 from crypto_platform.stores.postgres.analytics_figures import FIGURE_TABLES, FigureTable
 from tests.analytics_steps import (
     DAY,
@@ -314,3 +314,28 @@ def test_markets_that_move_together_are_said_to(
     assert noon[3] == 1
     assert isinstance(noon[4], int)
     assert noon[4] > 100
+
+
+def test_each_figure_has_a_picture_of_its_day(
+    settings: Settings, postgres_urls: PostgresUrls
+) -> None:
+    """A day is looked at in the UI before anybody asks for a table."""
+    load(settings, [*make_walk(6), *make_walk(6, symbol="ETH-USD"), *make_walk(6, venue="kraken")])
+    books = [book(at=hour * HOUR, bid="99", ask=f"{101 + hour}") for hour in range(24)]
+    load_books(settings, books)
+    catch_up_as_of(settings, LATER)
+    keys = ["kraken:BTC-USD", "simulated:BTC-USD", "simulated:ETH-USD"]
+    drawn = {}
+    with closing(open_analytics(settings, role="analyst")) as store, store.reading() as connection:
+        for name, computation in ANALYTICS.items():
+            assert computation.draw is not None
+            assert computation.draw(connection, keys, MIDNIGHT + 20 * DAY) is None
+            drawn[name] = computation.draw(connection, keys, MIDNIGHT + DAY)
+    assert {name for name, picture in drawn.items() if picture is None} == {"book_metrics"}
+    titles = {name: picture.title for name, picture in drawn.items() if picture is not None}
+    assert titles["correlations"] == "mean correlation of 1 pairs"
+    assert titles["market_overview"] == "mean change in 24 hours of 3 markets, %"
+    assert titles["venue_comparison"].startswith("BTC/USD, farthest from the other venues")
+    assert titles["volatility"].endswith("the most volatile, % a year")
+    lengths = {name: len(picture.bars) for name, picture in drawn.items() if picture is not None}
+    assert lengths["volatility"] == lengths["correlations"] == 24
