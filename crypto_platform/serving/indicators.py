@@ -53,7 +53,13 @@ class IndicatorAnswer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Found:
+class FoundCandles:
+    """Candles that are asked for, and those before them that indicators remember.
+
+    Attributes:
+        whole_days_from_us: Days that begin at or after this time are there from their beginning.
+    """
+
     before: Sequence[BuiltCandle]
     own: Sequence[BuiltCandle]
     whole_days_from_us: TimeUs
@@ -81,37 +87,43 @@ def read_indicators(
     """
     now_us = time.time_ns() // 1000
 
-    def read(store: Store, market: Market) -> Iterator[Sequence[_Found]]:
+    def read(store: Store, market: Market) -> Iterator[Sequence[FoundCandles]]:
         candles = open_candles(store, market, interval, now_us)
-        yield [_find(candles, interval, span, indicators, newest=newest)]
+        yield [find_candles(candles, interval, span, indicators, newest=newest)]
 
-    def show(_: Market, page: Sequence[_Found]) -> Sequence[_Found]:
+    def show(_: Market, page: Sequence[FoundCandles]) -> Sequence[FoundCandles]:
         return page
 
     with asking_market(settings, FEED_BY_NAME[TRADES.name], place, read, show) as answer:
         [found] = [found for page in answer.pages for found in page]
-        return _reckon(answer.source, answer.market, interval, found, indicators, now_us=now_us)
+        return reckon(answer.source, answer.market, interval, found, indicators, now_us=now_us)
 
 
-def _find(
+def find_candles(
     candles: CandleReads,
     interval: Interval,
     span: Span,
     indicators: Sequence[Indicator],
     *,
     newest: int | None,
-) -> _Found:
+    candles_max: int = CANDLES_MAX,
+) -> FoundCandles:
+    """What has to be read so that a span's values are known where they can be.
+
+    Raises:
+        IndicatorError: The span holds more than `candles_max`.
+    """
     own: list[BuiltCandle] = []
     for page in read_pages(candles, interval, span, newest=newest):
         own += page
-        if len(own) > CANDLES_MAX:
+        if len(own) > candles_max:
             message = (
-                f"more than {CANDLES_MAX:,} candles of {interval}: ask for a shorter range, or for "
+                f"more than {candles_max:,} candles of {interval}: ask for a shorter range, or for "
                 "a longer interval"
             )
             raise IndicatorError(message)
     if not own:
-        return _Found(before=[], own=[], whole_days_from_us=0)
+        return FoundCandles(before=[], own=[], whole_days_from_us=0)
     first_us = own[0].open_time_us
     wanted = max(each.warm_up_candles + each.settling_candles for each in indicators)
     before = _read(candles, interval, Span(None, first_us), newest=wanted) if wanted else []
@@ -122,7 +134,7 @@ def _find(
         # with nothing before it, nobody knows whether the day's first trades are all there
         is_whole = candles.find_last(day_us) is not None
         day_us = day_us if is_whole else (before or own)[0].open_time_us
-    return _Found(before=before, own=own, whole_days_from_us=day_us)
+    return FoundCandles(before=before, own=own, whole_days_from_us=day_us)
 
 
 def _read(
@@ -131,15 +143,16 @@ def _read(
     return [each for page in read_pages(candles, interval, span, newest=newest) for each in page]
 
 
-def _reckon(
+def reckon(
     source: Source,
     market: Market,
     interval: Interval,
-    found: _Found,
+    found: FoundCandles,
     indicators: Sequence[Indicator],
     *,
     now_us: TimeUs,
 ) -> IndicatorAnswer:
+    """The indicators' columns of what was found. Pure."""
     candles = [*found.before, *found.own]
     given = CandleColumns(
         begins_us=found.whole_days_from_us,
