@@ -36,17 +36,12 @@ def compute_indicators(work: Work) -> int:
     changed = 0
     for stretch in work.stretches:
         market = MarketName(*stretch.market)
-        own = read_candles(
-            work.connection,
-            market,
-            INTERVAL,
-            begins_us=stretch.begins_us,
-            ends_us=stretch.ends_us,
-        )
-        before = read_candles(
-            work.connection, market, INTERVAL, ends_us=stretch.begins_us, newest=LOOK_BACK
-        )
-        if own:
+        begins_us, ends_us = stretch.begins_us, stretch.ends_us
+        own = read_candles(work.connection, market, INTERVAL, begins_us=begins_us, ends_us=ends_us)
+        if own:  # of the hour that is not over there is none
+            before = read_candles(
+                work.connection, market, INTERVAL, ends_us=begins_us, newest=LOOK_BACK
+            )
             rows = _build_rows(market, [*before, *own])[len(before) :]
             changed += write_figures(work.connection, TABLE, rows)
     return changed

@@ -30,18 +30,21 @@ from crypto_platform.stores.postgres.rows import format_time
 
 def compute_venue_comparison(work: Work) -> int:
     """See Computation.compute."""
+    ends = list_ends(work)
+    if not ends:
+        return 0
     symbol_of = {
         MarketName(market.venue, market.venue_symbol): market.symbol
         for market in list_candle_markets(work.connection)
     }
     times: dict[str, set[TimeUs]] = {}
-    for market, ends in list_ends(work).items():
+    for market, own in ends.items():
         symbol = symbol_of.get(market)
         if symbol is not None:
-            times.setdefault(symbol, set()).update(ends)
+            times.setdefault(symbol, set()).update(own)
     changed = 0
     for symbol, wanted in sorted(times.items()):
-        markets = [market for market, own in symbol_of.items() if own == symbol]
+        markets = [market for market, name in symbol_of.items() if name == symbol]
         if len({market.venue for market in markets}) > 1:
             asked = [(market, time) for time in sorted(wanted) for market in markets]
             rows = list(_build_rows(symbol, read_venues(work.connection, asked)))
