@@ -171,8 +171,9 @@ class FakeAccounts:
                     if event.order_id is not None and event.trade_id is not None:
                         own = {name: getattr(event, name) for name in Fill.__struct_fields__}
                         parts.setdefault(event.order_id, []).append(Fill(**own))
-            for key, row in zip(folded.keys, zip(*folded.columns, strict=True), strict=True):
+            for row in zip(*projection.columns_of(folded), strict=True):
                 state = projection.state(**dict(zip(names, row, strict=True)))
+                key = projection.key_of(state)
                 found[key] = Whole(state, tuple(parts.get(key[0], ())))
         planted = {
             key: whole for (table, key), whole in self.states.items() if table == projection.table

@@ -126,5 +126,5 @@ def derive_states(projection: Projection, events: Sequence[AccountEvent]) -> lis
     names = [field.name for field in projection.fields]
     return [
         projection.state(**dict(zip(names, row, strict=True)))
-        for row in zip(*projection.derive(named), strict=True)
+        for row in zip(*projection.columns_of(projection.derive(named)), strict=True)
     ]

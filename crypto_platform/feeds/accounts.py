@@ -7,22 +7,15 @@ An event carries the full state of its order and of each wallet that it touched,
 taken, not calculated.
 """
 
-from collections.abc import Iterable
 from enum import StrEnum
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from typing import Annotated
 
 import msgspec
 
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.domain.money import Amount
-from crypto_platform.feeds.projection import (
-    Columns,
-    Named,
-    Parts,
-    Projection,
-    pick,
-)
+from crypto_platform.feeds.projection import Derived, Named, Parts, Projection, pick
 from crypto_platform.feeds.record import Amounts, Flag, Index, Record, State, Text, Texts
 from crypto_platform.feeds.trades import Side
 
@@ -217,34 +210,28 @@ class Wallet(State, frozen=True, kw_only=True):
 _OPEN = (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
 
 
-def derive_orders(events: Named) -> Columns:
+def derive_orders(events: Named) -> Derived:
     """The orders that events are about; a sound event has all that its order needs."""
-    picked = _pick_known(events, "order_id", Order.__struct_fields__)
-    is_open = [status in _OPEN for status in picked["order_status"]]
-    return [is_open if name == "is_open" else picked[name] for name in Order.__struct_fields__]
+    places = [place for place, order in enumerate(events["order_id"]) if order is not None]
+    statuses = pick(events["order_status"], places)
+    is_open = [status in _OPEN for status in statuses]
+    return Derived(records=events, places=places, own={"is_open": is_open})
 
 
-def _pick_known(events: Named, known: str, names: Iterable[str]) -> Named:
-    """These columns of the events in which a field is known."""
-    own = [name for name in names if name in events]
-    places = [place for place, value in enumerate(events[known]) if value is not None]
-    return dict(zip(own, pick([events[name] for name in own], places), strict=True))
+_IN_LISTS = {
+    "currency": "wallet_currencies",
+    "available": "wallet_available",
+    "locked": "wallet_locked",
+}
+"""Fields of a wallet by the event's lists."""
 
 
-def derive_wallets(events: Named) -> Columns:
+def derive_wallets(events: Named) -> Derived:
     """The wallets that events touched."""
-    counts = list(map(len, events["wallet_currencies"]))
-    lists = {
-        "currency": "wallet_currencies",
-        "available": "wallet_available",
-        "locked": "wallet_locked",
-    }
-    return [
-        list(chain.from_iterable(events[lists[name]]))
-        if name in lists
-        else list(chain.from_iterable(map(repeat, events[name], counts)))
-        for name in Wallet.__struct_fields__
-    ]
+    counts = map(len, events["wallet_currencies"])
+    places = list(chain.from_iterable(map(repeat, count(), counts)))
+    own = {name: list(chain.from_iterable(events[lists])) for name, lists in _IN_LISTS.items()}
+    return Derived(records=events, places=places, own=own)
 
 
 ORDERS = Projection(

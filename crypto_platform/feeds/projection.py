@@ -9,9 +9,8 @@ there are (accounts.py).
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from operator import attrgetter, itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from crypto_platform.feeds.record import Field, Index, State, list_fields
 
@@ -22,7 +21,9 @@ Columns = Sequence[Sequence[Any]]
 """Values by field, in declared order, all equally long."""
 
 Named = Mapping[str, Sequence[Any]]
-"""Records' values by field name."""
+"""Values by field name, all equally long."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,36 @@ class Parts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Derived:
+    """States, each as one record leaves it.
+
+    What a state takes over from its record is not copied: stores have it encoded with the records.
+
+    Attributes:
+        records: What they were derived from.
+        places: Of each state, which record it is of.
+        own: What is not that record's field of the same name.
+    """
+
+    records: Named
+    places: Sequence[int]
+    own: Named
+
+    def column(self, name: str) -> Sequence[Any]:
+        """One field of all states."""
+        own = self.own.get(name)
+        return pick(self.records[name], self.places) if own is None else own
+
+    def take(self, chosen: Sequence[int]) -> "Derived":
+        """Only these states."""
+        return Derived(
+            records=self.records,
+            places=pick(self.places, chosen),
+            own={name: pick(column, chosen) for name, column in self.own.items()},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Projection:
     """One kind of state that a feed's records give.
 
@@ -73,7 +104,7 @@ class Projection:
     collection: str
     state: type[State]
     key_names: tuple[str, ...]
-    derive: Callable[[Named], Columns]
+    derive: Callable[[Named], Derived]
     parts: Parts | None = None
     indexes: tuple[Index, ...] = ()
 
@@ -86,34 +117,25 @@ class Projection:
         """Of which thing it is the state."""
         return tuple([getattr(state, name) for name in self.key_names])
 
+    def keys_of(self, derived: Derived) -> Sequence[Key]:
+        """Of which things they are the states."""
+        return list(zip(*map(derived.column, self.key_names), strict=True))
 
-@dataclass(frozen=True, kw_only=True)
-class Folded:
-    """What some records say of each thing.
-
-    Attributes:
-        keys: Each thing once.
-        columns: Their last states.
-    """
-
-    keys: Sequence[Key]
-    columns: Columns
+    def columns_of(self, derived: Derived) -> Columns:
+        """Their fields."""
+        return [derived.column(field.name) for field in self.fields]
 
 
 _FEW = 2
 _sequence = attrgetter("sequence")
 
 
-def fold(projection: Projection, records: Named) -> Folded:
-    """What records say of each thing, in any order."""
-    return _keep_last(projection, projection.derive(records))
-
-
-def merge(projection: Projection, folds: Sequence[Folded]) -> Folded:
-    """What several folds say together."""
-    if len(folds) == 1:
-        return folds[0]
-    return _keep_last(projection, _join([each.columns for each in folds]))
+def fold(projection: Projection, records: Named) -> Derived:
+    """The last state of each thing that the records are about, in any order."""
+    derived = projection.derive(records)
+    last = _find_last(projection.keys_of(derived), derived.column("sequence"))
+    whole = len(last) == len(derived.places)
+    return derived if whole else derived.take(list(last.values()))
 
 
 def arrange_parts(parts: Parts, state: State, found: Iterable[State]) -> tuple[State, ...]:
@@ -128,23 +150,11 @@ def arrange_parts(parts: Parts, state: State, found: Iterable[State]) -> tuple[S
     return tuple(sorted(last.values(), key=_sequence))
 
 
-def pick(columns: Columns, places: Iterable[int]) -> Columns:
-    """Only these values of each column, in the given order."""
-    chosen = list(places)
-    if len(chosen) < _FEW:  # of one, itemgetter gives no tuple
-        return [[column[place] for place in chosen] for column in columns]
-    return list(map(itemgetter(*chosen), columns))
-
-
-def _keep_last(projection: Projection, columns: Columns) -> Folded:
-    named = dict(zip([field.name for field in projection.fields], columns, strict=True))
-    keys: list[Key] = list(zip(*[named[name] for name in projection.key_names], strict=True))
-    last = _find_last(keys, named["sequence"])
-    whole = len(last) == len(keys)
-    return Folded(
-        keys=list(last),
-        columns=columns if whole else pick(columns, last.values()),
-    )
+def pick(column: Sequence[T], places: Sequence[int]) -> Sequence[T]:
+    """Only these of its values, in the given order."""
+    if len(places) < _FEW:  # of one, itemgetter gives no tuple
+        return [column[place] for place in places]
+    return itemgetter(*places)(column)
 
 
 def _find_last(keys: Sequence[Key], sequences: Sequence[int]) -> dict[Key, int]:
@@ -155,9 +165,3 @@ def _find_last(keys: Sequence[Key], sequences: Sequence[int]) -> dict[Key, int]:
         if sequences[known] < sequences[place]:
             last[key] = place
     return last
-
-
-def _join(many: Sequence[Columns]) -> Columns:
-    """The same columns, one behind the other."""
-    held = [columns for columns in many if columns]
-    return [list(chain.from_iterable(pieces)) for pieces in zip(*held, strict=True)]

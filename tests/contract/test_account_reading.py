@@ -14,7 +14,7 @@ import pytest
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.account_events import seal_account_event
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent
-from crypto_platform.stores.base import Half, Span, Store, TopicPart, Whole
+from crypto_platform.stores.base import Half, Slice, Span, Store, TopicPart, Whole
 from tests.account_steps import SECOND, SmallCompany, build_busy_company
 from tests.store_harness import StoreFactory
 from tests.store_steps import NOON, TOPIC_ID, claim, piece
@@ -70,6 +70,26 @@ def test_any_order_of_events_with_repeats_gives_the_same_states(
     check(store, COMPANY)
     [own] = claim(store, TopicPart(TOPIC_ID, 3), feed=EVENTS)
     store.commit_replay([piece(own, rng.sample(events, 9))], run_id="replay")
+    check(store, COMPANY)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_commit_may_tell_of_a_thing_in_any_of_its_slices(
+    store_factory: StoreFactory, seed: int
+) -> None:
+    """A backlog's hours come in one transaction: each of them names the same wallets."""
+    rng = random.Random(seed)
+    store = store_factory.open()
+    events = [*COMPANY.events, *rng.sample(COMPANY.events, 5)]
+    rng.shuffle(events)
+    cuts = sorted(rng.sample(range(1, len(events)), 5))
+    batches = [events[a:b] for a, b in zip([0, *cuts], [*cuts, len(events)], strict=True)]
+    slices: list[Slice] = []
+    for part in range(3):
+        [own] = claim(store, TopicPart(TOPIC_ID, part), feed=EVENTS)
+        first = piece(own, batches[2 * part])
+        slices += [first, piece(own, batches[2 * part + 1], first_offset=first.next_offset)]
+    store.commit(slices, run_id="run-a")
     check(store, COMPANY)
 
 

@@ -68,7 +68,7 @@ def poll_all(client: Client) -> list[AccountEvent]:
 def fold_all(projection: Projection, events: list[AccountEvent]) -> list[Any]:
     columns: Named = dict(zip(AccountEvent.__struct_fields__, to_columns(events), strict=True))
     names = [field.name for field in projection.fields]
-    rows = zip(*fold(projection, columns).columns, strict=True)
+    rows = zip(*projection.columns_of(fold(projection, columns)), strict=True)
     return [projection.state(**dict(zip(names, row, strict=True))) for row in rows]
 
 

@@ -14,7 +14,7 @@ from crypto_platform.feeds.codec import decode, encode
 from crypto_platform.feeds.feed import Feed, Record
 from crypto_platform.stores.base import Arrival, TopicPart, build_arrivals
 from crypto_platform.stores.mongo.documents import ArrivalEncoder, Documents
-from crypto_platform.stores.postgres.rows import columns_of, encode_rows
+from crypto_platform.stores.postgres.rows import columns_of, encode_rows, format_fields
 from tests.store_steps import NOON, TOPIC_ID
 
 
@@ -68,8 +68,10 @@ def test_the_bare_loops_documents_are_those_of_the_platform(name: str) -> None:
 def test_the_bare_loops_rows_are_those_of_the_platform(name: str) -> None:
     """In an order of columns of their own."""
     feed, yardstick, records, messages, bare = make(name)
-    arrivals = [Arrival(r, place, NOON + 1000 * place) for place, r in enumerate(records)]
-    rows = encode_rows(feed, TopicPart(TOPIC_ID, 3), build_arrivals(arrivals, feed=feed))
+    arrived = [Arrival(r, place, NOON + 1000 * place) for place, r in enumerate(records)]
+    arrivals = build_arrivals(arrived, feed=feed)
+    texts = format_fields(feed.fields, arrivals.columns)
+    rows = encode_rows(texts, TopicPart(TOPIC_ID, 3), arrivals)
     platform = [
         dict(zip(columns_of(feed), line.split("\t"), strict=True))
         for line in rows.decode().splitlines()

@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.feeds.feed import Field, FieldKind
+from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
+from crypto_platform.feeds.accounts import ORDERS
 from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.rejected import Rejected
@@ -12,11 +13,13 @@ from crypto_platform.stores.base import Arrival, TopicPart, build_arrivals
 from crypto_platform.stores.postgres.rows import (
     columns_of,
     encode_rows,
-    format_array,
+    encode_states,
+    format_fields,
     format_texts,
     format_time,
     pick_lines,
 )
+from tests.account_steps import SmallCompany
 from tests.feed_samples import build_record
 from tests.store_steps import QUOTES, REJECTED, TOPIC_ID
 
@@ -28,8 +31,9 @@ BARE = Quote(
 
 def rows_of(*records: Record, feed: Feed[Record] = QUOTES) -> bytes:
     """The records as they arrived in partition 2, from offset 7 on."""
-    arrivals = [Arrival(record, 7 + i, 1_000_000) for i, record in enumerate(records)]
-    return encode_rows(feed, P2, build_arrivals(arrivals, feed=feed))
+    arrived = [Arrival(record, 7 + i, 1_000_000) for i, record in enumerate(records)]
+    arrivals = build_arrivals(arrived, feed=feed)
+    return encode_rows(format_fields(feed.fields, arrivals.columns), P2, arrivals)
 
 
 def line_of(**changes: str | int) -> dict[str, str]:
@@ -65,22 +69,6 @@ def test_lists_of_amounts_are_array_literals() -> None:
     row = rows_of(book, feed=ORDER_BOOKS).decode()
     values = dict(zip(columns_of(ORDER_BOOKS), row.split("\t"), strict=True))
     assert (values["bid_prices"], values["ask_prices"]) == ("{1.10,1.0}", "{}")
-
-
-@pytest.mark.parametrize(
-    ("kind", "values", "literal"),
-    [
-        (FieldKind.TEXT, ["a", 'q"\\', ""], r'{"a","q\"\\",""}'),
-        (FieldKind.TEXT, ["NULL", None, "{,}"], '{"NULL",NULL,"{,}"}'),
-        (FieldKind.AMOUNT, ["1.10", None], "{1.10,NULL}"),
-        (FieldKind.FLAG, [True, False, None], "{t,f,NULL}"),
-        (FieldKind.TIME_US, [1], "{1970-01-01 00:00:00.000001+00}"),
-        (FieldKind.INTEGER, [], "{}"),
-    ],
-)
-def test_a_column_is_an_array_literal(kind: FieldKind, values: list[object], literal: str) -> None:
-    """A user called NULL is somebody, and nobody's name ends an array."""
-    assert format_array(Field(name="any", kind=kind, nullable=True), values) == literal
 
 
 def test_unknown_is_null() -> None:
@@ -150,6 +138,21 @@ def test_one_odd_text_does_not_change_its_neighbours() -> None:
     column = columns_of(QUOTES).index("currency_name")
     names = [row.split("\t")[column] for row in rows.splitlines()]
     assert names == [r"a\tb", "plain", r"\N"]
+
+
+def test_a_states_line_has_its_records_texts_and_its_own() -> None:
+    """Written once for both: what one of them escaped the other would not break."""
+    company = SmallCompany()
+    company.deposit("ann\t", "USD", "10")
+    event = company.accept("ann\t", "o-1", price="7", quantity="1")
+    arrivals = build_arrivals([Arrival(event, 7, 1_000_000)] * 2, feed=ACCOUNT_EVENTS)
+    texts = format_fields(ACCOUNT_EVENTS.fields, arrivals.columns)
+    derived = ORDERS.derive(arrivals.named(ACCOUNT_EVENTS))
+    first, second = encode_states(ORDERS, derived, texts).decode().splitlines()
+    found = dict(zip([f.name for f in ORDERS.fields], first.split("\t"), strict=True))
+    assert first == second
+    assert (found["user_id"], found["is_open"], found["order_funds"]) == (r"ann\t", "t", r"\N")
+    assert encode_states(ORDERS, derived.take([]), texts) == b""
 
 
 def test_texts_make_one_array_whatever_they_hold() -> None:

@@ -17,7 +17,6 @@ Source: bsonspec.org 1.1; IEEE 754-2008 decimal128, binary integer significand.
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
 from typing import Any
 
 from bson.decimal128 import Decimal128
@@ -47,8 +46,14 @@ _SCALE_OF_UPPER = {
 Encode = Callable[[Any], bytes]
 """One value of a record as a BSON element, name included."""
 
-EncodeColumn = Callable[[Sequence[Any]], list[bytes]]
+Decimal = Callable[[str], bytes]
+"""An amount in stored form -> the 16 bytes of its Decimal128."""
+
+EncodeColumn = Callable[[Sequence[Any], Decimal], list[bytes]]
 """One field of many records."""
+
+Elements = Mapping[str, Sequence[bytes]]
+"""Fields of many records as BSON elements, name included, by field."""
 
 _UNIQUE = frozenset({"event_id", "content_hash"})
 
@@ -91,16 +96,30 @@ class Documents:
             raise TypeError(message)
         self._feed = feed
         self._encoders = tuple(build_encoder(field) for field in feed.fields)
+        self._has_lists = any(field.kind is FieldKind.AMOUNTS for field in feed.fields)
 
     def encode(self, columns: Sequence[Sequence[Any]], arrivals: Sequence[bytes]) -> list[bytes]:
-        """The documents of many records, a column at a time.
+        """The documents of many records.
 
         Args:
             columns: The records' fields, in the feed's order.
             arrivals: One a record, as `ArrivalEncoder.encode` gave it, or NO_ARRIVAL.
         """
-        encoded = [encode(column) for encode, column in zip(self._encoders, columns, strict=True)]
-        bodies = map(b"".join, zip(*encoded, arrivals, strict=True))
+        return self.build(self.encode_fields(columns), arrivals)
+
+    def encode_fields(self, columns: Sequence[Sequence[Any]]) -> Elements:
+        """The fields of many records, a column at a time, in the feed's order."""
+        decimal = Decimals().__getitem__ if self._has_lists else encode_decimal
+        return {
+            field.name: encode(column, decimal)
+            for field, encode, column in zip(
+                self._feed.fields, self._encoders, columns, strict=True
+            )
+        }
+
+    def build(self, elements: Elements, arrivals: Sequence[bytes]) -> list[bytes]:
+        """The documents of what `encode_fields` gave; see `encode`."""
+        bodies = map(b"".join, zip(*elements.values(), arrivals, strict=True))
         return [b"%b%b\0" % (_pack_int32(len(body) + 5), body) for body in bodies]
 
     def decode(self, document: Mapping[str, Any]) -> Record:
@@ -147,21 +166,47 @@ def decode_fields(fields: Iterable[Field], document: Mapping[str, Any]) -> dict[
     }
 
 
+class Decimals(dict[str, bytes]):
+    """Amounts as Decimal128, each distinct one encoded once.
+
+    Where a record has lists of amounts, they repeat: levels of an order book stay for a while, and
+    an order's amounts are its fill's and its postings'. Elsewhere looking costs more than it saves.
+    """
+
+    def __missing__(self, amount: str) -> bytes:
+        """Encode it."""
+        return self.setdefault(amount, encode_decimal(amount))
+
+
+def encode_decimal(amount: str) -> bytes:
+    """The 16 bytes of an amount in stored form: at most 34 digits, 100 decimals, no negative 0."""
+    whole, _, decimals = amount.partition(".")
+    digits = int(whole + decimals)
+    if digits < 0:
+        return (_EXPONENT[len(decimals)] - digits | _SIGN).to_bytes(16, "little")
+    return (_EXPONENT[len(decimals)] | digits).to_bytes(16, "little")
+
+
 def build_encoder(field: Field) -> EncodeColumn:
     """Encodes one field of many records, its name included."""
+    if field.kind is FieldKind.AMOUNT:
+        return _encode_amounts(field.name)
     if field.kind is FieldKind.AMOUNTS:
         return _encode_amount_lists(field.name)
     if field.kind is FieldKind.TEXTS:
         return _encode_text_lists(field.name)
     encode = _ENCODERS[field.kind]("_id" if field.name == "event_id" else field.name)
-    if field.kind in {FieldKind.AMOUNT, FieldKind.BYTES} or field.name in _UNIQUE:
-        return lambda column: [encode(value) for value in column]
-    return lambda column: _encode_distinct(encode, column)
+    if field.kind is FieldKind.BYTES or field.name in _UNIQUE:
+        return lambda column, _: [encode(value) for value in column]
+    return lambda column, _: _encode_distinct(encode, column)
 
 
 def _encode_distinct(encode: Encode, column: Sequence[Any]) -> list[bytes]:
     """Encode each distinct value once: names and times repeat (measured: a third of the time)."""
-    encoded = {value: encode(value) for value in set(column)}
+    distinct = set(column)
+    if len(distinct) > len(column) // 2:
+        return [encode(value) for value in column]
+    encoded = {value: encode(value) for value in distinct}
     return [encoded[value] for value in column]
 
 
@@ -181,53 +226,39 @@ def _encode_text(name: str) -> Encode:
     return encode
 
 
-def _encode_amount(name: str) -> Encode:
-    return _amount_behind(_head(b"\x13", name), null=_head(b"\x0a", name))
-
-
-def _amount_behind(head: bytes, *, null: bytes = b"") -> Encode:
-    def encode(amount: str | None) -> bytes:
-        """Of an amount in stored form: at most 34 digits, 100 decimals, no negative zero."""
-        if amount is None:
-            return null
-        whole, _, decimals = amount.partition(".")
-        digits = int(whole + decimals)
-        if digits < 0:
-            return head + (_EXPONENT[len(decimals)] - digits | _SIGN).to_bytes(16, "little")
-        return head + (_EXPONENT[len(decimals)] | digits).to_bytes(16, "little")
-
-    return encode
+def _encode_amounts(name: str) -> EncodeColumn:
+    head, null = _head(b"\x13", name), _head(b"\x0a", name)
+    return lambda column, decimal: [
+        null if amount is None else head + decimal(amount) for amount in column
+    ]
 
 
 def _encode_amount_lists(name: str) -> EncodeColumn:
-    """Arrays; each distinct amount is encoded once, as levels of an order book stay for a while."""
     head, null = _head(b"\x04", name), _head(b"\x0a", name)
-    encode_amount = _amount_behind(b"")
+    return lambda column, decimal: [
+        null if amounts is None else head + _array_form(len(amounts)) % tuple(map(decimal, amounts))
+        for amounts in column
+    ]
 
-    def encode(column: Sequence[Sequence[str] | None]) -> list[bytes]:
-        distinct = set(chain.from_iterable([amounts for amounts in column if amounts]))
-        encoded = {amount: encode_amount(amount) for amount in distinct}.__getitem__
-        return [
-            null
-            if amounts is None
-            else head + _array_form(len(amounts)) % tuple(map(encoded, amounts))
-            for amounts in column
-        ]
 
-    return encode
+class _Lists(dict[tuple[str, ...], bytes]):
+    """Arrays of texts, each distinct one encoded once: of lists of names there are few."""
+
+    def __missing__(self, texts: tuple[str, ...]) -> bytes:
+        """Encode it."""
+        elements = b"".join([_encode_text(str(place))(text) for place, text in enumerate(texts)])
+        encoded = b"%b%b\0" % (_pack_int32(len(elements) + 5), elements)
+        return self.setdefault(texts, encoded)
 
 
 def _encode_text_lists(name: str) -> EncodeColumn:
-    """Arrays; each distinct list is encoded once: of names there are few."""
     head, null = _head(b"\x04", name), _head(b"\x0a", name)
 
-    def encode(texts: Sequence[str] | None) -> bytes:
-        if texts is None:
-            return null
-        elements = b"".join(_encode_text(str(place))(text) for place, text in enumerate(texts))
-        return b"%b%b%b\0" % (head, _pack_int32(len(elements) + 5), elements)
+    def encode(column: Sequence[tuple[str, ...] | None], _: Decimal) -> list[bytes]:
+        lists = _Lists()
+        return [null if texts is None else head + lists[texts] for texts in column]
 
-    return lambda column: _encode_distinct(encode, column)
+    return encode
 
 
 @lru_cache(maxsize=1024)
@@ -280,7 +311,6 @@ def _encode_bytes(name: str) -> Encode:
 
 _ENCODERS: Mapping[FieldKind, Callable[[str], Encode]] = {
     FieldKind.TEXT: _encode_text,
-    FieldKind.AMOUNT: _encode_amount,
     FieldKind.TIME_US: _encode_time,
     FieldKind.INTEGER: _encode_integer,
     FieldKind.FLAG: _encode_flag,

@@ -6,7 +6,7 @@ bookkeeping.py).
 
 import itertools
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import cast
 
@@ -18,7 +18,6 @@ from crypto_platform.feeds.projection import fold
 from crypto_platform.stores.base import (
     EMPTY_SUM,
     Arrival,
-    Arrivals,
     Refusal,
     Slice,
     Sum,
@@ -49,23 +48,15 @@ def encode(slice_: Slice) -> Encoded:
     """All documents and states of a slice; reaches no server."""
     arrivals, feed = slice_.arrivals, slice_.claim.feed
     if not arrivals:
-        return Encoded(states=encode_states(feed, arrivals))
-    where = ArrivalEncoder(*slice_.claim.partition)
-    encoded = documents_of(feed).encode(
-        arrivals.columns, where.encode(arrivals.offsets, arrivals.ts_appends)
-    )
+        return Encoded(states=[{} for _ in feed.projections])
+    where, documents = ArrivalEncoder(*slice_.claim.partition), documents_of(feed)
+    elements = documents.encode_fields(arrivals.columns)
+    encoded = documents.build(elements, where.encode(arrivals.offsets, arrivals.ts_appends))
+    folds = [(each, fold(each, arrivals.named(feed))) for each in feed.projections]
     return Encoded(
         documents=list(map(RawBSONDocument, encoded)),
-        states=encode_states(feed, arrivals),
+        states=[states_of(projection).encode(derived, elements) for projection, derived in folds],
     )
-
-
-def encode_states(feed: Feed[Record], arrivals: Arrivals) -> Sequence[EncodedStates]:
-    """What records say of their feed's projections, in that order."""
-    if not feed.projections:
-        return ()
-    records = arrivals.named(feed)
-    return [states_of(each).encode(fold(each, records)) for each in feed.projections]
 
 
 class Piece:
@@ -93,7 +84,8 @@ class Piece:
         """What these arrivals say of the feed's projections, in that order."""
         if len(indexes) == len(self.slice.arrivals):
             return self._encoded.states
-        return encode_states(self.feed, self.slice.arrivals.take(indexes))
+        kept = replace(self.slice, arrivals=self.slice.arrivals.take(indexes), encoded=None)
+        return encode(kept).states
 
     def leave_out(self, offsets: Collection[int]) -> None:
         """Take no record at these offsets into the store, and all others."""

@@ -16,9 +16,14 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.client_session import ClientSession
 
 from crypto_platform.feeds.feed import Field, FieldKind, State, build_event_id
-from crypto_platform.feeds.projection import Columns, Folded, Key, Projection
+from crypto_platform.feeds.projection import Derived, Key, Projection, pick
 from crypto_platform.stores.mongo.connection import Connection, Document, split_by_size
-from crypto_platform.stores.mongo.documents import EncodeColumn, build_encoder, decode_fields
+from crypto_platform.stores.mongo.documents import (
+    Elements,
+    build_encoder,
+    decode_fields,
+    encode_decimal,
+)
 
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 """Of the documents in one insert command; one of over 16 MB fails."""
@@ -53,22 +58,32 @@ class States:
         """Choose each field's encoder once."""
         self.projection = projection
         self._encode_id = build_encoder(Field(name="event_id", kind=FieldKind.TEXT, nullable=False))
-        self._encoders = [build_encoder(field) for field in projection.fields]
-        self._sequence_place = [field.name for field in projection.fields].index("sequence")
+        self._encoders = {field.name: build_encoder(field) for field in projection.fields}
 
-    def encode(self, folded: Folded) -> EncodedStates:
-        """All work that needs no server."""
-        elements = _encode(self._encoders, folded.columns)
-        sequences = folded.columns[self._sequence_place] if folded.columns else ()
-        return dict(
-            zip(map(state_id, folded.keys), map(EncodedState, sequences, elements), strict=True)
-        )
+    def encode(self, derived: Derived, records: Elements) -> EncodedStates:
+        """All work that needs no server.
+
+        Args:
+            derived: Each thing once.
+            records: The fields of what they were derived from.
+        """
+        columns = [
+            pick(records[name], derived.places)
+            if name not in derived.own
+            else encode(derived.own[name], encode_decimal)
+            for name, encode in self._encoders.items()
+        ]
+        elements = map(b"".join, zip(*columns, strict=True))
+        states = map(EncodedState, derived.column("sequence"), elements)
+        return dict(zip(map(state_id, self.projection.keys_of(derived)), states, strict=True))
 
     def build_whole(self, found: EncodedStates) -> list[RawBSONDocument]:
         """Whole documents: `_id` and the fields."""
         return [
             RawBSONDocument(_frame(own_id + state.elements))
-            for state, own_id in zip(found.values(), self._encode_id(list(found)), strict=True)
+            for state, own_id in zip(
+                found.values(), self._encode_id(list(found), encode_decimal), strict=True
+            )
         ]
 
     def decode(self, document: Document) -> State:
@@ -128,14 +143,6 @@ def _read_sequences(
             {"_id": {"$in": chunk}}, {"sequence": 1}, session=session, batch_size=STATEMENTS_MAX
         )
     }
-
-
-def _encode(encoders: Sequence[EncodeColumn], columns: Columns) -> list[bytes]:
-    """Elements, a row each."""
-    if not columns or not columns[0]:
-        return []
-    encoded = [encode(column) for encode, column in zip(encoders, columns, strict=True)]
-    return list(map(b"".join, zip(*encoded, strict=True)))
 
 
 def _frame(elements: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """A slice ready for its commit: all work that needs no server, done ahead by another thread.
 
-Here: rows, hash sum and touched hours. Not here: the rows' text (rows.py), sending them (facts.py).
+Here: rows, states, hash sum and touched hours. Not here: their text (rows.py), sending them
+(facts.py, states.py).
 """
 
 from collections.abc import Sequence
@@ -9,9 +10,9 @@ from typing import cast
 
 from crypto_platform.domain.hours import hour_of
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.feeds.projection import Folded, fold
+from crypto_platform.feeds.projection import fold
 from crypto_platform.stores.base import Arrivals, Slice, Sum, sum_of
-from crypto_platform.stores.postgres.rows import encode_rows
+from crypto_platform.stores.postgres.rows import encode_rows, encode_states, format_fields
 
 Touched = frozenset[tuple[bytes, int]]
 """Kafka keys, each with an hour of event time (its first microsecond)."""
@@ -24,13 +25,13 @@ class Encoded:
     Attributes:
         rows: For COPY, one a line.
         sum: Of their content hashes.
-        folds: What they say of the feed's projections, in that order.
+        states: What they say of each of the feed's projections, for COPY too, each thing once.
     """
 
     rows: bytes
     sum: Sum
     touched: Touched
-    folds: Sequence[Folded]
+    states: Sequence[bytes]
 
 
 def encode_slice(slice_: Slice) -> Slice:
@@ -39,22 +40,15 @@ def encode_slice(slice_: Slice) -> Slice:
 
 
 def _encode(slice_: Slice) -> Encoded:
-    claim, arrivals = slice_.claim, slice_.arrivals
+    claim, feed, arrivals = slice_.claim, slice_.claim.feed, slice_.arrivals
+    texts = format_fields(feed.fields, arrivals.columns) if arrivals else {}
+    folds = [(each, fold(each, arrivals.named(feed))) for each in feed.projections]
     return Encoded(
-        rows=encode_rows(claim.feed, claim.partition, arrivals),
+        rows=encode_rows(texts, claim.partition, arrivals),
         sum=sum_of(arrivals.content_hashes),
-        touched=_find_touched(claim.feed, arrivals),
-        folds=fold_slice(slice_),
+        touched=_find_touched(feed, arrivals),
+        states=[encode_states(projection, derived, texts) for projection, derived in folds],
     )
-
-
-def fold_slice(slice_: Slice) -> Sequence[Folded]:
-    """What its records say of the feed's projections, in that order."""
-    projections = slice_.claim.feed.projections
-    if not projections:
-        return ()
-    records = slice_.arrivals.named(slice_.claim.feed)
-    return [fold(projection, records) for projection in projections]
 
 
 def encoded_of(slice_: Slice) -> Encoded:

@@ -23,9 +23,8 @@ from crypto_platform.domain.hours import from_time_us
 from crypto_platform.errors import Reason, StoreUnavailableError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import FieldKind
-from crypto_platform.feeds.projection import Folded
 from crypto_platform.stores.base import Slice, Sum, sum_of
-from crypto_platform.stores.postgres.encoded import Touched, encoded_of, fold_slice
+from crypto_platform.stores.postgres.encoded import Touched, encode_slice, encoded_of
 from crypto_platform.stores.postgres.errors import describe, is_data_error, is_repeat, translate
 from crypto_platform.stores.postgres.rows import (
     ARRIVAL_COLUMNS,
@@ -63,12 +62,12 @@ class Fate:
     repeated: Sequence[int] = ()
     refused: list[tuple[int, Reason, str]] = field(default_factory=list)
 
-    def folds(self) -> Sequence[Folded]:
-        """What the records that the table holds now say of the feed's projections."""
+    def states(self) -> Sequence[bytes]:
+        """What the records that the table holds now say of each of the feed's projections."""
         if not self.refused:
-            return encoded_of(self.slice).folds
+            return encoded_of(self.slice).states
         kept = self.slice.arrivals.take(sorted({*self.stored, *self.repeated}))
-        return fold_slice(replace(self.slice, arrivals=kept))
+        return encoded_of(encode_slice(replace(self.slice, arrivals=kept, encoded=None))).states
 
     @property
     def touched(self) -> Touched:

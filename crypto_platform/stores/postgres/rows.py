@@ -13,19 +13,19 @@ from typing import Any
 from crypto_platform.domain.hours import from_time_us
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import Field, FieldKind
+from crypto_platform.feeds.projection import Derived, Projection, pick
 from crypto_platform.stores.base import Arrivals, TopicPart
 
 ARRIVAL_COLUMNS = ("arrival_topic_id", "arrival_part", "arrival_offset", "ts_append")
 """Behind the record's own fields in every fact table."""
 
 _NULL = r"\N"
-_UNKNOWN = "NULL"
-"""In an array literal, where a text of that name is quoted."""
 _MICROSECONDS = 1_000_000
 _SPECIAL = ("\\", "\t", "\n", "\r")
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 Values = Sequence[Any]
+Texts = Sequence[str]
 
 
 @lru_cache(maxsize=4096)
@@ -48,36 +48,45 @@ def format_texts(texts: Sequence[str]) -> str:
     return f'{{"{inner}"}}' if texts else "{}"
 
 
-def format_array(field: Field, values: Values) -> str:
-    """A column as an array literal, NULL where nothing is known; not of kinds that are lists."""
-    if field.kind is FieldKind.TEXT:
-        if None not in values:
-            return format_texts(values)
-        quoted = [_UNKNOWN if value is None else format_texts([value])[1:-1] for value in values]
-        return f"{{{','.join(quoted)}}}"
-    texts = iter(_FORMATTERS[field.kind]([value for value in values if value is not None]))
-    return f"{{{','.join([_UNKNOWN if value is None else next(texts) for value in values])}}}"
-
-
 def columns_of(feed: Feed[Record]) -> tuple[str, ...]:
-    """The fact table's columns in the order of `encode_rows`."""
+    """The fact table's columns in the order of a row."""
     return (*(field.name for field in feed.fields), *ARRIVAL_COLUMNS)
 
 
-def encode_rows(feed: Feed[Record], partition: TopicPart, arrivals: Arrivals) -> bytes:
-    """Rows for COPY, one a line, in the given order; a line break inside a text is escaped."""
-    if not arrivals:
-        return b""
-    columns = [
-        _format(field, column) for field, column in zip(feed.fields, arrivals.columns, strict=True)
-    ]
-    columns += [
-        repeat(f"{partition.topic_id}\t{partition.part}", len(arrivals)),
-        map(str, arrivals.offsets),
-        _times(arrivals.ts_appends),
-    ]
+def format_fields(fields: Sequence[Field], columns: Sequence[Values]) -> dict[str, Texts]:
+    """What COPY reads of each field, by name."""
+    return {
+        field.name: _format(field, column) for field, column in zip(fields, columns, strict=True)
+    }
+
+
+def encode_rows(texts: Mapping[str, Texts], partition: TopicPart, arrivals: Arrivals) -> bytes:
+    """Rows for COPY, one a line, in the given order; a line break inside a text is escaped.
+
+    Args:
+        texts: Of the records' fields, in the feed's order; none where there is no record.
+        partition: Where they arrived.
+        arrivals: The records.
+    """
+    where = repeat(f"{partition.topic_id}\t{partition.part}", len(arrivals))
+    return _join([*texts.values(), where, map(str, arrivals.offsets), _times(arrivals.ts_appends)])
+
+
+def encode_states(projection: Projection, derived: Derived, texts: Mapping[str, Texts]) -> bytes:
+    """States' fields for COPY, in declared order; `texts` are of the records' fields."""
+    return _join(
+        [
+            pick(texts[field.name], derived.places)
+            if field.name not in derived.own
+            else _format(field, derived.own[field.name])
+            for field in projection.fields
+        ]
+    )
+
+
+def _join(columns: Sequence[Iterable[str]]) -> bytes:
     rows = "\n".join(map("\t".join, zip(*columns, strict=True)))
-    return f"{rows}\n".encode()
+    return f"{rows}\n".encode() if rows else b""
 
 
 def pick_lines(rows: bytes, indexes: Sequence[int]) -> list[bytes]:
@@ -86,7 +95,7 @@ def pick_lines(rows: bytes, indexes: Sequence[int]) -> list[bytes]:
     return lines if len(indexes) == len(lines) else [lines[index] for index in indexes]
 
 
-def _format(field: Field, values: Values) -> Iterable[str]:
+def _format(field: Field, values: Values) -> Texts:
     known = [value for value in values if value is not None] if field.nullable else values
     texts = _FORMATTERS[field.kind](known)
     if len(known) == len(values):
@@ -95,32 +104,32 @@ def _format(field: Field, values: Values) -> Iterable[str]:
     return [_NULL if value is None else next(rest) for value in values]
 
 
-def _amounts(values: Values) -> Iterable[str]:
+def _amounts(values: Values) -> Texts:
     """The stored form is what numeric reads and writes."""
     return values
 
 
-def _amount_lists(values: Values) -> Iterable[str]:
+def _amount_lists(values: Values) -> Texts:
     """Array literals; no amount holds anything that one would have to quote."""
     return [f"{{{','.join(amounts)}}}" for amounts in values]
 
 
-def _text_lists(values: Values) -> Iterable[str]:
+def _text_lists(values: Values) -> Texts:
     """Array literals, each distinct one made once: of names there are few."""
     distinct = list(set(values))
     literals = dict(zip(distinct, _texts(list(map(format_texts, distinct))), strict=True))
     return [literals[texts] for texts in values]
 
 
-def _flags(values: Values) -> Iterable[str]:
+def _flags(values: Values) -> Texts:
     return ["t" if value else "f" for value in values]
 
 
-def _integers(values: Values) -> Iterable[str]:
-    return map(str, values)
+def _integers(values: Values) -> Texts:
+    return list(map(str, values))
 
 
-def _texts(values: Values) -> Iterable[str]:
+def _texts(values: Values) -> Texts:
     # one look at the column is cheaper than one a value, and nearly always finds nothing
     joined = "".join(values)
     if any(special in joined for special in _SPECIAL):
@@ -128,20 +137,20 @@ def _texts(values: Values) -> Iterable[str]:
     return values
 
 
-def _times(values: Values) -> Iterable[str]:
+def _times(values: Values) -> Texts:
     distinct = set(values)
     if len(distinct) > len(values) // 2:
-        return map(format_time, values)
+        return list(map(format_time, values))
     # the records of one poll share their times
     texts = {value: format_time(value) for value in distinct}
     return [texts[value] for value in values]
 
 
-def _bytes(values: Values) -> Iterable[str]:
+def _bytes(values: Values) -> Texts:
     return [rf"\\x{value.hex()}" for value in values]
 
 
-_FORMATTERS: Mapping[FieldKind, Callable[[Values], Iterable[str]]] = {
+_FORMATTERS: Mapping[FieldKind, Callable[[Values], Texts]] = {
     FieldKind.TEXT: _texts,
     FieldKind.AMOUNT: _amounts,
     FieldKind.AMOUNTS: _amount_lists,
