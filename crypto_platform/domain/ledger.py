@@ -70,5 +70,8 @@ def are_opposite_neighbours(
     if any(len(legs) % 2 for legs in amounts):
         return False
     posted, legs = list(chain.from_iterable(currencies)), list(chain.from_iterable(amounts))
-    opposite = [leg[1:] if leg.startswith("-") else f"-{leg}" for leg in legs[::2]]
-    return posted[::2] == posted[1::2] and opposite == legs[1::2]
+    if posted[::2] != posted[1::2]:
+        return False
+    # all signs turned at once, for no amount holds a line break or a NUL
+    ones, others = "\n".join(["", *legs[::2]]), "\n".join(["", *legs[1::2]])
+    return ones.replace("\n-", "\0").replace("\n", "\n-").replace("\0", "\n") == others
