@@ -247,6 +247,7 @@ def _values(market: Market, span: Span, *, records_max: int = 1) -> Values:
         "ends": "infinity" if ends is None else format_time(ends),
         "records_max": records_max,
         "after_offset": -1,
+        "after_id": "",
     }
 
 

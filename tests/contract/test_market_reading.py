@@ -23,6 +23,8 @@ from tests.store_steps import NOON, TOPIC_ID, claim, piece, quote
 TRADES, CANDLES = FEED_BY_NAME["trades"], FEED_BY_NAME["candles"]
 ORDER_BOOKS = FEED_BY_NAME["order_books"]
 S = 1_000_000
+AGAIN = tuple(f"{number}{TOPIC_ID[1:]}" for number in (3, 2, 4))
+"""Of a topic that was created again and again."""
 MINUTE = 60 * S
 BTC = Market("coinbase", "BTC-USD", "BTC/USD")
 XBT = Market("kraken", "XXBTZUSD", "BTC/USD")
@@ -219,6 +221,18 @@ def test_a_market_is_read_oldest_first_page_by_page(
     """A border between two pages may lie within a microsecond; a million trades fit no memory."""
     found = store.read_market(TRADES, BTC, span, newest=newest, page_records=2)
     assert tell(found) == pages
+
+
+def test_a_border_between_pages_may_lie_within_one_offset(store: Store) -> None:
+    """Where a topic was created again, two trades of a microsecond may have one offset."""
+    topics = {topic_id: trade(XBT, int(topic_id[0]), at=10 * S) for topic_id in AGAIN}
+    for topic_id, each in topics.items():
+        [own] = claim(store, TopicPart(topic_id, 0), feed=TRADES)
+        store.commit([piece(own, [each])], run_id="run-a")
+    span = Span(NOON + 10 * S, None)
+    assert tell(store.read_market(TRADES, XBT, span, page_records=1)) == ["2", "3", "4"]
+    assert tell(store.read_market(TRADES, XBT, span, newest=2, page_records=1)) == ["3", "4"]
+    assert ids(store.read_newest(TRADES, XBT, span, records_max=2)) == ["4", "3"]
 
 
 def test_the_markets_of_a_feed_are_those_it_has_records_of(store: Store) -> None:

@@ -197,8 +197,9 @@ def _revision_order(document: Document) -> tuple[int, int]:
     return document["ts_ingest_us"], document["arrival_offset"]
 
 
-def _event_order(document: Document) -> tuple[int, int]:
-    return document["ts_event_us"], document["arrival_offset"]
+def _event_order(document: Document) -> tuple[int, int, str]:
+    # offsets begin anew where a topic was created again
+    return document["ts_event_us"], document["arrival_offset"], document["_id"]
 
 
 def _event_time(document: Document) -> int:

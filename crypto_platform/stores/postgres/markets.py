@@ -65,23 +65,25 @@ READ_NEWEST = """
 SELECT {columns} FROM {table}
 WHERE venue = %(venue)s AND venue_symbol = %(venue_symbol)s
   AND ts_event >= %(begins)s::timestamptz AND ts_event < %(ends)s::timestamptz
-ORDER BY ts_event DESC, arrival_offset DESC LIMIT %(records_max)s
+ORDER BY ts_event DESC, arrival_offset DESC, event_id DESC LIMIT %(records_max)s
 """
 
-# The bound by time alone is the index's, the one by time and offset goes on behind a page.
+# The bound by time alone is the index's, the one by all that orders goes on behind a page; the id
+# is part of it because offsets begin anew where a topic was created again.
 READ_OLDEST = """
 SELECT {columns}, arrival_offset FROM {table}
 WHERE venue = %(venue)s AND venue_symbol = %(venue_symbol)s
   AND ts_event >= %(begins)s::timestamptz AND ts_event < %(ends)s::timestamptz
-  AND (ts_event, arrival_offset) > (%(begins)s::timestamptz, %(after_offset)s)
-ORDER BY ts_event, arrival_offset LIMIT %(records_max)s
+  AND (ts_event, arrival_offset, event_id)
+    > (%(begins)s::timestamptz, %(after_offset)s, %(after_id)s)
+ORDER BY ts_event, arrival_offset, event_id LIMIT %(records_max)s
 """
 
 _FIND_BEFORE_NEWEST = """
-SELECT ts_event, arrival_offset FROM {table}
+SELECT ts_event, arrival_offset, event_id FROM {table}
 WHERE venue = %(venue)s AND venue_symbol = %(venue_symbol)s
   AND ts_event >= %(begins)s::timestamptz AND ts_event < %(ends)s::timestamptz
-ORDER BY ts_event DESC, arrival_offset DESC LIMIT 1 OFFSET %(newest)s
+ORDER BY ts_event DESC, arrival_offset DESC, event_id DESC LIMIT 1 OFFSET %(newest)s
 """
 
 READ_CANDLES = """
@@ -93,11 +95,14 @@ ORDER BY ts_event, ts_ingest DESC, arrival_offset DESC LIMIT %(records_max)s
 """
 
 _FIND_CANDLE_BEFORE_NEWEST = """
-SELECT DISTINCT ts_event, 0 FROM {table}
+SELECT DISTINCT ts_event, 0, '' FROM {table}
 WHERE venue = %(venue)s AND venue_symbol = %(venue_symbol)s AND "interval" = %(interval)s
   AND ts_event >= %(begins)s::timestamptz AND ts_event < %(ends)s::timestamptz
 ORDER BY ts_event DESC LIMIT 1 OFFSET %(newest)s
 """
+
+_BEHIND = ("begins", "after_offset", "after_id")
+"""Where the next page goes on."""
 
 _READ_INSTRUMENTS = """
 SELECT * FROM (
@@ -157,11 +162,12 @@ def read_market(
         **_parameters(market, span, page_records),
         "interval": interval,
         "after_offset": -1,
+        "after_id": "",
     }
     if newest is not None:
         before = fetch_exact(session, on_table(find, feed), {**parameters, "newest": newest})
-        for begins, after_offset in before:
-            parameters |= {"begins": begins, "after_offset": after_offset}
+        for found in before:
+            parameters |= zip(_BEHIND, found, strict=True)
     while True:
         rows = fetch_exact(session, on_table(read, feed), parameters)
         page = build_structs(feed, rows)
@@ -170,7 +176,7 @@ def read_market(
         if len(page) < page_records:
             return
         begins = format_time(feed.event_time_of(page[-1]) or 0)
-        parameters |= {"begins": begins, "after_offset": rows[-1][-1]}
+        parameters |= zip(_BEHIND, (begins, rows[-1][-1], page[-1].event_id), strict=True)
 
 
 def read_instruments(session: Session, source: str | None) -> list[Record]:
