@@ -93,6 +93,15 @@ def test_one_commit_may_tell_of_a_thing_in_any_of_its_slices(
     check(store, COMPANY)
 
 
+def test_a_range_without_records_tells_of_nothing(store_factory: StoreFactory) -> None:
+    """Markers of a transaction take offsets of their own."""
+    store = store_factory.open()
+    [own] = claim(store, TopicPart(TOPIC_ID, 0), feed=EVENTS)
+    store.commit([piece(own, [], next_offset=5)], run_id="run-a")
+    commit(store, COMPANY.events)
+    check(store, COMPANY)
+
+
 def test_a_contradiction_changes_no_state(store_factory: StoreFactory) -> None:
     """What goes to quarantine as a fact must not be current as a state."""
     store = store_factory.open()

@@ -11,7 +11,7 @@ from typing import cast
 from crypto_platform.domain.hours import hour_of
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.projection import fold
-from crypto_platform.stores.base import Arrivals, Slice, Sum, sum_of
+from crypto_platform.stores.base import EMPTY_SUM, Arrivals, Slice, Sum, sum_of
 from crypto_platform.stores.postgres.rows import encode_rows, encode_states, format_fields
 
 Touched = frozenset[tuple[bytes, int]]
@@ -28,10 +28,10 @@ class Encoded:
         states: What they say of each of the feed's projections, for COPY too, each thing once.
     """
 
-    rows: bytes
-    sum: Sum
-    touched: Touched
-    states: Sequence[bytes]
+    rows: bytes = b""
+    sum: Sum = EMPTY_SUM
+    touched: Touched = frozenset()
+    states: Sequence[bytes] = ()
 
 
 def encode_slice(slice_: Slice) -> Slice:
@@ -41,7 +41,9 @@ def encode_slice(slice_: Slice) -> Slice:
 
 def _encode(slice_: Slice) -> Encoded:
     claim, feed, arrivals = slice_.claim, slice_.claim.feed, slice_.arrivals
-    texts = format_fields(feed.fields, arrivals.columns) if arrivals else {}
+    if not arrivals:
+        return Encoded(states=[b"" for _ in feed.projections])
+    texts = format_fields(feed.fields, arrivals.columns)
     folds = [(each, fold(each, arrivals.named(feed))) for each in feed.projections]
     return Encoded(
         rows=encode_rows(texts, claim.partition, arrivals),
@@ -59,7 +61,7 @@ def encoded_of(slice_: Slice) -> Encoded:
 def _find_touched(feed: Feed[Record], arrivals: Arrivals) -> Touched:
     """Nothing of the platform's own feeds: no analytics is made of them."""
     place = feed.event_time_place
-    if feed.owned_by_platform or place is None or not arrivals:
+    if feed.owned_by_platform or place is None:
         return frozenset()
     keys = arrivals.keys
     if None in keys:

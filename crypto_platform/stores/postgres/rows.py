@@ -64,7 +64,7 @@ def encode_rows(texts: Mapping[str, Texts], partition: TopicPart, arrivals: Arri
     """Rows for COPY, one a line, in the given order; a line break inside a text is escaped.
 
     Args:
-        texts: Of the records' fields, in the feed's order; none where there is no record.
+        texts: Of the records' fields, in the feed's order.
         partition: Where they arrived.
         arrivals: The records.
     """
