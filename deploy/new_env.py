@@ -33,7 +33,7 @@ def _fill_line(line: str, now: datetime) -> str:
     name, equals, value = line.partition("=")
     if line.startswith("#") or not equals or value:
         return line
-    if name.endswith("_PASSWORD"):
+    if name.endswith(("_PASSWORD", "_SECRET")):
         return f"{line}{secrets.token_urlsafe(24)}"
     if name == "MONGO_KEY":
         return f"{line}{base64.b64encode(secrets.token_bytes(96)).decode()}"

@@ -46,6 +46,7 @@ from crypto_platform.stores.mongo import schema as mongo_schema
 from tests.waiting import eventually
 
 ROLES = ("migrator", "loader", "analyst")
+POSTGRES_ROLES = (*ROLES, "api")
 MONGO_RIGHTS = {
     "migrator": ("dbAdmin", "readWrite"),
     "loader": ("readWrite",),
@@ -132,7 +133,8 @@ class Platform:
             self.create_topics()
             return
         section = settings.postgres if part == "postgres" else settings.mongo
-        urls = {role: getattr(section, f"{role}_url").get_secret_value() for role in ROLES}
+        roles = POSTGRES_ROLES if part == "postgres" else ROLES
+        urls = {role: getattr(section, f"{role}_url").get_secret_value() for role in roles}
         prefix = f"CRYPTO_PLATFORM_{part.upper()}__"
         self.reload(**{f"{prefix}{role.upper()}_URL": url for role, url in urls.items()})
         if part == "mongo":
@@ -282,10 +284,11 @@ class Platform:
             "CRYPTO_PLATFORM_MONGO__DATABASE": self.name,
             "CRYPTO_PLATFORM_INSTALLED_AT": base.installed_at.isoformat(),
         }
-        for role in ROLES:
+        for role in POSTGRES_ROLES:
             postgres = getattr(base.postgres, f"{role}_url").get_secret_value()
             url = urlunsplit(urlsplit(postgres)._replace(path=f"/{self.name}"))
             variables[f"CRYPTO_PLATFORM_POSTGRES__{role.upper()}_URL"] = url
+        for role in ROLES:
             mongo_url = getattr(base.mongo, f"{role}_url").get_secret_value()
             variables[f"CRYPTO_PLATFORM_MONGO__{role.upper()}_URL"] = mongo_url
         mongo_schema.migrate(variables["CRYPTO_PLATFORM_MONGO__MIGRATOR_URL"], self.name)

@@ -33,7 +33,7 @@ from tests.mongo_harness import MongoServer, free_port
 from tests.waiting import eventually
 
 ENV_TEST_POSTGRES_URL = "TEST_POSTGRES_URL"
-ROLES = ("migrator", "loader", "analyst")
+ROLES = ("migrator", "loader", "analyst", "api")
 TEMPLATE = f"crypto_platform_template_{os.getpid()}"
 _PR_SET_PDEATHSIG = 1
 
@@ -46,6 +46,7 @@ class PostgresUrls:
     migrator: str
     loader: str
     analyst: str
+    api: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +172,10 @@ def empty_database(server: PostgresServer, name: str) -> Iterator[PostgresUrls]:
 def migrate(urls: PostgresUrls) -> str:
     """Bring a database to the newest revision; returns the line for people."""
     return migrations.migrate(
-        migrator_url=urls.migrator, loader_url=urls.loader, analyst_url=urls.analyst
+        migrator_url=urls.migrator,
+        loader_url=urls.loader,
+        analyst_url=urls.analyst,
+        api_url=urls.api,
     )
 
 

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "wallet": ("accounts", "Show what a user has of each currency."),
     "transactions": ("accounts", "Show what happened in a user's wallets."),
     "portfolio": ("accounts", "Show what a user's wallets are worth in US dollars."),
+    "keys": ("keys", "Make, list and revoke keys of the HTTP API."),
     "symbols": ("symbols", "Show what sources list, what it is mapped to, and what is unmapped."),
     "load": ("load", "Bring what waits in Kafka into a store, in the foreground."),
     "replay": ("replay", "Load past hours into a store again, from Kafka."),

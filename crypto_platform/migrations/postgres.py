@@ -23,6 +23,7 @@ from crypto_platform.migrations.versions.r0005_views_and_questions import (
 from crypto_platform.migrations.versions.r0010_orders_and_wallets import (
     STATEMENTS as ACCOUNT_STATEMENTS,
 )
+from crypto_platform.migrations.versions.r0013_api import STATEMENTS as OWN_STATEMENTS
 from crypto_platform.stores.postgres.rights import set_rights
 from crypto_platform.stores.postgres.session import connect, translated
 from crypto_platform.stores.postgres.tables import SCHEMAS, build_metadata
@@ -56,6 +57,7 @@ def migrate(
     migrator_url: str,
     loader_url: str | None,
     analyst_url: str | None,
+    api_url: str | None = None,
     remakes_dropped: bool = False,
 ) -> str:
     """Upgrade to the newest revision and set rights; returns a line for people.
@@ -79,7 +81,12 @@ def migrate(
             connection.commit()
         if remakes_dropped:
             _remake_dropped(connection)
-    set_rights(migrator_url=migrator_url, loader_url=loader_url, analyst_url=analyst_url)
+    set_rights(
+        migrator_url=migrator_url,
+        loader_url=loader_url,
+        analyst_url=analyst_url,
+        api_url=api_url,
+    )
     if before == head:
         return f"PostgreSQL: at revision {head}, nothing to do"
     return f"PostgreSQL: upgraded from {before or 'nothing'} to revision {head}"
@@ -95,7 +102,7 @@ def _remake_dropped(connection: sa.Connection) -> None:
     for schema in SCHEMAS:
         connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
     build_metadata().create_all(connection, checkfirst=True)
-    for statement in (*MARKET_STATEMENTS, *ACCOUNT_STATEMENTS):
+    for statement in (*MARKET_STATEMENTS, *ACCOUNT_STATEMENTS, *OWN_STATEMENTS):
         replacing = statement.replace("CREATE ", "CREATE OR REPLACE ", 1)
         connection.exec_driver_sql(replacing)
     connection.commit()

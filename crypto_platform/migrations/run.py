@@ -72,6 +72,7 @@ def _migrate_postgres(settings: Settings, progress: Progress, *, remakes_dropped
             migrator_url=urls.migrator_url.get_secret_value(),
             loader_url=_reveal(urls.loader_url),
             analyst_url=_reveal(urls.analyst_url),
+            api_url=_reveal(urls.api_url),
             remakes_dropped=remakes_dropped,
         )
     )

@@ -26,6 +26,14 @@ TRANSACTION_COLUMNS = (
     *(Column(name, FieldKind.AMOUNT) for name in ("fill_price", "fill_quantity")),
 )
 
+HOLDING_COLUMNS = (
+    Column("currency", FieldKind.TEXT),
+    *(Column(name, FieldKind.AMOUNT) for name in ("available", "locked", "quantity")),
+    *(Column(name, FieldKind.AMOUNT) for name in ("price", "value")),
+    Column("price_source", FieldKind.TEXT),
+    Column("price_ts_event", FieldKind.TIME_US),
+)
+
 
 def build_transactions(events: Sequence[AccountEvent], *, currency: str | None) -> Sheet:
     """A row an event and wallet that it touched."""
@@ -71,13 +79,6 @@ def build_transactions(events: Sequence[AccountEvent], *, currency: str | None) 
 
 def build_holdings(portfolio: Portfolio) -> Sheet:
     """A row a wallet; what is not known is empty."""
-    columns = [
-        Column("currency", FieldKind.TEXT),
-        *(Column(name, FieldKind.AMOUNT) for name in ("available", "locked", "quantity")),
-        *(Column(name, FieldKind.AMOUNT) for name in ("price", "value")),
-        Column("price_source", FieldKind.TEXT),
-        Column("price_ts_event", FieldKind.TIME_US),
-    ]
     rows = [
         (
             each.wallet.currency,
@@ -91,4 +92,4 @@ def build_holdings(portfolio: Portfolio) -> Sheet:
         )
         for each in portfolio.holdings
     ]
-    return Sheet(columns, rows)
+    return Sheet(HOLDING_COLUMNS, rows)

@@ -16,7 +16,7 @@ from crypto_platform.stack.dagster import CODE_SERVER_HOST, CODE_SERVER_PORT
 from crypto_platform.stack.folder import DAGSTER_FOLDER
 from crypto_platform.stack.mongo import REPLICA_SET
 from crypto_platform.stack.part import Place
-from crypto_platform.stack.plan import ROLES, is_embedded_company, is_embedded_simulation
+from crypto_platform.stack.plan import API_ROLE, ROLES, is_embedded_company, is_embedded_simulation
 from crypto_platform.stack.ports import HOST
 from crypto_platform.stack.postgres import DAGSTER_DATABASE, DATABASE
 
@@ -40,6 +40,7 @@ def build_environment(
     values: dict[str, str | SecretStr | None] = {
         "KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
         "DAGSTER__POSTGRES_URL": settings.dagster.postgres_url,
+        "POSTGRES__API_URL": settings.postgres.api_url,
         "INSTALLED_AT": place.identity.installed_at.isoformat(),
         "STACK__STARTED_AT": started_at.isoformat(),
         **{f"POSTGRES__{r.upper()}_URL": getattr(settings.postgres, f"{r}_url") for r in ROLES},
@@ -48,7 +49,7 @@ def build_environment(
     if "kafka" in parts:
         values["KAFKA__BOOTSTRAP_SERVERS"] = place.address("kafka")
     if "postgres" in parts:
-        values |= {f"POSTGRES__{r.upper()}_URL": postgres_url(place, r) for r in ROLES}
+        values |= {f"POSTGRES__{r.upper()}_URL": postgres_url(place, r) for r in (*ROLES, API_ROLE)}
     if "mongo" in parts:
         values |= {f"MONGO__{r.upper()}_URL": mongo_url(place, r) for r in ROLES}
     if "dagster-postgres" in parts:

@@ -10,12 +10,19 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from crypto_platform.errors import StackError
 from crypto_platform.stack.folder import IDENTITY_FILE, refuse_foreign_folder, write_private
 
-POSTGRES_ROLES = ("admin", "migrator", "loader", "analyst")
+POSTGRES_ROLES = ("admin", "migrator", "loader", "analyst", "api")
 MONGO_ROLES = ("admin", "migrator", "loader", "analyst")
 
 
@@ -35,6 +42,12 @@ class Identity(BaseModel):
     # the same of one made before there was an API
     api_secret: str = Field(default_factory=lambda: secrets.token_urlsafe(32))
     ports: dict[str, int] = Field(default_factory=dict[str, int])
+
+    @field_validator("postgres_passwords")
+    @classmethod
+    def _complete(cls, passwords: dict[str, str]) -> dict[str, str]:
+        """A folder made before a role was thought of has no password of it."""
+        return {role: secrets.token_urlsafe(24) for role in POSTGRES_ROLES} | passwords
 
 
 def new_identity(now: datetime) -> Identity:

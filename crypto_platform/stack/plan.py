@@ -18,6 +18,8 @@ PARTS = (*SERVERS, *PROGRAMS)
 
 STORES = frozenset({"kafka", "postgres", "mongo"})
 ROLES = ("migrator", "loader", "analyst")
+API_ROLE = "api"
+"""PostgreSQL's alone; a server given by URL need not have it, but the API does not run without."""
 
 PORTS: Mapping[str, Collection[str]] = {
     "kafka": ("kafka", "kafka_controller"),
@@ -72,6 +74,8 @@ def choose_parts(
         chosen.discard("simulation")
     if only is None and (sources == "live" or not settings.company.enabled):
         chosen.discard("company")
+    if "postgres" in given and settings.postgres.api_url is None:
+        chosen.discard("api")
     return tuple(part for part in PARTS if part in chosen - given)
 
 

@@ -33,6 +33,7 @@ SERVER_STATEMENTS = (
     f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC",
     f"GRANT CONNECT, TEMPORARY ON DATABASE {DATABASE} TO loader",
     f"GRANT CONNECT ON DATABASE {DATABASE} TO analyst",
+    f"GRANT CONNECT ON DATABASE {DATABASE} TO api",
 )
 DATABASE_STATEMENTS = ("CREATE EXTENSION btree_gist",)
 """What makes the store's database, once its roles are there: on the server, then in it."""
@@ -47,6 +48,7 @@ class Cluster:
 
     Attributes:
         statements: Database -> SQL run in it once, as superuser, in this order.
+        late_roles: Role -> password; one made by an older version may lack them.
         options: Server parameters beside the common ones.
     """
 
@@ -55,6 +57,7 @@ class Cluster:
     port_name: str
     admin_password: str
     statements: Mapping[str, Sequence[str]]
+    late_roles: Mapping[str, str]
     options: Mapping[str, str]
 
 
@@ -73,7 +76,7 @@ def store_cluster(place: Place) -> Cluster:
             "postgres": (
                 *(
                     _create_role(role, passwords[role])
-                    for role in ("migrator", "loader", "analyst")
+                    for role in ("migrator", "loader", "analyst", "api")
                 ),
                 "ALTER ROLE analyst SET default_transaction_read_only = on",
                 "ALTER ROLE analyst SET statement_timeout = '120s'",
@@ -81,6 +84,7 @@ def store_cluster(place: Place) -> Cluster:
             ),
             DATABASE: DATABASE_STATEMENTS,
         },
+        late_roles={"api": passwords["api"]},
         options={"max_connections": "100", "max_wal_size": "1GB"},
     )
 
@@ -101,6 +105,7 @@ def dagster_cluster(place: Place) -> Cluster:
             ),
         },
         # 40 runs, each with a few connections for its event log.
+        late_roles={},
         options={"max_connections": "200", "max_wal_size": "256MB", "shared_buffers": "64MB"},
     )
 
@@ -138,10 +143,12 @@ class Postgres(Part):
             shutil.chown(self._folder, self._user, pwd.getpwnam(self._user).pw_gid)
         await self._refuse_unreachable()
         if prepared:
+            await self._make_late_roles()
             return
         await self._init_cluster()
         for database, statements in self._cluster.statements.items():
             await self._run_single(database, statements)
+        self._mark_late_roles()
         mark_prepared(self._folder, version=version)
 
     def command(self) -> Command:
@@ -174,6 +181,25 @@ class Postgres(Part):
             and lines[0] == str(pid)
             and lines[_READY_LINE].strip() == "ready"
         )
+
+    async def _make_late_roles(self) -> None:
+        """Make the roles that an older version did not know, once."""
+        statements = [
+            f"DO $$ BEGIN {_create_role(role, password)}; EXCEPTION WHEN duplicate_object THEN "
+            f"ALTER ROLE {role} LOGIN PASSWORD '{password}'; END $$"
+            for role, password in self._cluster.late_roles.items()
+            if not self._late_mark(role).exists()
+        ]
+        if statements:
+            await self._run_single("postgres", statements)
+            self._mark_late_roles()
+
+    def _mark_late_roles(self) -> None:
+        for role in self._cluster.late_roles:
+            self._late_mark(role).touch(mode=0o600)
+
+    def _late_mark(self, role: str) -> Path:
+        return self._folder / f"role-{role}"
 
     async def _read_major(self) -> str:
         command = Command(argv=(self._binaries / "postgres", "--version"))

@@ -21,7 +21,8 @@ from crypto_platform.stores.postgres import PostgresStore
 from crypto_platform.stores.postgres.analytics import AnalyticsStore
 from crypto_platform.stores.postgres.columns import describe_columns
 
-Role = Literal["loader", "analyst"]
+Role = Literal["loader", "analyst", "api"]
+"""As whom a store is asked. MongoDB has no `api`: its filters by user are the data layer's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +47,18 @@ def _open_postgres(settings: Settings, role: Role) -> Store:
 
 
 def _postgres_url(settings: Settings, role: Role) -> str:
-    urls = {"loader": settings.postgres.loader_url, "analyst": settings.postgres.analyst_url}
+    urls = {
+        "loader": settings.postgres.loader_url,
+        "analyst": settings.postgres.analyst_url,
+        "api": settings.postgres.api_url,
+    }
     return _reveal(urls[role], f"postgres.{role}_url", "postgresql://")
 
 
 def _open_mongo(settings: Settings, role: Role) -> Store:
+    own = "loader" if role == "loader" else "analyst"
     urls = {"loader": settings.mongo.loader_url, "analyst": settings.mongo.analyst_url}
-    url = _reveal(urls[role], f"mongo.{role}_url", "mongodb://")
+    url = _reveal(urls[own], f"mongo.{own}_url", "mongodb://")
     return MongoStore(url, settings.mongo.database)
 
 

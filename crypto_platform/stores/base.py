@@ -21,6 +21,7 @@ from crypto_platform.domain.hours import TimeUs
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.accounts import AccountEvent, Order, Wallet
+from crypto_platform.feeds.api_keys import ApiKey
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.codec import Columns, to_columns
 from crypto_platform.feeds.feed import Projection, State
@@ -1015,6 +1016,10 @@ class Store(Protocol):
             currency: Only those that touched this wallet.
             before_sequence: That of the last event of the page before.
         """
+        ...
+
+    def read_api_keys(self, user_id: str) -> list[ApiKey]:
+        """What was said of the user's keys of the API, in any order."""
         ...
 
     # What the reconciliation reads.

@@ -28,7 +28,7 @@ LOCK = (ROOT / "requirements.lock").read_text("utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 NOON = datetime(2026, 11, 22, 12, 34, 56, tzinfo=UTC)
 
-SECRETS = ("PASSWORD", "MONGO_KEY", "_URL")
+SECRETS = ("PASSWORD", "MONGO_KEY", "_SECRET", "_URL")
 INTERPOLATION = re.compile(r"\$\{([A-Z_]+)(:[-?])?([^}]*)\}")
 
 
@@ -80,7 +80,7 @@ def test_no_secret_has_a_default() -> None:
             assert found, f"{service}: {name} holds no variable"
             assert {operator for _, operator, _ in found} == {":?"}, f"{service}: {name}"
             asked |= {variable for variable, _, _ in found}
-    assert len(asked) == 11
+    assert len(asked) == 13
     for variable in asked:
         assert f"\n{variable}=\n" in EXAMPLE, f"{variable} is not in .env.example, or is filled in"
 
@@ -96,7 +96,10 @@ def test_what_compose_asks_for_stands_in_the_example() -> None:
 def test_ports_are_published_on_the_loopback_only() -> None:
     """The UI has no log-in: on all addresses it is everybody's in the same café."""
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert ports == {"webserver": ["127.0.0.1:${WEBSERVER_PORT:-3000}:3000"]}
+    assert ports == {
+        "webserver": ["127.0.0.1:${WEBSERVER_PORT:-3000}:3000"],
+        "api": ["127.0.0.1:${API_PORT:-8080}:8080"],
+    }
 
 
 def test_containers_may_do_no_more_than_they_must() -> None:
@@ -114,7 +117,7 @@ def test_servers_are_on_a_network_without_a_way_out() -> None:
     outside = {
         name for name, service in SERVICES.items() if "outside" in service.get("networks", ())
     }
-    assert outside == {"code-server", "webserver"}
+    assert outside == {"api", "code-server", "webserver"}
 
 
 def test_images_are_pinned() -> None:
@@ -219,7 +222,7 @@ def test_a_new_env_file_leaves_nothing_empty_and_repeats_no_password() -> None:
     """An empty value would pass for set in other tools than compose."""
     values = filled_example()
     assert all(values.values())
-    assert len(set(values.values())) == len(values) == 13
+    assert len(set(values.values())) == len(values) == 15
     assert all(re.fullmatch(r"[\w-]{20,}", v) for k, v in values.items() if "PASSWORD" in k)
 
 

@@ -60,6 +60,11 @@ def test_a_given_server_is_used_instead_of_the_embedded_one(tmp_path: Path) -> N
     """Loading into a database in the data folder would look right and be the wrong one."""
     settings = settings_of(tmp_path, **GIVEN_STORE)
     chosen = choose_parts(settings, only=None, migrate=True, sources="auto")
+    assert set(PARTS) - set(chosen) == {"postgres", "api"}
+    with_api = settings_of(
+        tmp_path, **GIVEN_STORE, CRYPTO_PLATFORM_POSTGRES__API_URL="postgresql://api@db/x"
+    )
+    chosen = choose_parts(with_api, only=None, migrate=True, sources="auto")
     assert set(PARTS) - set(chosen) == {"postgres"}
 
 

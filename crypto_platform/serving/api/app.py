@@ -10,7 +10,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-from crypto_platform.serving.api import market, operations
+from crypto_platform.serving.api import account, market, operations
 from crypto_platform.serving.api.gate import Gate
 from crypto_platform.serving.api.problems import handle_problems
 from crypto_platform.serving.api.services import build_services
@@ -40,7 +40,7 @@ def create_app(settings: Settings, *, reads: Reads | None = None) -> FastAPI:
     Raises:
         ConfigurationError: A setting is missing.
     """
-    services = build_services(settings, reads or Reads(settings))
+    services = build_services(settings, reads or Reads(settings, role="api"))
 
     @contextlib.asynccontextmanager
     async def living(_: FastAPI) -> AsyncGenerator[None]:
@@ -62,6 +62,7 @@ def create_app(settings: Settings, *, reads: Reads | None = None) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_BYTES_MIN, compresslevel=5)
     app.add_middleware(Gate, services=services)
     app.include_router(market.router)
+    app.include_router(account.router)
     app.include_router(operations.router)
     add_dashboard(app, services)
     return app

@@ -6,10 +6,14 @@ Here: what FastAPI is told as `responses`. Not here: how schemas are made (schem
 from http import HTTPStatus
 
 from crypto_platform.feeds import FEED_BY_NAME
+from crypto_platform.feeds.accounts import ORDERS as ORDER_STATES
+from crypto_platform.feeds.accounts import WALLETS as WALLET_STATES
+from crypto_platform.feeds.accounts import Fill, Order, Wallet
 from crypto_platform.feeds.candles import Candle
 from crypto_platform.feeds.quotes import Quote
-from crypto_platform.feeds.record import Record
+from crypto_platform.feeds.record import Record, list_fields
 from crypto_platform.feeds.trades import Trade
+from crypto_platform.serving.account_sheets import HOLDING_COLUMNS, TRANSACTION_COLUMNS
 from crypto_platform.serving.api.schemas import (
     AMOUNT,
     TEXT,
@@ -21,7 +25,7 @@ from crypto_platform.serving.api.schemas import (
     describe_rows,
 )
 from crypto_platform.serving.market_sheets import QUOTE_COLUMNS
-from crypto_platform.serving.sheets import build_sheet
+from crypto_platform.serving.sheets import build_sheet, build_struct_sheet
 
 _UNKNOWN = (HTTPStatus.NOT_FOUND,)
 _MARKET = dict.fromkeys(("venue", "venue_symbol", "symbol"), TEXT)
@@ -150,4 +154,93 @@ BOOK = answers(
         "asks": [{"price": "64250.12", "quantity": "0.25"}],
     },
     refusals=_UNKNOWN,
+)
+
+_OWN = (HTTPStatus.UNAUTHORIZED,)
+
+TOKEN = answers(
+    describe_object({"token": {"type": "string"}, "expires_at": TIME}),
+    {"token": "eyJhbGciOiJIUzI1NiJ9…", "expires_at": "2026-01-31T14:30:00.000000Z"},
+    refusals=(*_OWN, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+)
+
+_ORDER_COLUMNS = build_struct_sheet(ORDER_STATES.fields, []).columns
+_EXAMPLE_ORDER = {
+    "order_id": "o-000017",
+    "venue_symbol": "BTC-USD",
+    "side": "buy",
+    "order_type": "limit",
+    "limit_price": "64000.00",
+    "order_quantity": "0.5",
+    "filled_quantity": "0.2",
+    "order_status": "partially_filled",
+    "ts_created": "2026-01-31T14:30:00.000000Z",
+}
+
+ORDERS = answers(
+    describe_object({"orders": describe_rows(_ORDER_COLUMNS, Order)}),
+    {"orders": [_EXAMPLE_ORDER]},
+    refusals=_OWN,
+)
+
+ORDER = answers(
+    describe_object(
+        {
+            "order": describe_rows(_ORDER_COLUMNS, Order)["items"],
+            "fills": describe_rows(build_struct_sheet(list_fields(Fill), []).columns, Fill),
+        }
+    ),
+    {
+        "order": _EXAMPLE_ORDER,
+        "fills": [{"trade_id": "77", "fill_price": "64000.00", "fill_quantity": "0.2"}],
+    },
+    refusals=(*_OWN, *_UNKNOWN),
+)
+
+WALLETS = answers(
+    describe_object(
+        {"wallets": describe_rows(build_struct_sheet(WALLET_STATES.fields, []).columns, Wallet)}
+    ),
+    {"wallets": [{"currency": "BTC", "available": "0.25", "locked": "0.5"}]},
+    refusals=_OWN,
+)
+
+TRANSACTIONS = answers(
+    describe_page("transactions", describe_rows(TRANSACTION_COLUMNS)),
+    {
+        "transactions": [
+            {
+                "sequence": 4711,
+                "ts_event": "2026-01-31T14:30:00.000000Z",
+                "kind": "order_filled",
+                "currency": "BTC",
+                "available_change": "0.2",
+                "locked_change": "0",
+                "available": "0.45",
+                "locked": "0",
+            }
+        ],
+        "next": None,
+    },
+    refusals=_OWN,
+)
+
+PORTFOLIO = answers(
+    describe_object(
+        {
+            "value_currency": {"type": "string"},
+            "value": AMOUNT,
+            "unpriced": describe_list({"type": "string"}),
+            "holdings": describe_rows(HOLDING_COLUMNS),
+        }
+    ),
+    {
+        "value_currency": "USD",
+        "value": "48187.59",
+        "unpriced": [],
+        "holdings": [
+            {"currency": "BTC", "quantity": "0.75", "price": "64250.12", "value": "48187.59"}
+        ],
+    },
+    refusals=_OWN,
 )

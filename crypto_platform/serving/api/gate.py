@@ -12,7 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from crypto_platform.serving.api.identity import read_asker
+from crypto_platform.serving.api.identity import find_token
 from crypto_platform.serving.api.problems import build_problem
 from crypto_platform.serving.api.services import Services
 
@@ -52,7 +52,8 @@ class Gate:
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
         services = self._services
-        asker = read_asker(services.tokens, request)
+        token = find_token(request)
+        asker = None if token is None else services.tokens.read(token)
         scope.setdefault("state", {})["asker"] = asker
         client = "" if request.client is None else request.client.host
         name = f"client {client}" if asker is None else f"user {asker.user_id}"

@@ -1,7 +1,7 @@
 """Who asks: the user of a token, from the Bearer header or from the session cookie of the pages.
 
 Here: finding and demanding him, beginning and ending a session. Not here: what a token is
-(tokens.py), keys (log_in.py).
+(tokens.py), keys (log_in.py), reading the token of each request (gate.py).
 """
 
 from http import HTTPStatus
@@ -10,35 +10,36 @@ from typing import Annotated
 from fastapi import Depends, Request, Response
 
 from crypto_platform.serving.api.problems import ApiError
-from crypto_platform.serving.api.tokens import Asker, Issued, Tokens
+from crypto_platform.serving.api.services import Shared
+from crypto_platform.serving.api.tokens import Asker, Issued
 
 SESSION_COOKIE = "session"
 _BEARER = "bearer "
 
 
-def read_asker(tokens: Tokens, request: Request) -> Asker | None:
-    """Whose token came with a request; a Bearer header goes before the cookie, also a wrong one."""
+def find_token(request: Request) -> str | None:
+    """The token that came with a request; a Bearer header goes before the cookie, even a wrong one."""
     header = request.headers.get("Authorization")
-    if header is not None:
-        is_bearer = header[: len(_BEARER)].lower() == _BEARER
-        return tokens.read(header[len(_BEARER) :].strip()) if is_bearer else None
-    cookie = request.cookies.get(SESSION_COOKIE)
-    return None if cookie is None else tokens.read(cookie)
+    if header is None:
+        return request.cookies.get(SESSION_COOKIE)
+    is_bearer = header[: len(_BEARER)].lower() == _BEARER
+    return header[len(_BEARER) :].strip() if is_bearer else None
 
 
-def find_asker(request: Request) -> Asker | None:
+async def find_asker(request: Request) -> Asker | None:
     """Who asks, as the gate has found; None where nobody is logged in."""
     asker: Asker | None = getattr(request.state, "asker", None)
     return asker
 
 
-def require_asker(asker: Annotated[Asker | None, Depends(find_asker)]) -> Asker:
+def require_asker(asker: Annotated[Asker | None, Depends(find_asker)], services: Shared) -> Asker:
     """Who asks.
 
     Raises:
-        ApiError: 401: nobody.
+        ApiError: 401: nobody, or by a key that was revoked.
+        StoreUnavailableError: No store can tell whether it was.
     """
-    if asker is None:
+    if asker is None or not services.log_ins.holds(asker):
         raise ApiError(
             HTTPStatus.UNAUTHORIZED,
             "log in: POST /v1/tokens with user and key gives a token, to be sent as "

@@ -12,9 +12,11 @@ from typing import Annotated, Generic, TypeVar
 from fastapi import Depends, Request
 
 from crypto_platform.errors import ConfigurationError
+from crypto_platform.feeds.api_keys import API_KEYS, Key, list_keys
 from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.serving.api.catalogue import CATALOGUE_EVERY_S, Catalogue, read_catalogue
 from crypto_platform.serving.api.limits import Buckets
+from crypto_platform.serving.api.log_in import LogIns
 from crypto_platform.serving.api.metrics import Metrics
 from crypto_platform.serving.api.tokens import Tokens, derive_secret
 from crypto_platform.serving.currencies import CurrencyCodes
@@ -71,6 +73,7 @@ class Services:
     reads: Reads
     metrics: Metrics
     tokens: Tokens
+    log_ins: LogIns
     cursor_secret: bytes
     codes: CurrencyCodes
     simulated: frozenset[str]
@@ -93,11 +96,17 @@ def build_services(settings: Settings, reads: Reads) -> Services:
         raise ConfigurationError(message)
     secret = settings.api.secret.get_secret_value()
     codes = CurrencyCodes(settings)
+    tokens = Tokens(derive_secret(secret, "tokens"), valid_s=settings.api.token_s)
     return Services(
         settings=settings,
         reads=reads,
         metrics=Metrics(reads),
-        tokens=Tokens(derive_secret(secret, "tokens"), valid_s=settings.api.token_s),
+        tokens=tokens,
+        log_ins=LogIns(
+            tokens,
+            lambda user_id: read_keys(reads, user_id),
+            per_minute=settings.api.logins_per_minute,
+        ),
         cursor_secret=derive_secret(secret, "cursors"),
         codes=codes,
         simulated=frozenset(name for name, own in settings.sources.items() if own.simulated),
@@ -115,6 +124,12 @@ def read_quotes(reads: Reads, *, as_of_us: int | None = None) -> Answered[list[Q
     )
     quotes = [record for record in answered.value if isinstance(record, Quote)]
     return Answered(source=answered.source, value=quotes)
+
+
+def read_keys(reads: Reads, user_id: str) -> list[Key]:
+    """A user's keys."""
+    answered = reads.ask(lambda store: store.read_api_keys(user_id), [API_KEYS])
+    return list_keys(answered.value)
 
 
 def find_services(request: Request) -> Services:

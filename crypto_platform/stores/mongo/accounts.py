@@ -1,8 +1,8 @@
 """What is read of users' accounts from MongoDB: orders, wallets, transactions, sums.
 
-Here: queries, each of one user but for the reconciliation's. Every value that is asked with is text
-or a number, never a document, so nothing a person types can become an operator. Not here: writing
-(states.py), the view that people use themselves (views.py).
+Here: queries, each of one user but for the reconciliation's. What a person may have typed is
+compared by $eq, which takes any value for itself, so nothing can become an operator. Not here:
+writing (states.py), the view that people use themselves (views.py).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +16,7 @@ from pymongo.command_cursor import CommandCursor
 from crypto_platform.domain.exact import EXACT, total
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent, Order, Wallet
+from crypto_platform.feeds.api_keys import API_KEYS, ApiKey
 from crypto_platform.feeds.feed import Projection, State
 from crypto_platform.feeds.projection import Key, arrange_parts
 from crypto_platform.stores.base import Half, PostingSum, TransactionsPage, UserCount, Whole
@@ -37,7 +38,7 @@ _DIGITS = 34
 def read_open_orders(connection: Connection, user_id: str, *, records_max: int) -> list[Order]:
     """See Store.read_open_orders."""
     found = connection.collection(ORDERS.collection).find(
-        {"user_id": user_id, "is_open": True},
+        {"user_id": {"$eq": user_id}, "is_open": True},
         sort=[("ts_created_us", -1), ("_id", 1)],
         limit=records_max,
     )
@@ -47,7 +48,7 @@ def read_open_orders(connection: Connection, user_id: str, *, records_max: int) 
 
 def read_order(connection: Connection, user_id: str, order_id: str) -> Whole | None:
     """See Store.read_order."""
-    query = {"_id": order_id, "user_id": user_id}
+    query = {"_id": {"$eq": order_id}, "user_id": {"$eq": user_id}}
     document = connection.collection(ORDERS.collection).find_one(query)
     found = [] if document is None else [document]
     return next(_complete(connection, ORDERS, found), None)
@@ -56,7 +57,7 @@ def read_order(connection: Connection, user_id: str, order_id: str) -> Whole | N
 def read_wallets(connection: Connection, user_id: str) -> list[Wallet]:
     """See Store.read_wallets."""
     found = connection.collection(WALLETS.collection).find(
-        {"user_id": user_id}, sort=[("currency", 1)]
+        {"user_id": {"$eq": user_id}}, sort=[("currency", 1)]
     )
     states = map(states_of(WALLETS).decode, found)
     return [state for state in states if isinstance(state, Wallet)]
@@ -66,11 +67,11 @@ def read_transactions(
     connection: Connection, user_id: str, page: TransactionsPage
 ) -> list[AccountEvent]:
     """See Store.read_transactions."""
-    query: dict[str, Any] = {"user_id": user_id}
+    query: dict[str, Any] = {"user_id": {"$eq": user_id}}
     if page.before_sequence is not None:
         query["sequence"] = {"$lt": page.before_sequence}
     if page.currency is not None:
-        query["wallet_currencies"] = page.currency
+        query["wallet_currencies"] = {"$eq": page.currency}
     bounds = {
         bound: time_us
         for bound, time_us in zip(("$gte", "$lt"), page.span, strict=True)
@@ -83,6 +84,13 @@ def read_transactions(
     )
     records = map(documents_of(ACCOUNT_EVENTS).decode, found)
     return [record for record in records if isinstance(record, AccountEvent)]
+
+
+def read_api_keys(connection: Connection, user_id: str) -> list[ApiKey]:
+    """See Store.read_api_keys."""
+    found = connection.collection(API_KEYS.collection).find({"user_id": {"$eq": user_id}})
+    records = map(documents_of(API_KEYS).decode, found)
+    return [record for record in records if isinstance(record, ApiKey)]
 
 
 def read_states(connection: Connection, projection: Projection) -> Iterator[Whole]:

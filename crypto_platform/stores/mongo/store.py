@@ -10,6 +10,7 @@ from dataclasses import replace
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.accounts import AccountEvent, Order, Wallet
+from crypto_platform.feeds.api_keys import ApiKey
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.feed import Projection
 from crypto_platform.feeds.incidents import Incident
@@ -412,6 +413,11 @@ class MongoStore:
         page = TransactionsPage(span, currency, before_sequence, records_max)
         with translating("read transactions"):
             return accounts.read_transactions(self._connection, user_id, page)
+
+    def read_api_keys(self, user_id: str) -> list[ApiKey]:
+        """See Store."""
+        with translating("read API keys"):
+            return accounts.read_api_keys(self._connection, user_id)
 
     def read_states(self, feed: Feed[Record], projection: Projection) -> Iterator[Whole]:
         """See Store; see accounts.py."""

@@ -1,22 +1,29 @@
-"""What is read of users' accounts from PostgreSQL: orders, wallets, transactions, sums.
+"""What is read of users' accounts from PostgreSQL: orders, wallets, transactions, keys, sums.
 
-Here: SELECTs, each of one user but for the reconciliation's. Not here: writing (states.py), the
-views and functions that people use themselves (migrations/).
+Here: SELECTs, each of one user but for the reconciliation's. One user's are asked of views that
+show the rows of the user whom the transaction names, and no others, whatever a statement says. Not
+here: writing (states.py), the views and functions themselves (migrations/).
 """
 
-from collections.abc import Iterator, Sequence
-from functools import cache
-from typing import Any, LiteralString
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any, LiteralString, NamedTuple
 
 from psycopg import sql
 
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent, Order, Wallet
-from crypto_platform.feeds.feed import Field, Projection, State
+from crypto_platform.feeds.api_keys import API_KEYS, ApiKey
+from crypto_platform.feeds.feed import Field, Projection, R, State
 from crypto_platform.feeds.projection import Key, Parts, arrange_parts
 from crypto_platform.stores.base import Half, PostingSum, TransactionsPage, UserCount, Whole
-from crypto_platform.stores.postgres.reader import read_structs, read_values
+from crypto_platform.stores.postgres.reader import (
+    read_structs,
+    read_values,
+    read_values_on,
+)
 from crypto_platform.stores.postgres.rows import format_time
 from crypto_platform.stores.postgres.session import Session
 
@@ -57,6 +64,8 @@ WHERE user_id = %(user_id)s AND sequence < %(before)s
 ORDER BY sequence DESC LIMIT %(records_max)s
 """
 
+_READ_API_KEYS = "SELECT {columns} FROM {table} WHERE user_id = %s"
+
 _ALLOW_AN_HOUR = "SET statement_timeout = '1h'"
 
 _READ_SEQUENCES = "SELECT sequence FROM accounts.event"
@@ -84,22 +93,50 @@ JOIN unnest(%s::text[], %s::bigint[]) AS wanted (user_id, sequence) USING (user_
 """
 
 
+class _Rows(NamedTuple):
+    """Where rows come from.
+
+    Attributes:
+        read: Columns, statement, parameters -> values by field.
+        prefix: Of the tables' names: the views of one's own have one.
+    """
+
+    read: Callable[
+        [Sequence[Field], bytes, Sequence[object] | Mapping[str, object]], list[dict[str, Any]]
+    ]
+    prefix: str
+
+
+@contextmanager
+def _own(session: Session, user_id: str) -> Generator[_Rows]:
+    """A user's own rows."""
+    with session.as_user(user_id) as connection:
+        yield _Rows(partial(read_values_on, connection), "own_")
+
+
+def _all(session: Session) -> _Rows:
+    return _Rows(partial(read_values, session), "")
+
+
 def read_open_orders(session: Session, user_id: str, *, records_max: int) -> list[Order]:
     """See Store.read_open_orders."""
-    found = _read(session, ORDERS, _READ_OPEN_ORDERS, [user_id, records_max])
+    with _own(session, user_id) as rows:
+        found = _read(rows, ORDERS, _READ_OPEN_ORDERS, [user_id, records_max])
     return [state for state in found if isinstance(state, Order)]
 
 
 def read_order(session: Session, user_id: str, order_id: str) -> Whole | None:
     """See Store.read_order."""
-    found = _read(session, ORDERS, _READ_ORDER, [order_id, user_id])
     events = FEED_BY_NAME[ACCOUNT_EVENTS.name]
-    return next(iter(_complete(session, events, ORDERS, found)), None)
+    with _own(session, user_id) as rows:
+        found = _read(rows, ORDERS, _READ_ORDER, [order_id, user_id])
+        return next(iter(_complete(rows, events, ORDERS, found)), None)
 
 
 def read_wallets(session: Session, user_id: str) -> list[Wallet]:
     """See Store.read_wallets."""
-    found = _read(session, WALLETS, _READ_WALLETS, [user_id])
+    with _own(session, user_id) as rows:
+        found = _read(rows, WALLETS, _READ_WALLETS, [user_id])
     return [state for state in found if isinstance(state, Wallet)]
 
 
@@ -118,19 +155,35 @@ def read_transactions(session: Session, user_id: str, page: TransactionsPage) ->
     if page.currency is not None:
         statement = _READ_TRANSACTIONS_OF_CURRENCY
         parameters["currency"] = page.currency
-    events = FEED_BY_NAME[ACCOUNT_EVENTS.name]
-    built = _build(statement, events.schema, events.table, events.fields)
-    found = read_structs(session, events, built, parameters)
-    return [event for event in found if isinstance(event, AccountEvent)]
+    return _read_own(session, user_id, ACCOUNT_EVENTS, statement, parameters)
+
+
+def read_api_keys(session: Session, user_id: str) -> list[ApiKey]:
+    """See Store.read_api_keys."""
+    return _read_own(session, user_id, API_KEYS, _READ_API_KEYS, [user_id])
+
+
+def _read_own(
+    session: Session,
+    user_id: str,
+    feed: Feed[R],
+    statement: LiteralString,
+    parameters: Sequence[object] | Mapping[str, object],
+) -> list[R]:
+    """A user's records."""
+    with _own(session, user_id) as rows:
+        built = _build(statement, feed.schema, f"{rows.prefix}{feed.table}", feed.fields)
+        return [feed.record(**row) for row in rows.read(feed.fields, built, parameters)]
 
 
 def read_states(session: Session, feed: Feed[Record], projection: Projection) -> Iterator[Whole]:
     """See Store.read_states."""
     keys = projection.key_names
     last = [""] * len(keys)
+    rows = _all(session)
     while True:
-        found = _read(session, projection, _READ_STATES, [*last, STATES_PAGE])
-        yield from _complete(session, feed, projection, found)
+        found = _read(rows, projection, _READ_STATES, [*last, STATES_PAGE])
+        yield from _complete(rows, feed, projection, found)
         if len(found) < STATES_PAGE:
             return
         last = list(projection.key_of(found[-1]))
@@ -189,17 +242,20 @@ def _stream(
 
 
 def _read(
-    session: Session, projection: Projection, statement: LiteralString, parameters: list[object]
+    rows: _Rows, projection: Projection, statement: LiteralString, parameters: list[object]
 ) -> list[State]:
     built = _build(
-        statement, projection.schema, projection.table, projection.fields, projection.key_names
+        statement,
+        projection.schema,
+        f"{rows.prefix}{projection.table}",
+        projection.fields,
+        projection.key_names,
     )
-    rows = read_values(session, projection.fields, built, parameters)
-    return [projection.state(**row) for row in rows]
+    return [projection.state(**row) for row in rows.read(projection.fields, built, parameters)]
 
 
 def _complete(
-    session: Session, feed: Feed[Record], projection: Projection, states: Sequence[State]
+    rows: _Rows, feed: Feed[Record], projection: Projection, states: Sequence[State]
 ) -> Iterator[Whole]:
     """The states with their parts, which the facts tell."""
     own = projection.parts
@@ -207,10 +263,11 @@ def _complete(
         yield from (Whole(state, ()) for state in states)
         return
     owner_fields = [next(f for f in feed.fields if f.name == name) for name in own.owner_names]
-    statement = _build(_READ_PARTS, feed.schema, feed.table, own.fields, projection.key_names, own)
+    table = f"{rows.prefix}{feed.table}"
+    statement = _build(_READ_PARTS, feed.schema, table, own.fields, projection.key_names, own)
     keys = [projection.key_of(state)[0] for state in states]
     parts: dict[Key, list[State]] = {}
-    for row in read_values(session, (*owner_fields, *own.fields), statement, [keys]):
+    for row in rows.read((*owner_fields, *own.fields), statement, [keys]):
         owner = tuple([row.pop(name) for name in own.owner_names])
         parts.setdefault(owner, []).append(own.part(**row))
     for state in states:

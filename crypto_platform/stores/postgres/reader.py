@@ -421,7 +421,14 @@ def fetch_exact(
     session: Session, statement: bytes, parameters: Sequence[object] | Mapping[str, object]
 ) -> list[tuple[Any, ...]]:
     """Rows with amounts in stored form."""
-    with session.autocommit() as connection, connection.cursor() as cursor:
+    with session.autocommit() as connection:
+        return _fetch_exact(connection, statement, parameters)
+
+
+def _fetch_exact(
+    connection: Connection, statement: bytes, parameters: Sequence[object] | Mapping[str, object]
+) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
         # numeric's text is the stored form, with the scale it was given
         cursor.adapters.register_loader("numeric", TextLoader)
         return cursor.execute(statement, parameters).fetchall()
@@ -440,6 +447,16 @@ def read_values(
 ) -> list[dict[str, Any]]:
     """Rows of these columns, in order, as what records and states hold, by field."""
     return _build_values(fields, fetch_exact(session, statement, parameters))
+
+
+def read_values_on(
+    connection: Connection,
+    fields: Sequence[Field],
+    statement: bytes,
+    parameters: Sequence[object] | Mapping[str, object],
+) -> list[dict[str, Any]]:
+    """The same within a transaction."""
+    return _build_values(fields, _fetch_exact(connection, statement, parameters))
 
 
 def _build_values(fields: Sequence[Field], rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:

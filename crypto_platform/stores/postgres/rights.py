@@ -1,11 +1,12 @@
-"""Who may do what in PostgreSQL: the loader writes, the analyst reads, neither changes tables.
+"""Who may do what in PostgreSQL: the loader writes, the others read, none changes tables.
 
-Set at every migration, for a new feed's table has to be covered as well, and a database made from a
-template keeps the rights of its tables but not its own. Roles are made outside (by the stack or an
-administrator); their names are those in the settings' URLs. Facts never change, so the loader may
-update nothing in them but the first arrival, which an incident gets after it was written; states
-do, and are never removed; what is derived (schema analytics) can be made anew, so it writes all of
-that. What an older version granted and this one does not is taken back.
+The analyst reads everything, the API the market and one user's own. Set at every migration, for a
+new feed's table has to be covered as well, and a database made from a template keeps the rights of
+its tables but not its own. Roles are made outside (by the stack or an administrator); their names
+are those in the settings' URLs. Facts never change, so the loader may update nothing in them but
+the first arrival, which an incident gets after it was written; states do, and are never removed;
+what is derived (schema analytics) can be made anew, so it writes all of that. What an older version
+granted and this one does not is taken back.
 """
 
 from typing import LiteralString
@@ -19,8 +20,8 @@ from crypto_platform.feeds import FEEDS
 from crypto_platform.stores.postgres.rows import ARRIVAL_COLUMNS
 from crypto_platform.stores.postgres.session import Connection, connect, translated
 
-ANALYST_DEFAULTS = {"default_transaction_read_only": "on", "statement_timeout": "120s"}
-"""For the analyst's sessions; a convenience against accidents, the wall is the missing rights."""
+READER_DEFAULTS = {"default_transaction_read_only": "on", "statement_timeout": "120s"}
+"""For readers' sessions; a convenience against accidents, the wall is the missing rights."""
 
 _ARRIVAL = sql.SQL(", ").join(map(sql.Identifier, ARRIVAL_COLUMNS))
 
@@ -72,8 +73,26 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA accounts, analytics, market, platform
   GRANT SELECT ON TABLES TO {role};
 """
 
+# Of accounts nothing but views that show one user's rows; of the rest nothing that holds a value as
+# it came from Kafka (quarantine), for that may be anybody's.
+_API = """
+REVOKE ALL ON ALL TABLES IN SCHEMA accounts, platform FROM {role};
+GRANT CONNECT ON DATABASE {database} TO {role};
+GRANT USAGE ON SCHEMA accounts, analytics, market, platform TO {role};
+GRANT SELECT ON ALL TABLES IN SCHEMA analytics, market TO {role};
+GRANT SELECT ON platform.kafka_offset, accounts.own_event, accounts.own_order, accounts.own_wallet,
+  accounts.own_api_key TO {role};
+ALTER DEFAULT PRIVILEGES IN SCHEMA analytics, market GRANT SELECT ON TABLES TO {role};
+"""
 
-def set_rights(*, migrator_url: str, loader_url: str | None, analyst_url: str | None) -> None:
+
+def set_rights(
+    *,
+    migrator_url: str,
+    loader_url: str | None,
+    analyst_url: str | None,
+    api_url: str | None = None,
+) -> None:
     """Grant what each role needs and no more; repeating it changes nothing.
 
     Raises:
@@ -88,8 +107,11 @@ def set_rights(*, migrator_url: str, loader_url: str | None, analyst_url: str | 
                 _grant_to_loader(owner, _role_of(loader_url))
         if analyst_url:
             _execute(owner, _ANALYST, role=_role_of(analyst_url))
-    if analyst_url:
-        _set_analyst_defaults(analyst_url)
+        if api_url:
+            _execute(owner, _API, role=_role_of(api_url))
+    for url in (analyst_url, api_url):
+        if url:
+            _set_reader_defaults(url)
 
 
 def _grant_to_loader(owner: Connection, role: str) -> None:
@@ -126,15 +148,15 @@ def _role_of(url: str) -> str:
     return str(user)
 
 
-def _set_analyst_defaults(url: str) -> None:
-    """As the analyst: a role may set its own defaults, which for others takes an administrator."""
-    with translated(), connect(url, application_name="crypto_platform rights") as analyst:
-        [(configured,)] = analyst.execute(_READ_DEFAULTS).fetchall()
-        for name, value in ANALYST_DEFAULTS.items():
+def _set_reader_defaults(url: str) -> None:
+    """As the reader: a role may set its own defaults, which for others takes an administrator."""
+    with translated(), connect(url, application_name="crypto_platform rights") as reader:
+        [(configured,)] = reader.execute(_READ_DEFAULTS).fetchall()
+        for name, value in READER_DEFAULTS.items():
             if f"{name}={value}" not in configured:
-                analyst.execute("SET default_transaction_read_only = off")
-                analyst.execute(
+                reader.execute("SET default_transaction_read_only = off")
+                reader.execute(
                     sql.SQL("ALTER ROLE CURRENT_USER IN DATABASE {} SET {} = {}").format(
-                        sql.Identifier(analyst.info.dbname), sql.Identifier(name), value
+                        sql.Identifier(reader.info.dbname), sql.Identifier(name), value
                     )
                 )

@@ -37,6 +37,8 @@ _SERVER_OPTIONS = " ".join(
     }.items()
 )
 
+_NAME_USER = "SELECT set_config('crypto_platform.user_id', %s, true)"
+
 Connection = psycopg.Connection[TupleRow]
 
 _log = logging.getLogger(__name__)
@@ -109,6 +111,17 @@ class Session:
         """The connection for single statements, errors translated."""
         connection = self.connection()
         with translated():
+            yield connection
+
+    @contextlib.contextmanager
+    def as_user(self, user_id: str) -> Generator[Connection, None, None]:
+        """A transaction that reads, in which the views of one's own show this user's rows.
+
+        Without it they show none. The name goes with the transaction, so that no other question on
+        this connection ever has it.
+        """
+        with self.autocommit() as connection, connection.transaction():
+            connection.execute(_NAME_USER, [user_id])
             yield connection
 
     @contextlib.contextmanager

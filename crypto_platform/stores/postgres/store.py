@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.accounts import AccountEvent, Order, Wallet
+from crypto_platform.feeds.api_keys import ApiKey
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.feed import Projection
 from crypto_platform.feeds.incidents import Incident
@@ -294,6 +295,10 @@ class PostgresStore:
         """See Store."""
         page = TransactionsPage(span, currency, before_sequence, records_max)
         return accounts.read_transactions(self._session, user_id, page)
+
+    def read_api_keys(self, user_id: str) -> list[ApiKey]:
+        """See Store."""
+        return accounts.read_api_keys(self._session, user_id)
 
     def read_states(self, feed: Feed[Record], projection: Projection) -> Iterator[Whole]:
         """See Store."""
