@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from crypto_platform.errors import StoreUnavailableError
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.accounts import AccountEvent, Order, Wallet
+from crypto_platform.feeds.api_keys import ApiKey
 from crypto_platform.feeds.candles import Candle, Interval
 from crypto_platform.feeds.order_books import OrderBook, TimedBy
 from crypto_platform.feeds.quotes import Quote
@@ -18,7 +20,8 @@ from crypto_platform.feeds.trades import Side, Trade
 from crypto_platform.serving.api.app import create_app
 from crypto_platform.serving.failover import Reads
 from crypto_platform.settings import DEFAULT_SOURCES, ApiSettings, Settings
-from crypto_platform.stores.base import ALWAYS, Market, Span, Store, StoredOffset
+from crypto_platform.stores.base import ALWAYS, Market, Span, Store, StoredOffset, Whole
+from tests.account_steps import SmallCompany
 from tests.store_steps import NOON, P0
 
 with warnings.catch_warnings():
@@ -91,6 +94,8 @@ class FakeStore:
 
     market: dict[str, list[Record]] = field(default_factory=dict)
     quotes: list[Quote] = field(default_factory=list)
+    company: SmallCompany = field(default_factory=SmallCompany)
+    keys: list[ApiKey] = field(default_factory=list)
     is_down: bool = False
     bug: Exception | None = None
 
@@ -123,7 +128,7 @@ class FakeStore:
                 updated_at=None,
                 blocked_by=None,
             )
-            for topic in ("market.trades", "market.quotes", "accounts.events")
+            for topic in ("market.trades", "market.quotes", "accounts.events", "accounts.api_keys")
         ]
 
     def read_latest_quotes(
@@ -157,6 +162,44 @@ class FakeStore:
     ) -> Iterator[Sequence[Record]]:
         self._reach()
         yield self._within(feed, span)[-newest:]
+
+    def read_api_keys(self, user_id: str) -> list[ApiKey]:
+        self._reach()
+        return [key for key in self.keys if key.user_id == user_id]
+
+    def read_open_orders(self, user_id: str, *, records_max: int) -> list[Order]:
+        self._reach()
+        own = [o for o in self.company.orders.values() if o.user_id == user_id and o.is_open]
+        return sorted(own, key=lambda order: -order.ts_created)[:records_max]
+
+    def read_order(self, user_id: str, order_id: str) -> Whole | None:
+        order = self.company.orders.get(order_id)
+        if order is None or order.user_id != user_id:
+            return None
+        return Whole(order, self.company.fills.get(order_id, ()))
+
+    def read_wallets(self, user_id: str) -> list[Wallet]:
+        self._reach()
+        return [own for (user, _), own in sorted(self.company.wallets.items()) if user == user_id]
+
+    def read_transactions(
+        self,
+        user_id: str,
+        span: Span = ALWAYS,
+        *,
+        currency: str | None,
+        before_sequence: int | None,
+        records_max: int,
+    ) -> list[AccountEvent]:
+        self._reach()
+        return [
+            event
+            for event in reversed(self.company.events)
+            if event.user_id == user_id
+            and event.sequence < (before_sequence or 2**62)
+            and (currency is None or currency in event.wallet_currencies)
+            and (span.begins_us or 0) <= event.ts_event < (span.ends_us or 2**62)
+        ][:records_max]
 
     def _within(self, feed: Feed[Record], span: Span) -> list[Record]:
         begins, ends = span

@@ -161,7 +161,7 @@ _OWN = (HTTPStatus.UNAUTHORIZED,)
 TOKEN = answers(
     describe_object({"token": {"type": "string"}, "expires_at": TIME}),
     {"token": "eyJhbGciOiJIUzI1NiJ9…", "expires_at": "2026-01-31T14:30:00.000000Z"},
-    refusals=(*_OWN, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    refusals=(HTTPStatus.BAD_REQUEST, *_OWN, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
 )
 
 _ORDER_COLUMNS = build_struct_sheet(ORDER_STATES.fields, []).columns

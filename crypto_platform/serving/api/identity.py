@@ -18,7 +18,7 @@ _BEARER = "bearer "
 
 
 def find_token(request: Request) -> str | None:
-    """The token that came with a request; a Bearer header goes before the cookie, even a wrong one."""
+    """The token of a request; a Bearer header goes before the cookie, even a wrong one."""
     header = request.headers.get("Authorization")
     if header is None:
         return request.cookies.get(SESSION_COOKIE)

@@ -50,6 +50,7 @@ _PROBLEM: Schema = {
 }
 
 _REFUSALS = {
+    HTTPStatus.BAD_REQUEST: "The body is no JSON that can be read.",
     HTTPStatus.UNAUTHORIZED: "Nobody, or a token that is over: log in.",
     HTTPStatus.NOT_FOUND: "Nothing of that name; the nearest are named.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is longer than any that is of use.",
