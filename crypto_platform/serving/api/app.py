@@ -10,7 +10,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-from crypto_platform.serving.api import account, market, operations
+from crypto_platform.serving.api import account, live, market, operations
 from crypto_platform.serving.api.gate import Gate
 from crypto_platform.serving.api.problems import handle_problems
 from crypto_platform.serving.api.services import build_services
@@ -63,6 +63,7 @@ def create_app(settings: Settings, *, reads: Reads | None = None) -> FastAPI:
     app.add_middleware(Gate, services=services)
     app.include_router(market.router)
     app.include_router(account.router)
+    app.include_router(live.router)
     app.include_router(operations.router)
     add_dashboard(app, services)
     return app

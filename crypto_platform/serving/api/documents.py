@@ -19,6 +19,7 @@ from crypto_platform.serving.api.schemas import (
     TEXT,
     TIME,
     answers,
+    answers_stream,
     describe_list,
     describe_object,
     describe_page,
@@ -244,3 +245,6 @@ PORTFOLIO = answers(
     },
     refusals=_OWN,
 )
+
+STREAM = answers_stream(refusals=_UNKNOWN)
+OWN_STREAM = answers_stream(refusals=_OWN)

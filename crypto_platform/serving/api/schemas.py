@@ -128,5 +128,15 @@ def answers(
     return found
 
 
+def answers_stream(*, refusals: Sequence[HTTPStatus]) -> dict[int | str, dict[str, Any]]:
+    """What a stream may answer: messages, or a refusal."""
+    found = answers(None, refusals=refusals)
+    found[int(HTTPStatus.OK)] = {
+        "description": "Messages, each with an id for Last-Event-ID; `reset`: some were missed.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+    return found
+
+
 def _describe(text: str | None) -> Schema:
     return {} if text is None else {"description": text}

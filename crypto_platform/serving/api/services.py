@@ -18,6 +18,7 @@ from crypto_platform.serving.api.catalogue import CATALOGUE_EVERY_S, Catalogue, 
 from crypto_platform.serving.api.limits import Buckets
 from crypto_platform.serving.api.log_in import LogIns
 from crypto_platform.serving.api.metrics import Metrics
+from crypto_platform.serving.api.streams import Streams
 from crypto_platform.serving.api.tokens import Tokens, derive_secret
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.failover import Answered, Reads
@@ -80,6 +81,7 @@ class Services:
     catalogue: Recent[Catalogue]
     quotes: Recent[Answered[list[Quote]]]
     requests: Buckets
+    streams: Streams
 
 
 def build_services(settings: Settings, reads: Reads) -> Services:
@@ -113,6 +115,7 @@ def build_services(settings: Settings, reads: Reads) -> Services:
         catalogue=Recent(lambda: read_catalogue(reads, codes), every_s=CATALOGUE_EVERY_S),
         quotes=Recent(lambda: read_quotes(reads), every_s=QUOTES_EVERY_S),
         requests=Buckets(per_s=settings.api.requests_per_s, burst=settings.api.burst),
+        streams=Streams(streams_max=settings.api.streams_max),
     )
 
 

@@ -1,0 +1,180 @@
+"""Streams: each listener gets each change once, in order, and goes on where he was cut off."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+
+import pytest
+from fastapi import Request
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from crypto_platform.errors import StoreUnavailableError
+from crypto_platform.serving.api import streams as module
+from crypto_platform.serving.api.journal import Journal
+from crypto_platform.serving.api.problems import ApiError
+from crypto_platform.serving.api.streams import Row, Streams, Tail
+from crypto_platform.serving.failover import Source
+
+SOURCE = Source(store="postgres", home="postgres")
+
+
+def test_a_journal_tells_each_change_once_and_of_two_the_last() -> None:
+    """A quote that changed twice while nobody looked is one row."""
+    journal: Journal[str] = Journal(kept_max=10)
+    journal.note([("btc", 1, "btc 1"), ("eth", 1, "eth 1")])
+    assert journal.since(0) == (["btc 1", "eth 1"], 2, True)
+    journal.note([("eth", 1, "eth 1"), ("btc", 2, "btc 2"), ("btc", 3, "btc 3")])
+    assert journal.since(2) == (["btc 3"], 4, True)
+    assert journal.since(0) == (["eth 1", "btc 3"], 4, True)
+    assert journal.since(4) == ([], 4, True)
+
+
+def test_a_journal_says_when_it_has_forgotten_what_was_missed() -> None:
+    """A listener who believes he has all of it would draw a chart with a hole."""
+    journal: Journal[int] = Journal(kept_max=3)
+    journal.note((number, None, number) for number in range(1, 6))
+    assert journal.since(2) == ([3, 4, 5], 5, True)
+    assert not journal.since(1).is_whole
+    assert not journal.since(6).is_whole, "a number of another journal"
+
+
+class Feed:
+    """What a tail's question finds; grows as the test says."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = [1, 2]
+        self.questions = 0
+        self.is_down = False
+        self.asked = threading.Event()
+
+    def poll(self, journal: Journal[Row]) -> Source:
+        self.questions += 1
+        if self.is_down:
+            message = "away"
+            raise StoreUnavailableError(message)
+        journal.note((number, None, {"n": number}) for number in list(self.rows))
+        return SOURCE
+
+
+def request(last_event_id: str | None = None) -> Request:
+    headers = [] if last_event_id is None else [(b"last-event-id", last_event_id.encode())]
+    return Request({"type": "http", "headers": headers, "query_string": b""})
+
+
+async def listen(
+    streams: Streams, feed: Feed, *, last: str | None = None, from_start: bool = True
+) -> AsyncIterator[ServerSentEvent]:
+    """The messages of a stream, without HTTP."""
+    answer = await streams.open(
+        request(last),
+        "rows",
+        ("rows",),
+        lambda: Tail(feed.poll, kept_max=100),
+        who="ann",
+        from_start=from_start,
+    )
+    assert isinstance(answer, EventSourceResponse)
+    messages: AsyncIterator[ServerSentEvent] = answer.body_iterator
+    return messages
+
+
+def numbers_of(message: ServerSentEvent) -> list[int]:
+    assert message.event == "rows"
+    document = json.loads(str(message.data))
+    assert (document["source"], document["stale"]) == ("postgres", False)
+    return [row["n"] for row in document["rows"]]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second is long for a test."""
+    monkeypatch.setattr(module, "POLL_EVERY_S", 0.01)
+
+
+def run(test: Callable[[], object]) -> None:
+    asyncio.run(test())  # pyright: ignore[reportArgumentType] - a coroutine function
+
+
+def test_a_newcomer_gets_what_there_is_then_what_comes() -> None:
+    """Or only what comes, as he asks."""
+
+    async def test() -> None:
+        feed, streams = Feed(), Streams(streams_max=5)
+        async with aclosing(await listen(streams, feed)) as first:
+            assert numbers_of(await anext(first)) == [1, 2]
+            async with aclosing(await listen(streams, feed, from_start=False)) as second:
+                waiting = asyncio.ensure_future(anext(second))
+                await asyncio.sleep(0.05)
+                feed.rows += [3]
+                assert numbers_of(await waiting) == [3]
+            assert numbers_of(await anext(first)) == [3]
+
+    run(test)
+
+
+def test_who_was_cut_off_goes_on_behind_his_last_message() -> None:
+    """Each trade once: a second time is as wrong as never."""
+
+    async def test() -> None:
+        feed, streams = Feed(), Streams(streams_max=5)
+        async with aclosing(await listen(streams, feed)) as cut:
+            last = await anext(cut)
+        feed.rows += [3, 4]
+        async with aclosing(await listen(streams, feed, last=last.id)) as again:
+            assert numbers_of(await anext(again)) == [3, 4]
+        async with aclosing(
+            await listen(streams, feed, last="another-7", from_start=False)
+        ) as lost:
+            assert (await anext(lost)).event == "reset"
+
+    run(test)
+
+
+def test_all_listeners_share_one_question() -> None:
+    """A hundred open pages must not be a hundred questions a second."""
+
+    async def test() -> None:
+        feed, streams = Feed(), Streams(streams_max=100)
+        opened = [await listen(streams, feed) for _ in range(50)]
+        for each in opened:
+            assert numbers_of(await anext(each)) == [1, 2]
+        assert feed.questions < 10
+        for each in opened:
+            await each.aclose()  # pyright: ignore[reportAttributeAccessIssue] - a generator
+
+    run(test)
+
+
+def test_a_store_that_goes_away_and_comes_back_costs_no_message() -> None:
+    """A stream is open for a quarter of an hour; a restart takes seconds."""
+
+    async def test() -> None:
+        feed, streams = Feed(), Streams(streams_max=5)
+        async with aclosing(await listen(streams, feed)) as own:
+            await anext(own)
+            feed.is_down = True
+            waiting = asyncio.ensure_future(anext(own))
+            await asyncio.sleep(0.05)
+            assert not waiting.done()
+            feed.rows += [3]
+            feed.is_down = False
+            assert numbers_of(await waiting) == [3]
+
+    run(test)
+
+
+def test_one_client_cannot_hold_all_streams() -> None:
+    """Each costs memory for as long as it is open."""
+
+    async def test() -> None:
+        feed, streams = Feed(), Streams(streams_max=1)
+        async with aclosing(await listen(streams, feed)) as own:
+            await anext(own)
+            with pytest.raises(ApiError):
+                await listen(streams, feed)
+        async with aclosing(await listen(streams, feed)) as own:
+            assert numbers_of(await anext(own)) == [1, 2]
+
+    run(test)
