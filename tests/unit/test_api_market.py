@@ -269,3 +269,15 @@ def test_what_is_answered_is_counted() -> None:
     assert 'requests_total{method="GET",route="/v1/quotes",status="200"} 1.0' in text
     assert 'requests_total{method="GET",route="none",status="404"} 1.0' in text
     assert 'store_up{store="postgres"} 1.0' in text
+
+
+def test_the_reference_names_every_endpoint_and_needs_nothing_from_elsewhere() -> None:
+    """It is read where there is no way out, and by who allows no scripts."""
+    with serving(build_store()) as client:
+        paths = client.get("/openapi.json").json()["paths"]
+        page = client.get("/docs").text
+    assert {"/v1/trades", "/v1/me/wallets", "/v1/stream/quotes", "/health"} <= set(paths)
+    assert all(f"</b> {path}" in page for path in paths)
+    assert "<script" not in page
+    elsewhere = [each for each in page.split("http://")[1:] if not each.startswith("testserver")]
+    assert (elsewhere, "https://" in page) == ([], False)

@@ -10,7 +10,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-from crypto_platform.serving.api import account, live, market, operations
+from crypto_platform.serving.api import account, live, market, operations, reference
 from crypto_platform.serving.api.gate import Gate
 from crypto_platform.serving.api.problems import handle_problems
 from crypto_platform.serving.api.services import build_services
@@ -55,6 +55,7 @@ def create_app(settings: Settings, *, reads: Reads | None = None) -> FastAPI:
         lifespan=living,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
     handle_problems(app)
@@ -65,5 +66,6 @@ def create_app(settings: Settings, *, reads: Reads | None = None) -> FastAPI:
     app.include_router(account.router)
     app.include_router(live.router)
     app.include_router(operations.router)
+    app.include_router(reference.router)
     add_dashboard(app, services)
     return app
