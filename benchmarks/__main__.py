@@ -4,6 +4,7 @@ import click
 
 from benchmarks.accounts import accounts
 from benchmarks.analytics import analytics
+from benchmarks.api import api
 from benchmarks.audit import audit
 from benchmarks.deep import deep
 from benchmarks.live import live
@@ -26,6 +27,7 @@ def main(context: click.Context) -> None:
 
 main.add_command(accounts)
 main.add_command(analytics)
+main.add_command(api)
 main.add_command(audit)
 main.add_command(steady)
 main.add_command(live)

@@ -4,10 +4,14 @@ Here: a fake store with a market and two users' accounts, a client. Not here: ex
 on real stores (tests/servers/test_api.py).
 """
 
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+import uvicorn
+from fastapi import FastAPI
 
 from crypto_platform.errors import StoreUnavailableError
 from crypto_platform.feeds import Feed, Record
@@ -23,6 +27,7 @@ from crypto_platform.settings import DEFAULT_SOURCES, ApiSettings, Settings
 from crypto_platform.stores.base import ALWAYS, Market, Span, Store, StoredOffset, Whole
 from tests.account_steps import SmallCompany
 from tests.store_steps import NOON, P0
+from tests.waiting import eventually
 
 with warnings.catch_warnings():
     # it asks for another client, which brings nothing that is needed here
@@ -227,3 +232,19 @@ def serving(
     app = create_app(settings, reads=Reads(settings, open_=open_))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[str]:
+    """The app behind a socket of its own, by the server that runs it; gives its address."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        eventually(lambda: server.started, within_s=10)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
