@@ -26,13 +26,22 @@ def find_token(request: Request) -> str | None:
     return header[len(_BEARER) :].strip() if is_bearer else None
 
 
-async def find_asker(request: Request) -> Asker | None:
+def find_asker(request: Request) -> Asker | None:
     """Who asks, as the gate has found; None where nobody is logged in."""
     asker: Asker | None = getattr(request.state, "asker", None)
     return asker
 
 
-def require_asker(asker: Annotated[Asker | None, Depends(find_asker)], services: Shared) -> Asker:
+async def _find_at_once(request: Request) -> Asker | None:
+    """The same without a thread, which a plain function would be given."""
+    return find_asker(request)
+
+
+MaybeAsker = Annotated[Asker | None, Depends(_find_at_once)]
+"""For what anybody may ask, and a user gets more of."""
+
+
+def require_asker(asker: MaybeAsker, services: Shared) -> Asker:
     """Who asks.
 
     Raises:
@@ -49,8 +58,6 @@ def require_asker(asker: Annotated[Asker | None, Depends(find_asker)], services:
     return asker
 
 
-MaybeAsker = Annotated[Asker | None, Depends(find_asker)]
-"""For what anybody may ask, and a user gets more of."""
 OwnAsker = Annotated[Asker, Depends(require_asker)]
 """For what is one user's own."""
 
