@@ -4,6 +4,8 @@ import hashlib
 import json
 import re
 
+import pytest
+
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.dashboard.overview import build_rows, draw_line
@@ -188,3 +190,32 @@ def test_a_line_has_its_highest_price_at_the_top() -> None:
     flat = draw_line(["0.1", "0.1"])
     assert flat is not None
     assert flat.path == "M0.0 12.0L100.0 12.0"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_stand_out_from_what_is_behind_them(scheme: str) -> None:
+    """WCAG 2.2, 1.4.3: 4.5 to 1, in both schemes; half of all readers need it some day."""
+    css = (STATIC / "dashboard.css").read_text("utf-8")
+    light, dark = re.findall(r":root \{([^}]*)\}", css)[:2]
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", light))
+    if scheme == "dark":
+        colours |= dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", dark))
+    texts = ("text", "muted", "accent", "up", "down", "warn", "chart-1", "chart-2")
+    for text in texts:
+        for behind in ("ground", "surface", "raised"):
+            assert contrast(colours[text], colours[behind]) >= 4.5, (text, behind)
+    assert contrast(colours["on-accent"], colours["accent"]) >= 4.5
+    assert contrast(colours["warn"], colours["warn-soft"]) >= 4.5
+    assert contrast(colours["edge"], colours["surface"]) >= 3  # 1.4.11: of what is typed into
+
+
+def contrast(one: str, other: str) -> float:
+    """As WCAG counts it, 1 to 21."""
+    dark, light = sorted(luminance(colour) for colour in (one, other))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

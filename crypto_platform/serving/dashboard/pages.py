@@ -2,35 +2,34 @@
 
 Here: questions to what the API shares (api/services.py) and a template each; an error is a page,
 too. What is one user's own is asked for by his browser, at the API, so that there is one way to it.
-Not here: HTML (templates/), headers (render.py), logging in (session.py).
+Not here: HTML (templates/), the frame (frame.py), logging in (session.py).
 """
 
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.routing import APIRoute
+from starlette.responses import RedirectResponse
 
+from crypto_platform.domain.tax_lots import BookingMethod
 from crypto_platform.errors import PlatformError, StoreUnavailableError
 from crypto_platform.feeds.candles import CANDLES
 from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.trades import TRADES
-from crypto_platform.serving.api.identity import find_asker
+from crypto_platform.serving.api.identity import MaybeAsker
 from crypto_platform.serving.api.services import Services, Shared
+from crypto_platform.serving.dashboard import session
+from crypto_platform.serving.dashboard.frame import show
 from crypto_platform.serving.dashboard.overview import build_rows, read_closes
-from crypto_platform.serving.dashboard.render import STATIC, STATIC_URL, KeptFiles, render
+from crypto_platform.serving.dashboard.render import STATIC, STATIC_URL, KeptFiles
 from crypto_platform.serving.market import Place, UnknownMarketError, find_market
 from crypto_platform.serving.monitor import Monitor
 from crypto_platform.serving.probe import Probe
-
-PAGES = (
-    ("/", "Markets", "/v1/quotes"),
-    ("/operations", "Operations", "/health"),
-)
-"""Path, name, and the path of the API without which there is no such page."""
 
 STORE_NAMES: Mapping[str, str] = {"postgres": "PostgreSQL", "mongo": "MongoDB"}
 
@@ -38,6 +37,7 @@ LINES_EVERY_S = 60.0
 LINES_WITHIN_S = 0.5
 """A page does not wait longer for its lines; they are there when it is opened again."""
 STATUS_YOUNG_S = 4.0
+TAX_FORMATS = ("csv", "json", "pdf")
 STALE_POLLS = 3
 """A price is old when so many polls should have brought a newer one."""
 STALE_S_MIN = 15.0
@@ -101,31 +101,7 @@ def add_dashboard(app: FastAPI, services: Services) -> None:
     )
     app.mount(STATIC_URL, KeptFiles(directory=STATIC))
     app.include_router(router)
-
-
-def show(
-    request: Request,
-    template: str,
-    *,
-    status: int = HTTPStatus.OK,
-    **values: Any,  # noqa: ANN401 - what the template shows
-) -> Response:
-    """A page with its frame: where one is, who one is, what else there is."""
-    asker = find_asker(request)
-    offered = find_offered(request)
-    frame = {
-        "pages": [(path, name) for path, name, needed in PAGES if needed in offered],
-        "offered": offered,
-        "here": request.url.path,
-        "user": None if asker is None else asker.user_id,
-    }
-    return render(template, status=status, **frame, **values)
-
-
-def find_offered(request: Request) -> Collection[str]:
-    """The API's paths: what it does not offer, no page shows."""
-    app: FastAPI = request.app
-    return app.openapi()["paths"]
+    app.include_router(session.router)
 
 
 @router.get("/")
@@ -196,4 +172,18 @@ def show_operations(request: Request, pages: Pages) -> Response:
         known=known,
         loads={(load.store, load.feed): load for load in known.loads},
         names=STORE_NAMES,
+    )
+
+
+@router.get("/portfolio")
+def show_portfolio(request: Request, asker: MaybeAsker) -> Response:
+    """One's own: the frame; its content is the browser's own question to the API."""
+    if asker is None:
+        return RedirectResponse("/login?next=/portfolio", HTTPStatus.SEE_OTHER)
+    return show(
+        request,
+        "portfolio.html",
+        year=datetime.now(UTC).year,
+        methods={method.value: method.value.replace("_", " ") for method in BookingMethod},
+        formats=TAX_FORMATS,
     )

@@ -15,6 +15,12 @@ export function price(exact) {
   return decimals(number, Math.min(5 - Math.floor(Math.log10(size)), 20));
 }
 
+/** Without the zeros that only fill up. */
+export function quantity(exact) {
+  if (exact === null || exact === undefined) return UNKNOWN;
+  return Number(exact).toLocaleString("en-US", { maximumSignificantDigits: 8 });
+}
+
 export function money(exact) {
   return exact === null || exact === undefined ? UNKNOWN : decimals(Number(exact), 0);
 }

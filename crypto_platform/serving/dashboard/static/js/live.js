@@ -8,8 +8,9 @@ function say(text, kind) {
   badge.className = `badge ${kind}`;
 }
 
-/** Calls `take` with the content of each event of this name; the browser connects again by itself. */
-export function listen(url, name, take) {
+/** Calls `take` with the content of each event of this name, and `reset` where some were missed; the
+    browser connects again by itself. */
+export function listen(url, name, take, reset = () => {}) {
   if (!badge) return;
   const stream = new EventSource(url);
   stream.addEventListener("open", () => say("live", "good"));
@@ -20,6 +21,7 @@ export function listen(url, name, take) {
     say("live", "good");
     take(JSON.parse(event.data));
   });
+  stream.addEventListener("reset", reset);
   addEventListener("pagehide", () => stream.close());
 }
 
@@ -32,6 +34,7 @@ export async function ask(path, query) {
     throw new Error("the platform does not answer");
   }
   const content = await answer.json().catch(() => ({}));
+  if (answer.status === 401) location.assign(`/login?next=${location.pathname}`);
   if (!answer.ok) throw new Error(content.detail ?? `the platform answers ${answer.status}`);
   return content;
 }

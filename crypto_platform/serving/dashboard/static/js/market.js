@@ -2,7 +2,7 @@
 
 import "./ages.js";
 import { PriceChart } from "./candles.js";
-import { ago, amount, change, price } from "./format.js";
+import { ago, amount, change, price, quantity } from "./format.js";
 import { ask, fill, listen } from "./live.js";
 
 const CANDLES = 300;
@@ -34,7 +34,7 @@ function describe(candle) {
     Object.assign(document.createElement("span"), { textContent: `${at.slice(0, 10)} ${at.slice(11, 16)}` }),
     ...[["open", candle.open], ["high", candle.high], ["low", candle.low], ["close", candle.close], ["volume", candle.volume]].map(([name, value]) => {
       const figure = document.createElement("span");
-      figure.append(`${name} `, bold(price(value)));
+      figure.append(`${name} `, bold((name === "volume" ? quantity : price)(value)));
       return figure;
     }),
   );
@@ -78,25 +78,38 @@ function buildRow(trade) {
   row.cells[0].append(time);
   row.cells[1].append(trade.taker_side ?? "-");
   row.cells[2].append(amount(trade.price, price(trade.price), side));
-  row.cells[3].append(amount(trade.quantity, price(trade.quantity)));
+  row.cells[3].append(amount(trade.quantity, quantity(trade.quantity)));
   return row;
 }
 
-/** Trades, the newest first, before those that are there. */
-function showTrades(trades) {
+const seen = new Set();
+
+/** Trades, the oldest first; those that are there already are left out. */
+function takeTrades(trades) {
+  const fresh = trades.filter((trade) => !seen.has(trade.trade_id));
+  if (!fresh.length) return;
+  for (const trade of fresh) {
+    seen.add(trade.trade_id);
+    chart?.take(trade);
+  }
   const body = tradesPanel.querySelector("tbody");
-  body.prepend(...trades.slice(0, TRADES).map(buildRow));
+  body.prepend(...fresh.slice(-TRADES).map(buildRow).reverse());
   while (body.rows.length > TRADES) body.lastElementChild.remove();
-  const [newest] = trades;
-  if (!newest) return;
+  const newest = fresh.at(-1);
   document.querySelector("[data-last]").replaceChildren(amount(newest.price, price(newest.price)));
   document.querySelector("[data-last-age]").replaceChildren("last trade ", ago(newest.ts_event, STALE_S), " ago");
 }
 
 async function readTrades() {
   const { trades } = await ask("/v1/trades", { ...market, limit: TRADES });
-  showTrades(trades);
+  tradesPanel.querySelector("tbody").replaceChildren();
+  seen.clear();
+  takeTrades(trades.reverse());
   return trades.length > 0;
+}
+
+function showTrades() {
+  return fill(tradesPanel, tradesPanel.querySelector("[data-tape]"), readTrades, "No trade of this market is stored yet.");
 }
 
 // Order book
@@ -113,7 +126,7 @@ async function readBook() {
     const rows = book[side].slice(0, LEVELS_LISTED).map((level) => {
       const row = document.createElement("tr");
       row.insertCell().append(amount(level.price, price(level.price)));
-      row.insertCell().append(amount(level.quantity, price(level.quantity)));
+      row.insertCell().append(amount(level.quantity, quantity(level.quantity)));
       row.cells[1].className = "number";
       return row;
     });
@@ -137,11 +150,13 @@ async function start() {
   }
   if (bookPanel) keepBook();
   if (!tradesPanel) return;
-  await fill(tradesPanel, tradesPanel.querySelector("[data-tape]"), readTrades, "No trade of this market is stored yet.");
-  listen(`/v1/stream/trades?${new URLSearchParams(market)}`, "trades", ({ trades }) => {
-    showTrades(trades);
-    for (const trade of [...trades].reverse()) chart?.take(trade);
-  });
+  // the stream first, so that nothing is missed between the two
+  let read;
+  listen(`/v1/stream/trades?${new URLSearchParams(market)}`, "trades", async ({ trades }) => {
+    await read;
+    takeTrades(trades);
+  }, () => (read = showTrades()));
+  read = showTrades();
 }
 
 start();

@@ -1,0 +1,156 @@
+// One's own: wallets with their value, open orders, transactions. The session's cookie says whose.
+
+import "./ages.js";
+import { amount, price, quantity } from "./format.js";
+import { ask, fill } from "./live.js";
+
+const EVERY_MS = 5000;
+const TRANSACTIONS = 50;
+
+const panel = (name) => document.querySelector(`[data-panel=${name}]`);
+
+function show(name, read, empty) {
+  const own = panel(name);
+  return fill(own, own.querySelector("[data-content]"), () => read(own), empty);
+}
+
+function buildRow(cells) {
+  const row = document.createElement("tr");
+  for (const [content, className] of cells) {
+    const cell = row.insertCell();
+    cell.className = className ?? "";
+    cell.append(content ?? "-");
+  }
+  return row;
+}
+
+function buildTime(iso) {
+  return Object.assign(document.createElement("time"), { dateTime: iso, title: iso, textContent: iso.slice(0, 19).replace("T", " ") });
+}
+
+// Wallets
+
+function buildShare(share) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("class", "bars");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", `${share.toFixed(1)} %`);
+  for (const width of [100, share]) {
+    const bar = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    bar.setAttribute("width", `${width}%`);
+    bar.setAttribute("height", "100%");
+    bar.setAttribute("rx", "3");
+    svg.append(bar);
+  }
+  return svg;
+}
+
+async function readHoldings(own) {
+  const { holdings, value, value_currency: currency, unpriced } = await ask("/v1/me/portfolio", {});
+  const total = Number(value);
+  document.querySelector("[data-value]").replaceChildren(amount(value, `${price(value)} ${currency}`));
+  const note = document.querySelector("[data-unpriced]");
+  note.hidden = !unpriced.length;
+  note.textContent = `Without ${unpriced.join(", ")}, whose price nobody tells.`;
+  const held = holdings.filter((each) => Number(each.quantity) !== 0).sort((one, other) => Number(other.value) - Number(one.value));
+  const rows = held.map((each) => {
+    const row = buildRow([
+      [each.currency],
+      [amount(each.quantity, quantity(each.quantity)), "number"],
+      [amount(each.locked, quantity(each.locked)), "number wide"],
+      [amount(each.price, price(each.price)), "number wide"],
+      [amount(each.value, price(each.value)), "number"],
+      [each.value === null || !total ? "-" : buildShare((100 * Number(each.value)) / total), "share"],
+    ]);
+    row.dataset.currency = each.currency;
+    return row;
+  });
+  own.querySelector("tbody").replaceChildren(...rows);
+  return held.length > 0;
+}
+
+// Open orders
+
+async function readOrders(own) {
+  const { orders } = await ask("/v1/me/orders", {});
+  const rows = orders.map((order) =>
+    buildRow([
+      [order.venue_symbol],
+      [order.side, order.side === "buy" ? "up" : "down"],
+      [amount(order.limit_price, price(order.limit_price)), "number"],
+      [amount(order.order_quantity, quantity(order.order_quantity)), "number"],
+      [amount(order.filled_quantity, quantity(order.filled_quantity)), "number"],
+      [(order.order_status ?? "").replace("_", " "), "wide"],
+      [buildTime(order.ts_created), "wide"],
+    ]),
+  );
+  own.querySelector("tbody").replaceChildren(...rows);
+  return orders.length > 0;
+}
+
+// Transactions, page by page
+
+let next = null;
+
+function buildTransaction(each) {
+  const sign = each.available_change.startsWith("-") ? "" : "+";
+  return buildRow([
+    [buildTime(each.ts_event)],
+    [each.kind.replaceAll("_", " ")],
+    [each.currency],
+    [amount(each.available_change, `${sign}${quantity(each.available_change)}`, sign ? "up" : "down"), "number"],
+    [amount(each.locked_change, quantity(each.locked_change)), "number wide"],
+    [amount(each.available, quantity(each.available)), "number wide"],
+  ]);
+}
+
+async function readTransactions(own) {
+  const cursor = next === null ? {} : { cursor: next };
+  const page = await ask("/v1/me/transactions", { limit: TRANSACTIONS, ...cursor });
+  next = page.next;
+  const body = own.querySelector("tbody");
+  body.append(...page.transactions.map(buildTransaction));
+  own.querySelector("[data-older]").hidden = next === null;
+  return body.rows.length > 0;
+}
+
+const showTransactions = () => show("transactions", readTransactions, "There is no transaction yet.");
+panel("transactions").querySelector("[data-older]").addEventListener("click", showTransactions);
+
+// The value of past days
+
+let history;
+
+async function readHistory(own) {
+  const days = own.querySelector("[name=days]:checked").value;
+  const from = new Date(Date.now() - days * 86_400_000).toISOString();
+  const { history: points } = await ask("/v1/me/portfolio/history", { from });
+  if (!points.length) return false;
+  own.querySelector("[data-content]").hidden = false; // its size is asked for
+  const { ValueChart } = await import("./value.js");
+  history ??= new ValueChart(own.querySelector("[data-chart]"));
+  history.show(points);
+  return true;
+}
+
+const showHistory = () => show("history", readHistory, "There is nothing to value in these days.");
+if (panel("history")) {
+  panel("history").querySelector("[data-days]").addEventListener("change", showHistory);
+  showHistory();
+}
+
+const tax = document.querySelector("[data-tax]");
+if (tax) tax.elements.time_zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "UTC";
+
+// All of it; what changes, again and again
+
+async function keep() {
+  await Promise.all([
+    show("holdings", readHoldings, "There is no wallet yet."),
+    show("orders", readOrders, "No order is open."),
+  ]);
+  setTimeout(keep, EVERY_MS);
+}
+
+keep();
+showTransactions();
