@@ -60,7 +60,7 @@ status: | $(PLATFORM)  ## Say what runs, what lags and what needs a person
 # Each worker has servers of its own, of about 1.3 GB; a file's tests stay with one of them.
 WORKERS ?= 2
 .PHONY: test
-test: $(SERVERS)  ## Run all tests but the slow ones (WORKERS=2)
+test: $(SERVERS) $(BROWSER)  ## Run all tests but the slow ones (WORKERS=2)
 	@$(PYTHON) -m pytest -m "not slow" --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: test-fast
@@ -70,6 +70,10 @@ test-fast: $(INSTALLED)  ## Run the tests that need no server
 .PHONY: test-crash
 test-crash: $(SERVERS)  ## Every fault of docs/faults.md: nothing may be lost or repeated
 	@$(PYTHON) -m pytest $(ARGS) tests/crash tests/servers/test_load.py tests/servers/test_answers.py tests/servers/test_failover.py tests/servers/test_restore.py
+
+.PHONY: test-browser
+test-browser: $(SERVERS) $(BROWSER)  ## The dashboard's pages in a real browser, on a running stack
+	@$(PYTHON) -m pytest $(ARGS) tests/browser
 
 MINUTES ?= 20
 .PHONY: soak

@@ -9,6 +9,7 @@ pytest_plugins = [
     "tests.dagster_harness",
     "tests.crash_harness",
     "tests.ui_harness",
+    "tests.browser_harness",
     "tests.own_servers",
 ]
 

@@ -120,6 +120,15 @@ def test_a_market_that_is_not_there_is_a_page_that_names_what_is() -> None:
     assert answer.headers["Content-Type"].startswith("text/html")
 
 
+def test_a_page_leaves_out_what_a_market_has_not() -> None:
+    """An empty chart looks like a fault."""
+    store = build_store()
+    del store.market["candles"], store.market["order_books"]
+    with serving(store) as client:
+        page = client.get(MARKET_PATH).text
+    assert re.findall(r'data-panel="(\w+)"', page) == ["trades"]
+
+
 def test_a_symbol_with_a_slash_is_a_market_too() -> None:
     """The unified name is what people type."""
     with serving(build_store()) as client:

@@ -1,0 +1,168 @@
+"""The dashboard in a real browser, over fake stores: how it looks and feels, and its bad days."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from crypto_platform.feeds.quotes import Quote
+from tests.api_harness import BOOK, FakeStore, candle, listening, serving, trade
+from tests.browser_harness import PHONE, Visit
+from tests.store_steps import NOON
+from tests.unit.test_api_account import KEY_OF
+from tests.unit.test_api_account import build_store as build_accounts
+
+MARKET = "/markets/simulated_exchange/BTC-USD"
+PAGES = ("/", MARKET, "/operations", "/login", "/markets/nowhere/BTC")
+NAMES = (
+    *("Bitcoin", "Ethereum", "A currency whose name is longer than any that was ever thought of"),
+    *("Quant", "Шиба", "<b>bold</b>"),
+)
+
+
+def build_store() -> FakeStore:
+    """A market, currencies of all sorts, and ann's account."""
+    store = build_accounts()
+    store.market = {
+        "trades": [trade(number, second=number) for number in range(60)],
+        "candles": [candle(minute) for minute in range(90)],
+        "order_books": [BOOK],
+    }
+    store.quotes = [
+        Quote(
+            event_id=f"q{rank}",
+            source="simulated",
+            currency_id=name.lower(),
+            currency_name=name,
+            quote_currency="USD",
+            market_cap_rank=rank,
+            price="0.000012345678" if rank == 4 else "123456789.123456789",
+            price_change_24h_pct=None if rank == 2 else "-12.3456",
+            ts_event=NOON,
+            ts_ingest=NOON,
+        )
+        for rank, name in enumerate(NAMES, start=1)
+    ]
+    return store
+
+
+@pytest.fixture(scope="module")
+def store() -> FakeStore:
+    return build_store()
+
+
+@pytest.fixture(scope="module")
+def address(store: FakeStore) -> Iterator[str]:
+    with serving(store) as client, listening(client.app) as url:
+        yield url
+
+
+def wait_until_shown(visit: Visit, path: str) -> None:
+    if path == MARKET:
+        visit.page.locator("[data-depth] canvas").wait_for()
+        visit.page.locator("[data-tape] tbody tr").first.wait_for()
+
+
+def forgive(visit: Visit, status: int) -> None:
+    """A page or an answer that was meant to be refused."""
+    visit.errors[:] = [error for error in visit.errors if f"status of {status} " not in error]
+
+
+@pytest.mark.parametrize("visit", [PHONE], indirect=True, ids=["phone"])
+def test_nothing_reaches_beyond_a_phone(visit: Visit) -> None:
+    """A page that scrolls sideways cannot be read with one hand."""
+    visit.log_in("ann", KEY_OF["ann"])
+    for path in (*PAGES, "/portfolio"):
+        visit.open(path)
+        wait_until_shown(visit, path)
+        wide, window = visit.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert wide <= window == 360, path
+    forgive(visit, 404)
+
+
+def test_every_page_can_be_read_by_ear_and_by_keyboard(visit: Visit) -> None:
+    """Names of fields and pictures, heads of columns, one title, a way past the navigation."""
+    for path in PAGES:
+        visit.open(path)
+        unnamed = visit.page.evaluate(
+            """[...document.querySelectorAll('input, select, button, a, [role=img]')].filter(each =>
+                !(each.labels?.[0]?.textContent ?? each.textContent ?? '').trim()
+                && !each.ariaLabel && each.type !== 'hidden').map(each => each.outerHTML)"""
+        )
+        assert unnamed == [], path
+        assert visit.page.locator("h1").count() == 1, path
+        headless = "table:not(:has(thead th[scope=col])):not([role=img] table)"
+        assert visit.page.locator(headless).count() == 0, path
+        if path != "/login":  # which begins in its first field
+            visit.page.keyboard.press("Tab")
+            assert visit.page.evaluate("document.activeElement.className") == "skip", path
+    forgive(visit, 404)
+
+
+def test_a_chart_follows_the_reader_s_scheme(visit: Visit) -> None:
+    """White candles on a white ground: a canvas knows nothing of the style sheet."""
+    visit.open(MARKET)
+    wait_until_shown(visit, MARKET)
+    colour = "getComputedStyle(document.body).backgroundColor"
+    light = (visit.page.evaluate(colour), visit.page.locator("[data-chart]").screenshot())
+    visit.page.emulate_media(color_scheme="dark")
+    dark = (visit.page.evaluate(colour), visit.page.locator("[data-chart]").screenshot())
+    assert light[0] != dark[0]
+    assert light[1] != dark[1]
+
+
+def test_a_search_leaves_what_is_called_so(visit: Visit) -> None:
+    """By name or id."""
+    visit.open("/")
+    field = visit.page.get_by_label("Find a currency")
+    field.fill("ether")
+    assert visit.page.locator("[data-quotes] tr:visible .name").all_inner_texts() == ["Ethereum"]
+    field.fill("nothing is called so")
+    visit.page.get_by_text("No currency is called so.").wait_for()
+
+
+def test_what_a_currency_is_called_is_text(visit: Visit) -> None:
+    """Seen by the browser, which decides."""
+    visit.open("/")
+    visit.page.get_by_text("<b>bold</b>").wait_for()
+
+
+def test_a_wrong_key_is_told_at_the_form(visit: Visit) -> None:
+    """And what was typed is there still, but for the key."""
+    visit.log_in("ann", "ck_0_wrong")
+    visit.page.get_by_role("alert").get_by_text("no such key of this user").wait_for()
+    assert visit.page.get_by_label("User").input_value() == "ann"
+    assert visit.page.get_by_label("Key").input_value() == ""
+    forgive(visit, 401)
+
+
+def test_a_user_sees_his_own_and_nobody_after_he_has_logged_out(visit: Visit) -> None:
+    """The next one at this machine."""
+    visit.log_in("ann", KEY_OF["ann"])
+    row = visit.page.locator("[data-panel=holdings] tr[data-currency=USD]")
+    row.wait_for()
+    own = "[data-panel=holdings] tr[data-currency=USD] td:nth-child(2)"
+    assert visit.read_amounts(own) == ["799.00"]
+    visit.page.get_by_role("button", name="Log out").click()
+    visit.page.wait_for_url("**/")
+    visit.open("/portfolio")
+    visit.page.get_by_role("heading", name="Log in").wait_for()
+
+
+def test_with_the_stores_away_an_open_page_keeps_what_it_had_and_says_so(
+    store: FakeStore, visit: Visit
+) -> None:
+    """Yesterday's price without a word is worse than none."""
+    visit.open(MARKET)
+    wait_until_shown(visit, MARKET)
+    store.is_down = True
+    try:
+        visit.page.get_by_text("no store answers").first.wait_for()
+        assert visit.page.locator("[data-depth] canvas").is_visible()
+        visit.open("/")
+        visit.page.get_by_role("alert").wait_for()
+        visit.page.get_by_role("heading", name="No store answers").wait_for()
+    finally:
+        store.is_down = False
+    visit.open("/")
+    visit.page.get_by_role("heading", name="Currencies").wait_for()
+    forgive(visit, 503)
