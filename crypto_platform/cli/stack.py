@@ -182,7 +182,7 @@ def _show_state(folder: Path) -> None:
     if state.webserver_url:
         click.echo(f"Dagster UI: {state.webserver_url}")
     if state.api_url:
-        click.echo(f"HTTP API: {state.api_url}")
+        click.echo(f"dashboard, HTTP API: {state.api_url}")
 
 
 def _find_view() -> Callable[[Settings, threading.Event], None] | None:

@@ -123,7 +123,7 @@ def format_status(status: Status) -> list[str]:
                 ("status", f"{_verdict(status)}, {status.at:%Y-%m-%d %H:%M:%S} UTC"),
                 ("data folder", f"{status.data_dir}{phase}: {describe_disk(status)}"),
                 ("Dagster UI", describe_webserver(status)),
-                ("HTTP API", status.api_url or "none known: `crypto-platform up` starts it"),
+                ("dashboard, API", status.api_url or "none known: `crypto-platform up` starts it"),
                 ("Kafka", kafka if status.kafka_up else f"{kafka} DOWN"),
                 *((s.name, _describe_store(s)) for s in status.stores),
             ],

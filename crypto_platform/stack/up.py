@@ -232,7 +232,7 @@ class _Up:
         if url is not None:
             self._say(f"Dagster UI: {url}")
         if (api := self._address_of("api")) is not None:
-            self._say(f"HTTP API: {api}")
+            self._say(f"dashboard, HTTP API: {api}")
         launching = asyncio.create_task(self._launch_first_run(url))
         view_stop = threading.Event()
         viewing = asyncio.create_task(self._show_view(view_stop))

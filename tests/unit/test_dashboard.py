@@ -8,6 +8,7 @@ import pytest
 
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.serving.currencies import CurrencyCodes
+from crypto_platform.serving.dashboard.audits import find_audits
 from crypto_platform.serving.dashboard.overview import build_rows, draw_line
 from crypto_platform.serving.dashboard.render import STATIC, STATIC_URL
 from crypto_platform.settings import Settings, SourceSettings
@@ -127,6 +128,27 @@ def test_a_page_leaves_out_what_a_market_has_not() -> None:
     with serving(store) as client:
         page = client.get(MARKET_PATH).text
     assert re.findall(r'data-panel="(\w+)"', page) == ["trades"]
+
+
+def test_the_last_audit_of_each_feed_is_whole_unless_a_check_failed() -> None:
+    """One that has never run is no audit, and one check of five is enough."""
+
+    def node(feed: str, *statuses: str | None) -> dict[str, object]:
+        checks = [
+            {"name": f"c{number}", "executionForLatestMaterialization": each and {"status": each}}
+            for number, each in enumerate(statuses)
+        ]
+        audited = [{"timestamp": "1763812800000", "partition": "2025-11-22-11:00"}]
+        return {
+            "assetKey": {"path": ["audit", feed]},
+            "assetMaterializations": audited if statuses else [],
+            "assetChecksOrError": {"checks": checks},
+        }
+
+    nodes = [node("trades", "SUCCEEDED", "FAILED"), node("candles"), node("quotes", "SUCCEEDED")]
+    quotes, trades = find_audits({"assetNodes": [*nodes, node("quotes", "SUCCEEDED", None)]})
+    assert (quotes.feed, quotes.failed) == ("quotes", [])
+    assert (trades.feed, trades.failed, trades.at_us) == ("trades", ["c1"], NOON)
 
 
 def test_a_symbol_with_a_slash_is_a_market_too() -> None:

@@ -24,6 +24,7 @@ from crypto_platform.feeds.trades import TRADES
 from crypto_platform.serving.api.identity import MaybeAsker
 from crypto_platform.serving.api.services import Services, Shared
 from crypto_platform.serving.dashboard import session
+from crypto_platform.serving.dashboard.audits import LastAudit, read_audits
 from crypto_platform.serving.dashboard.frame import show
 from crypto_platform.serving.dashboard.overview import build_rows, read_closes
 from crypto_platform.serving.dashboard.render import STATIC, STATIC_URL, KeptFiles
@@ -36,6 +37,8 @@ STORE_NAMES: Mapping[str, str] = {"postgres": "PostgreSQL", "mongo": "MongoDB"}
 LINES_EVERY_S = 60.0
 LINES_WITHIN_S = 0.5
 """A page does not wait longer for its lines; they are there when it is opened again."""
+AUDITS_EVERY_S = 30.0
+AUDITS_WITHIN_S = 2.0
 STATUS_YOUNG_S = 4.0
 TAX_FORMATS = ("csv", "json", "pdf")
 STALE_POLLS = 3
@@ -50,10 +53,12 @@ class Dashboard:
     Attributes:
         closes: Of the last hour, by unified symbol.
         monitor: How the platform is.
+        audits: The last one of each feed; empty where no Dagster is known.
     """
 
     closes: Probe[dict[str, Sequence[str]]]
     monitor: Monitor
+    audits: Probe[list[LastAudit]]
 
 
 def find_dashboard(request: Request) -> Dashboard:
@@ -93,11 +98,13 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 def add_dashboard(app: FastAPI, services: Services) -> None:
     """Give the API's application its pages and their files."""
+    url = services.settings.dagster.webserver_url
     app.state.dashboard = Dashboard(
         closes=Probe(
             lambda: read_closes(services.reads, services.simulated), every_s=LINES_EVERY_S
         ),
         monitor=Monitor(services.settings),
+        audits=Probe(lambda: read_audits(url) if url else [], every_s=AUDITS_EVERY_S),
     )
     app.mount(STATIC_URL, KeptFiles(directory=STATIC))
     app.include_router(router)
@@ -165,11 +172,13 @@ def _list_intervals(services: Services, venue: str) -> Sequence[str]:
 @router.get("/operations")
 def show_operations(request: Request, pages: Pages) -> Response:
     """What runs, what lags, what needs a person; the page reads itself again every few seconds."""
+    pages.audits.ask()
     known = pages.monitor.read(young_s=STATUS_YOUNG_S)
     return show(
         request,
         "operations.html",
         known=known,
+        audits=pages.audits.answer(within_s=AUDITS_WITHIN_S).value or [],
         loads={(load.store, load.feed): load for load in known.loads},
         names=STORE_NAMES,
     )
