@@ -387,6 +387,12 @@ DEFAULT_SOURCES: Mapping[str, Mapping[str, Any]] = {
         "requests_per_minute_max": 6000.0,
         "symbols": _SIMULATED_PRODUCTS,
     },
+    "simulated_ecb": {
+        "dialect": "ecb",
+        "base_url": "http://127.0.0.1:8099/ecb",
+        "simulated": True,
+        "requests_per_minute_max": 600.0,
+    },
     "company_exchange": {
         "dialect": "coinbase",
         # `up` puts the real port into <data>/environment
@@ -466,6 +472,14 @@ DEFAULT_SOURCES: Mapping[str, Mapping[str, Any]] = {
         # it allows 120 and asks for no more than one a second
         "requests_per_minute_max": 60.0,
         "symbols": ("btcusd", "ethusd", "solusd"),
+    },
+    "ecb": {
+        "dialect": "ecb",
+        "base_url": "https://www.ecb.europa.eu/stats/eurofxref",
+        "requests_per_minute_max": 5.0,
+        # all days since 1999 come in one file of some 14 MB
+        "timeout_s": 30.0,
+        "body_bytes_max": 64 * 1024 * 1024,
     },
 }
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.api_keys import API_KEYS
 from crypto_platform.feeds.candles import CANDLES
+from crypto_platform.feeds.exchange_rates import EXCHANGE_RATES
 from crypto_platform.feeds.feed import Feed, Record
 from crypto_platform.feeds.incidents import INCIDENTS
 from crypto_platform.feeds.instruments import INSTRUMENTS
@@ -19,6 +20,7 @@ FEEDS: tuple[Feed[Record], ...] = (
     ORDER_BOOKS,
     CANDLES,
     INSTRUMENTS,
+    EXCHANGE_RATES,
     ACCOUNT_EVENTS,
     API_KEYS,
     REJECTED,

@@ -23,7 +23,10 @@ from crypto_platform.migrations.versions.r0005_views_and_questions import (
 from crypto_platform.migrations.versions.r0010_orders_and_wallets import (
     STATEMENTS as ACCOUNT_STATEMENTS,
 )
-from crypto_platform.migrations.versions.r0013_api import STATEMENTS as OWN_STATEMENTS
+from crypto_platform.migrations.versions.r0014_api import STATEMENTS as OWN_STATEMENTS
+from crypto_platform.migrations.versions.r0015_exchange_rates import (
+    STATEMENTS as EXCHANGE_RATE_STATEMENTS,
+)
 from crypto_platform.stores.postgres.rights import set_rights
 from crypto_platform.stores.postgres.session import connect, translated
 from crypto_platform.stores.postgres.tables import SCHEMAS, build_metadata
@@ -102,7 +105,12 @@ def _remake_dropped(connection: sa.Connection) -> None:
     for schema in SCHEMAS:
         connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
     build_metadata().create_all(connection, checkfirst=True)
-    for statement in (*MARKET_STATEMENTS, *ACCOUNT_STATEMENTS, *OWN_STATEMENTS):
+    for statement in (
+        *MARKET_STATEMENTS,
+        *ACCOUNT_STATEMENTS,
+        *OWN_STATEMENTS,
+        *EXCHANGE_RATE_STATEMENTS,
+    ):
         replacing = statement.replace("CREATE ", "CREATE OR REPLACE ", 1)
         connection.exec_driver_sql(replacing)
     connection.commit()

@@ -1,12 +1,13 @@
 """The simulated market over HTTP: the dialect of CoinCap's API v3, and the way to order faults.
 
 Here: paths, parameters, CoinCap's field names, the key. Not here: prices (market.py), Coinbase's
-dialect (exchange.py), how a fault looks on the wire (answers.py), which is due (faults.py), process
-and signals (__main__.py).
+dialect (exchange.py), official rates (rates.py), how a fault looks on the wire (answers.py), which
+is due (faults.py), process and signals (__main__.py).
 
     GET    /v3/assets?limit=&offset=&ids=a,b&search=     {"timestamp": ms, "data": [...]}
     GET    /v3/assets/{id}                               {"timestamp": ms, "data": {...}}
     GET    /exchange/...                                 see exchange.py
+    GET    /ecb/...                                      see rates.py
     GET    /simulation/health
     GET, POST, DELETE /simulation/faults                 for tests; needs no key, is never faulty
 
@@ -40,9 +41,11 @@ from crypto_platform.simulation.fault_orders import FaultOrders
 from crypto_platform.simulation.faults import FaultQueue
 from crypto_platform.simulation.floor import MarketFloor
 from crypto_platform.simulation.market import Market, Quote
+from crypto_platform.simulation.rates import Bank, Rates
 from crypto_platform.simulation.trades import Tape
 
 EXCHANGE_PATH = "/exchange"
+BANK_PATH = "/ecb"
 PAGE_DEFAULT = 100
 PAGE_MAX = 2000
 _EVERY_NTH_RANK_IS_INT = 7
@@ -126,6 +129,7 @@ class SimulatedVenue:
         self._fault_orders = FaultOrders(faults, clock_ms=clock_ms, currency_ids=self._currency_ids)
         tape = Tape(seed=market.seed, currencies=market.currencies)
         self._exchange = Exchange(MarketFloor(tape), self._answers, path=EXCHANGE_PATH)
+        self._bank = Bank(Rates(seed=market.seed), self._answers, path=BANK_PATH)
 
     def build_app(self) -> Starlette:
         """Return the ASGI application."""
@@ -134,6 +138,7 @@ class SimulatedVenue:
                 Route("/v3/assets", self.get_assets),
                 Route("/v3/assets/{currency_id}", self.get_asset),
                 *self._exchange.list_routes(),
+                *self._bank.list_routes(),
                 Route("/simulation/health", self.get_health),
                 *self._fault_orders.list_routes(),
             ],

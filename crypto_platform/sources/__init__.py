@@ -26,6 +26,7 @@ from crypto_platform.sources.coinbase import Coinbase
 from crypto_platform.sources.coincap import CoinCap
 from crypto_platform.sources.coingecko import CoinGecko
 from crypto_platform.sources.company import Company
+from crypto_platform.sources.ecb import Ecb
 from crypto_platform.sources.gemini import Gemini
 from crypto_platform.sources.http import name_key_setting, reveal_key
 from crypto_platform.sources.kraken import Kraken
@@ -63,6 +64,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "coincap": CoinCap,
     "coingecko": CoinGecko,
     "company": Company,
+    "ecb": Ecb,
     "gemini": Gemini,
     "kraken": Kraken,
 }

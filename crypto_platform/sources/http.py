@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from urllib.parse import urlsplit
 
 import requests
@@ -46,22 +47,35 @@ ERROR_BODY_BYTES_MAX = 8 * 1024
 KEY_SECRET_CHARS_MIN = 8
 """A shorter key is no secret, and hiding it would black out ordinary words."""
 
+_IF_NONE_MATCH = "If-None-Match"
 _TOO_MANY_REQUESTS = frozenset({418, 429})
 """418 is Binance's: it goes on being asked after its 429, and then for minutes to days."""
 _COME_AGAIN = frozenset({408, 425}) | _TOO_MANY_REQUESTS
 
 
+class Form(Enum):
+    """What an answer must look like, by its first byte, blanks apart.
+
+    HTML with status 200 is what proxies and sites under repair answer.
+    """
+
+    JSON = (b"{", b"[")
+    XML = (b"<?xml", b"\xef\xbb\xbf<?xml")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A whole answer with status 200 that looks like JSON.
+    """A whole answer with status 200 that looks like what was asked for.
 
     Attributes:
-        body: Decompressed, at most `body_bytes_max` long, beginning with `{` or `[`.
+        body: Decompressed, at most `body_bytes_max` long, beginning as its form does.
         url: What was asked, without its query.
+        etag: The source's name of this content; None where it gives none.
     """
 
     body: bytes
     url: str
+    etag: str | None = None
 
 
 def reveal_key(source: str, settings: SourceSettings) -> str | None:
@@ -155,13 +169,37 @@ class HttpClient:
             SourceRefusedError: Redirect or another 4xx; says which setting to look at.
             SourceMalformedError: Cut short, too long, HTML, or nothing like JSON.
         """
+        answer = self._get(path, params or {}, headers or {}, form=Form.JSON)
+        assert answer is not None, "without an ETag nothing is unchanged"
+        return answer
+
+    def get_changed(self, path: str, *, etag: str | None, form: Form) -> Answer | None:
+        """Ask for one page as `get` does, in another form; None where it is what it was.
+
+        Args:
+            etag: Of the last answer that was used; None asks for the page whatever it is.
+            form: What it must look like, or it is malformed.
+
+        Source: RFC 9110, 13.1.2 (If-None-Match), 15.4.5 (304).
+        """
+        headers = {} if etag is None else {_IF_NONE_MATCH: etag}
+        return self._get(path, {}, {"Accept": "*/*", **headers}, form=form)
+
+    def _get(
+        self,
+        path: str,
+        params: Mapping[str, str | int],
+        headers: Mapping[str, str],
+        *,
+        form: Form,
+    ) -> Answer | None:
         url = self._settings.base_url.rstrip("/") + path
         self._wait_for_budget(url)
         deadline_s = time.monotonic() + self._settings.timeout_s
         repeats = 0
         while True:
             try:
-                return self._ask(url, params, headers, deadline_s=deadline_s)
+                return self._ask(url, params, headers, form=form, deadline_s=deadline_s)
             except SourceUnavailableError as error:
                 pause_s = RETRY_PAUSE_S * 2**repeats * random.uniform(1, 1.5)  # noqa: S311 jitter
                 repeats += 1
@@ -193,17 +231,18 @@ class HttpClient:
     def _ask(
         self,
         url: str,
-        params: Mapping[str, str | int] | None,
-        headers: Mapping[str, str] | None,
+        params: Mapping[str, str | int],
+        headers: Mapping[str, str],
         *,
+        form: Form,
         deadline_s: float,
-    ) -> Answer:
+    ) -> Answer | None:
         left_s = max(deadline_s - time.monotonic(), 0.001)
         try:
             with self._session.get(
                 url,
-                params=dict(params or {}),
-                headers=dict(headers or {}),
+                params=dict(params),
+                headers=dict(headers),
                 timeout=(min(CONNECT_S_MAX, left_s), left_s),
                 stream=True,
                 allow_redirects=False,
@@ -221,11 +260,14 @@ class HttpClient:
                     body=body,
                     key=self.key,
                 )
+                if response.status_code == http.client.NOT_MODIFIED and _IF_NONE_MATCH in headers:
+                    return None
                 self._check_status(response, url, body)
+                etag = response.headers.get("ETag")
         except (requests.RequestException, HTTPError, OSError, http.client.HTTPException) as error:
             raise self._translate(error, url) from error
-        self._check_looks_like_json(body, url)
-        return Answer(body=body, url=url)
+        self._check_form(body, url, form)
+        return Answer(body=body, url=url, etag=etag)
 
     def _check_status(self, response: requests.Response, url: str, body: bytes) -> None:
         status = response.status_code
@@ -280,10 +322,11 @@ class HttpClient:
                 raise SourceUnavailableError(message, source=self._source, url=url)
         return bytes(body)
 
-    def _check_looks_like_json(self, body: bytes, url: str) -> None:
-        if not body.lstrip(b" \t\r\n").startswith((b"{", b"[")):
+    def _check_form(self, body: bytes, url: str, form: Form) -> None:
+        if not body.lstrip(b" \t\r\n").startswith(form.value):
             said = self._excerpt(body) or "nothing"
-            what = f"answered 200, but neither a JSON object nor a list: {said}"
+            expected = "no XML" if form is Form.XML else "neither a JSON object nor a list"
+            what = f"answered 200, but {expected}: {said}"
             raise self._malformed(what, url)
         key = (self.key or "").encode()
         if len(key) >= KEY_SECRET_CHARS_MIN and key in body[: EXCERPT_CHARS + len(key)]:

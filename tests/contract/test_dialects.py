@@ -34,7 +34,8 @@ class Sample:
     """Hand-made bodies in one API's shape, for one of its feeds.
 
     Attributes:
-        body: Good items and, but for a book, a bad one, with nulls, 30 digits and an exponent.
+        body: Good items and, but for a book and a table of rates, which are whole or nothing, a bad
+            one, with nulls, 30 digits and an exponent.
         figures: Some of its numbers, as a record prints them.
         empty: A well-formed answer that says nothing; None where that is an answer.
         error: A well-formed answer that is an error object.
@@ -531,8 +532,26 @@ ACCOUNT_SAMPLES = (
     ),
 )
 
-SAMPLES = {f"{dialect}-{each.feed}": (dialect, each) for dialect, each in VENUE_SAMPLES} | {
-    f"{dialect}-{each.feed}": (dialect, each) for dialect, each in QUOTE_SAMPLES + ACCOUNT_SAMPLES
+RATES = """<?xml version="1.0"?><e xmlns="http://www.ecb.int/vocabulary/2002-08-01/eurofxref">
+    <Cube><Cube time="%s"><Cube currency="USD" rate="%s"/></Cube></Cube></e>"""
+
+RATE_SAMPLES = (
+    (
+        "ecb",
+        Sample(
+            feed="exchange_rates",
+            body=(RATES % ("2026-01-02", "64000.1234567890123456789012345")).encode(),
+            figures=("64000.1234567890123456789012345", "1.10"),
+            empty=(RATES.replace("<Cube><Cube time", "<No><No time") % ("", "")).encode(),
+            others={"/v3/eurofxref-hist.xml": (RATES % ("2026-01-01", "1.10")).encode()},
+            bad=0,
+        ),
+    ),
+)
+
+SAMPLES = {
+    f"{dialect}-{each.feed}": (dialect, each)
+    for dialect, each in (*VENUE_SAMPLES, *QUOTE_SAMPLES, *ACCOUNT_SAMPLES, *RATE_SAMPLES)
 }
 
 REFUSED_PAGES = {

@@ -25,17 +25,19 @@ def test_without_live_no_public_api_is_asked(tmp_path: Path) -> None:
     settings = load_settings(tmp_path, environment={})
     states = explain_sources(settings)
     chosen = choose_states(settings, states, names=(), live=False)
-    assert [s.name for s in chosen] == ["simulated", "simulated_exchange"]
+    assert [s.name for s in chosen] == ["simulated", "simulated_exchange", "simulated_ecb"]
     live = choose_states(settings, states, names=(), live=True)
     assert [s.name for s in live] == [
         "simulated",
         "simulated_exchange",
+        "simulated_ecb",
         "coingecko",
         "coinbase",
         "kraken",
         "binance",
         "bitstamp",
         "gemini",
+        "ecb",
     ]
 
 

@@ -144,6 +144,7 @@ def test_the_programs_know_every_setting_that_compose_gives_them(
         assert settings.postgres.loader_url is not None
         assert settings.sources["simulated"].enabled is False
         assert settings.sources["simulated_exchange"].enabled is False
+        assert settings.sources["simulated_ecb"].enabled is False
 
 
 def test_the_settings_named_in_the_example_exist(tmp_path: Path) -> None:
@@ -152,6 +153,7 @@ def test_the_settings_named_in_the_example_exist(tmp_path: Path) -> None:
     assert set(named) == {
         "CRYPTO_PLATFORM_SOURCES__SIMULATED__ENABLED",
         "CRYPTO_PLATFORM_SOURCES__SIMULATED_EXCHANGE__ENABLED",
+        "CRYPTO_PLATFORM_SOURCES__SIMULATED_ECB__ENABLED",
         "CRYPTO_PLATFORM_DEPLOYMENT",
         "CRYPTO_PLATFORM_SOURCES__COINCAP__KEY",
     }

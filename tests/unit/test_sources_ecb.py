@@ -1,12 +1,14 @@
 """The ECB's files. The samples are made by hand in the published shape, none was fetched."""
 
-from datetime import date
-from decimal import Decimal
+from datetime import UTC, datetime
 
 import pytest
 
+from crypto_platform.domain.hours import to_time_us
 from crypto_platform.errors import SourceMalformedError
-from crypto_platform.sources.ecb import parse_rates_csv, parse_rates_xml
+from crypto_platform.feeds.exchange_rates import ExchangeRates
+from crypto_platform.sources.ecb import parse_rates
+from crypto_platform.sources.http import Answer
 
 URL = "https://bank.example/eurofxref"
 
@@ -27,48 +29,39 @@ FRIDAY = """
 			<Cube currency='IDR' rate='17487.21'/>
 		</Cube>"""
 THURSDAY = """<Cube time="2026-11-26"><Cube currency="USD" rate="1.0800"/></Cube>"""
-CSV = b"""Date,USD,JPY,RUB,
-2026-11-27,1.0842,171.94,N/A,
-2022-03-01,1.1162,128.60,117.201,
-1999-01-04,1.1789,133.73,,
-"""
 
 
 def daily(days: str = FRIDAY) -> bytes:
     return ENVELOPE.format(days=days).encode()
 
 
-def test_a_daily_file_is_a_table_of_one_day() -> None:
-    """Units of the other currency for one euro, with the bank's digits."""
-    rates = parse_rates_xml(daily(), url=URL)
-    assert (rates.base, rates.source) == ("EUR", "ECB")
-    assert rates.days == {
-        date(2026, 11, 27): {
-            "USD": Decimal("1.0842"), "JPY": Decimal("171.94"), "IDR": Decimal("17487.21"),
-        }
-    }  # fmt: skip
-    assert rates.currencies == {"EUR", "USD", "JPY", "IDR"}
+def parse(body: bytes) -> list[ExchangeRates]:
+    return parse_rates(Answer(body=body, url=URL), source="ecb", ts_ingest=7)
+
+
+def test_a_daily_file_is_one_day_with_the_banks_digits() -> None:
+    """Units of the other currency for one euro, by name: the bank's order is nobody's fact."""
+    [day] = parse(daily())
+    assert (day.source, day.base_currency, day.ts_ingest) == ("ecb", "EUR", 7)
+    assert day.ts_event == to_time_us(datetime(2026, 11, 27, tzinfo=UTC))
+    assert day.currencies == ("IDR", "JPY", "USD")
+    assert day.rates == ("17487.21", "171.94", "1.0842")
 
 
 def test_a_historical_file_has_many_days_in_the_same_shape() -> None:
     """Hist and hist-90d are written on one line, newest first, with either quotation mark."""
-    rates = parse_rates_xml(daily(FRIDAY + THURSDAY), url=URL)
-    assert list(rates.days) == [date(2026, 11, 27), date(2026, 11, 26)]
-    assert str(rates.days[date(2026, 11, 26)]["USD"]) == "1.0800"
+    days = parse(daily(FRIDAY + THURSDAY))
+    assert [day.rates[-1] for day in days] == ["1.0800", "1.0842"]
 
 
-def test_what_the_csv_does_not_quote_is_missing_not_zero() -> None:
-    """N/A is not a rate; and every line ends with a comma that is no currency."""
-    rates = parse_rates_csv(CSV, url=URL)
-    assert rates.days[date(2026, 11, 27)] == {"USD": Decimal("1.0842"), "JPY": Decimal("171.94")}
-    assert rates.days[date(2022, 3, 1)]["RUB"] == Decimal("117.201")
-    assert "RUB" not in rates.days[date(1999, 1, 4)]
-
-
-def test_both_forms_say_the_same() -> None:
-    """Whoever changes the form must not change a value."""
-    from_csv = parse_rates_csv(b"Date,USD,JPY,IDR,\n2026-11-27,1.0842,171.94,17487.21,\n", url=URL)
-    assert from_csv == parse_rates_xml(daily(), url=URL)
+def test_a_day_printed_otherwise_is_the_same_fact_and_a_corrected_one_is_not() -> None:
+    """A daily and a historical file of one day must not be two facts; a correction must be one."""
+    swapped = """<Cube time="2026-11-27"><Cube currency="IDR" rate="17487.21"/>
+        <Cube currency="USD" rate="1.0842"/><Cube currency="JPY" rate="171.94"/></Cube>"""
+    [first], [again] = parse(daily()), parse(daily(swapped))
+    [corrected] = parse(daily(FRIDAY.replace("1.0842", "1.0843")))
+    assert first == again
+    assert corrected.event_id != first.event_id
 
 
 WITH_ENTITY = daily("<Cube time='2026-11-27'><Cube currency='USD' rate='&a;'/></Cube>").replace(
@@ -89,35 +82,16 @@ WITH_ENTITY = daily("<Cube time='2026-11-27'><Cube currency='USD' rate='&a;'/></
         daily("<Cube time='2026-11-27'><Cube currency='USD' rate='-1.1'/></Cube>"),
         daily("<Cube time='2026-11-27'><Cube currency='US$' rate='1.1'/></Cube>"),
         daily("<Cube time='2026-11-27'><Cube rate='1.1'/></Cube>"),
+        daily("<Cube time='2026-11-27'><Cube currency='USD' rate='1'/><Cube currency='USD'"
+              " rate='1'/></Cube>"),
         daily(FRIDAY + FRIDAY),
         daily(FRIDAY)[:-40],
         WITH_ENTITY,
         WITH_ENTITY.decode().replace("UTF-8", "UTF-16").encode("utf-16"),
     ],
-)
+)  # fmt: skip
 def test_no_such_xml_is_refused_whole(body: bytes) -> None:
     """Half a table would value the rest of the year by older rates, and nobody would know."""
     with pytest.raises(SourceMalformedError) as refused:
-        parse_rates_xml(body, url=URL)
+        parse(body)
     assert URL in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"\xff\xfe",
-        b"<html>",
-        b"Date,USD,\n",
-        b"Date,USD,\n2026-11-27,1.1\n",
-        b"Date,USD,\n27.11.2026,1.1,\n",
-        b'Date,USD,\n2026-11-27,"1,1",\n',
-        b"Date,USD,USD,\n2026-11-27,1.1,1.1,\n",
-        b"Date,USD,\n2026-11-27,1.1,\n2026-11-27,1.2,\n",
-        b"Date,USD,\n2026-11-27,1.1,7\n",
-    ],
-)
-def test_no_such_csv_is_refused_whole(body: bytes) -> None:
-    """A column that moved would give the yen the dollar's rate."""
-    with pytest.raises(SourceMalformedError):
-        parse_rates_csv(body, url=URL)

@@ -45,9 +45,11 @@ def test_a_source_without_its_key_is_left_out_and_says_which_setting_holds_it(
         "bitstamp",
         "coinbase",
         "coingecko",
+        "ecb",
         "gemini",
         "kraken",
         "simulated",
+        "simulated_ecb",
         "simulated_exchange",
     ]
     [coincap] = [state for state in explain_sources(settings) if state.name == "coincap"]
