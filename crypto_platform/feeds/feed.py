@@ -129,6 +129,17 @@ class Feed(Generic[R_co]):
         names = [field.name for field in self.fields]
         return names.index("ts_event") if "ts_event" in names else None
 
+    @cached_property
+    def last_by(self) -> tuple[tuple[str, ...], str]:
+        """By which fields what it tells of is told apart, and by which time the last is known.
+
+        Both stores find that by the feed's first index: its rising fields, and its first falling
+        one.
+        """
+        fields = self.indexes[0].fields
+        names = tuple(name for name in fields if not name.startswith("-"))
+        return names, next(name[1:] for name in fields if name.startswith("-"))
+
     def event_time_of(self, record: Record) -> int | None:
         """The record's own time; None where the source gave none."""
         place = self.event_time_place

@@ -24,6 +24,7 @@ from crypto_platform.feeds.accounts import AccountEvent, Order, Wallet
 from crypto_platform.feeds.api_keys import ApiKey
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.codec import Columns, to_columns
+from crypto_platform.feeds.exchange_rates import ExchangeRates
 from crypto_platform.feeds.feed import Projection, State
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.stores.candles import StoredCandles
@@ -557,6 +558,23 @@ MARKET_PAGE_RECORDS = 10_000
 """In a page of `Store.read_market`: about 10 MB of trades."""
 
 
+class AsOf(NamedTuple):
+    """Whose last record is meant, and of when.
+
+    Attributes:
+        names: Of what, by the names in Feed.last_by.
+        first_us, last_us: Between these two, both inclusive.
+    """
+
+    names: tuple[str, ...]
+    first_us: int
+    last_us: int
+
+
+AS_OF_MAX = 5_000
+"""In one statement of `Store.read_as_of`."""
+
+
 class Whole(NamedTuple):
     """A state with all that belongs to it piece by piece: an order with its fills.
 
@@ -985,6 +1003,17 @@ class Store(Protocol):
 
     def read_instruments(self, source: str | None = None) -> list[Record]:
         """The last revision of all that sources list, or one does, by source, kind, native_id."""
+        ...
+
+    def read_as_of(self, feed: Feed[Record], wanted: Sequence[AsOf]) -> list[Record | None]:
+        """The last record of each within its time, in the order asked; None where there is none.
+
+        Of those of one microsecond the last in Kafka. A statement asks for AS_OF_MAX of them.
+        """
+        ...
+
+    def read_exchange_rates(self, span: Span = ALWAYS) -> list[ExchangeRates]:
+        """The last revision of each day, by source and day."""
         ...
 
     # What a user reads, and of one user only.

@@ -7,17 +7,19 @@ The same records are committed to all stores in the same order. Not here: speed 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from crypto_platform.feeds import FEED_BY_NAME, Record
 from crypto_platform.feeds.candles import Candle, Interval, seal_candle
+from crypto_platform.feeds.exchange_rates import ExchangeRates, seal_exchange_rates
 from crypto_platform.feeds.instruments import Instrument, ListedKind, seal_instrument
 from crypto_platform.feeds.order_books import OrderBook, TimedBy, seal_order_book
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.trades import Trade, seal_trade
 from crypto_platform.settings import load_settings
 from crypto_platform.stores import STORES, open_store
-from crypto_platform.stores.base import ALWAYS, Market, Span, Store, TopicPart
+from crypto_platform.stores.base import ALWAYS, AsOf, Market, Span, Store, TopicPart
 from tests.store_steps import NOON, TOPIC_ID, claim, piece, quote
 
 TRADES, CANDLES = FEED_BY_NAME["trades"], FEED_BY_NAME["candles"]
@@ -26,6 +28,7 @@ S = 1_000_000
 AGAIN = tuple(f"{number}{TOPIC_ID[1:]}" for number in (3, 2, 4))
 """Of a topic that was created again and again."""
 MINUTE = 60 * S
+DAY = 24 * 60 * MINUTE
 BTC = Market("coinbase", "BTC-USD", "BTC/USD")
 XBT = Market("kraken", "XXBTZUSD", "BTC/USD")
 ODD = Market("kraken", "Ödd'%s\"", None)
@@ -96,6 +99,20 @@ def listed(native_id: str, status: str, *, at: int, kind: ListedKind) -> Instrum
     )
 
 
+def rates(source: str, day: int, usd: str, *, ingested: int = 0) -> ExchangeRates:
+    """What a bank says of a day so many days after the first."""
+    return seal_exchange_rates(
+        ExchangeRates(
+            source=source,
+            base_currency="EUR",
+            ts_event=DAY * day,
+            currencies=("JPY", "USD"),
+            rates=("171.90", usd),
+            ts_ingest=NOON + ingested,
+        )
+    )
+
+
 # at 5 s there are three within a microsecond: 6, 4, 5 in the order of their arrival
 COINBASE_TRADES = [
     trade(BTC, 1, at=1 * S),
@@ -123,7 +140,19 @@ RECORDS: Mapping[str, Sequence[Record]] = {
         listed("b-usd", "delisted", at=1, kind=ListedKind.INSTRUMENT),
         listed("b-usd", "online", at=0, kind=ListedKind.CURRENCY),
     ],
-    "quotes": [quote(0), quote(1), quote(0, currency_id="ether")],
+    "quotes": [
+        quote(0),
+        quote(1),
+        quote(0, currency_id="ether"),
+        msgspec.structs.replace(quote(2), ts_ingest=NOON + 5 * S),
+    ],
+    "exchange_rates": [
+        rates("b", 2, "1.2"),
+        rates("B", 1, "1.10"),
+        rates("b", 2, "1.21", ingested=1),
+        rates("b", 1, "1.1"),
+        rates("b", 3, "1.3"),
+    ],
 }
 
 
@@ -295,3 +324,53 @@ def test_quotes_as_of_a_time_are_those_received_by_then(store: Store) -> None:
     [found] = store.read_latest_quotes(["ether"], as_of_us=NOON + 1)
     assert isinstance(found, Quote)
     assert found.currency_id == "ether"
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [
+        (ALWAYS, [("B", 1, "1.10"), ("b", 1, "1.1"), ("b", 2, "1.21"), ("b", 3, "1.3")]),
+        (Span(DAY * 2, DAY * 3), [("b", 2, "1.21")]),
+        (Span(DAY * 4, None), []),
+    ],
+)
+def test_of_each_day_the_last_revision_of_its_rates_is_read(
+    store: Store, span: Span, expected: list[tuple[str, int, str]]
+) -> None:
+    """A report valued by a rate that its bank took back is a wrong report."""
+    found = store.read_exchange_rates(span)
+    assert [(day.source, day.ts_event // DAY, day.rates[1]) for day in found] == expected
+
+
+def test_the_last_record_of_many_is_found_at_once_each_as_of_its_time(store: Store) -> None:
+    """Of one microsecond the last in Kafka; what is too old, too young or of another is none."""
+    coinbase, odd = (("coinbase", "BTC-USD"), (ODD.venue, ODD.venue_symbol))
+    wanted = [
+        AsOf(coinbase, NOON, NOON + 5 * S),
+        AsOf(coinbase, NOON, NOON + 5 * S - 1),
+        AsOf(coinbase, NOON + 4 * S, NOON + 5 * S - 1),
+        AsOf(coinbase, NOON + 7 * S, NOON + 7 * S),
+        AsOf(coinbase, NOON, NOON + S - 1),
+        AsOf(odd, 0, NOON + DAY),
+        AsOf(("kraken", "BTC-USD"), 0, NOON + DAY),
+        AsOf(coinbase, NOON, NOON + 5 * S),
+    ]
+    found = store.read_as_of(TRADES, wanted)
+    told = [record.trade_id if isinstance(record, Trade) else None for record in found]
+    assert told == ["5", "3", None, "7", None, "1", None, "5"]
+    assert found[3] == COINBASE_TRADES[-1]
+    assert store.read_as_of(TRADES, []) == []
+
+
+def test_quotes_and_candles_are_found_as_of_a_time_by_their_own_names(store: Store) -> None:
+    """Quotes by when they were received, candles by when they opened, the last revision."""
+    bitcoin, ether = ("simulated", "bitcoin"), ("simulated", "ether")
+    wanted = [AsOf(bitcoin, 0, NOON), AsOf(bitcoin, 0, NOON + DAY), AsOf(ether, 0, NOON + DAY)]
+    found = store.read_as_of(FEED_BY_NAME["quotes"], wanted)
+    first, _, ether_quote, last = RECORDS["quotes"]
+    assert first.ts_ingest == NOON
+    assert found == [RECORDS["quotes"][1], last, ether_quote]
+    minute = ("coinbase", "BTC-USD", "1m")
+    [candle_found] = store.read_as_of(CANDLES, [AsOf(minute, NOON, NOON + MINUTE - 1)])
+    assert isinstance(candle_found, Candle)
+    assert candle_found.close == "1.6"

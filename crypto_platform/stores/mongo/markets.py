@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby, islice
 from typing import Any
 
+from bson.int64 import Int64
+
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.candles import Interval
+from crypto_platform.feeds.exchange_rates import EXCHANGE_RATES, ExchangeRates
 from crypto_platform.feeds.instruments import INSTRUMENTS
 from crypto_platform.feeds.quotes import QUOTES
-from crypto_platform.stores.base import Market, Span, market_name
+from crypto_platform.stores.base import AS_OF_MAX, AsOf, Market, Span, market_name
 from crypto_platform.stores.mongo.connection import Connection, Document
 from crypto_platform.stores.mongo.pieces import documents_of
 from crypto_platform.stores.mongo.schema import build_indexes
@@ -171,14 +174,110 @@ def read_instruments(connection: Connection, source: str | None) -> list[Record]
         ]
 
 
+def read_as_of(
+    connection: Connection, feed: Feed[Record], wanted: Sequence[AsOf]
+) -> list[Record | None]:
+    """See Store.read_as_of."""
+    found: list[Record | None] = []
+    documents = documents_of(feed)
+    for start in range(0, len(wanted), AS_OF_MAX):
+        page = wanted[start : start + AS_OF_MAX]
+        answer = connection.database.aggregate(_build_as_of(feed, page), batchSize=AS_OF_MAX)
+        with answer:
+            own = {each["_id"]: max(each["found"], key=_arrival) for each in answer}
+        found += [
+            documents.decode(own[place]) if place in own else None for place in range(len(page))
+        ]
+    return found
+
+
+def _build_as_of(feed: Feed[Record], wanted: Sequence[AsOf]) -> list[dict[str, Any]]:
+    """The pipeline: for each the time of its last record, then all of that very time.
+
+    By two steps, for the index orders by time alone: one sort by time and arrival would read all
+    records of the span.
+    """
+    names, time = feed.last_by
+    stored_time = f"{time}_us"
+    asked = [
+        {
+            "_id": place,
+            "first": Int64(each.first_us),
+            "last": Int64(each.last_us),
+            **dict(zip(names, each.names, strict=True)),
+        }
+        for place, each in enumerate(wanted)
+    ]
+    given = {name: f"${name}" for name in (*names, "first", "last")}
+    is_wanted = [{"$eq": [f"${name}", f"$${name}"]} for name in names]
+    bounds = [{"$gte": [f"${stored_time}", "$$first"]}, {"$lte": [f"${stored_time}", "$$last"]}]
+    order = {**dict.fromkeys(names, 1), stored_time: -1}
+    return [
+        {"$documents": asked},
+        {
+            "$lookup": {
+                "from": feed.collection,
+                "let": given,
+                "pipeline": [
+                    {"$match": {"$expr": {"$and": [*is_wanted, *bounds]}}},
+                    {"$sort": order},
+                    {"$limit": 1},
+                    {"$project": {"_id": 0, "time": f"${stored_time}"}},
+                ],
+                "as": "newest",
+            }
+        },
+        {"$unwind": "$newest"},
+        {
+            "$lookup": {
+                "from": feed.collection,
+                "let": {**given, "time": "$newest.time"},
+                "pipeline": [
+                    {
+                        "$match": {
+                            "$expr": {"$and": [*is_wanted, {"$eq": [f"${stored_time}", "$$time"]}]}
+                        }
+                    }
+                ],
+                "as": "found",
+            }
+        },
+        {"$project": {"found": 1}},
+    ]
+
+
+def _arrival(document: Document) -> int:
+    return document["arrival_offset"]
+
+
+def read_exchange_rates(connection: Connection, span: Span) -> list[ExchangeRates]:
+    """See Store.read_exchange_rates."""
+    times = _between(span)
+    cursor = connection.collection(EXCHANGE_RATES.collection).find(
+        {"ts_event_us": times} if times else {}, sort=[("source", 1), ("ts_event_us", 1)]
+    )
+    documents = documents_of(EXCHANGE_RATES)
+    with cursor:
+        found = [documents.decode(_last_revision(group)) for _, group in groupby(cursor, key=_day)]
+    return [day for day in found if isinstance(day, ExchangeRates)]
+
+
+def _day(document: Document) -> tuple[str, int]:
+    return document["source"], document["ts_event_us"]
+
+
 def _of(market: Market, span: Span) -> dict[str, Any]:
-    bounds = {
+    bounds = _between(span)
+    query: dict[str, Any] = {"venue": market.venue, "venue_symbol": market.venue_symbol}
+    return query | {"ts_event_us": bounds} if bounds else query
+
+
+def _between(span: Span) -> dict[str, int]:
+    return {
         bound: time_us
         for bound, time_us in zip(("$gte", "$lt"), span, strict=True)
         if time_us is not None
     }
-    query: dict[str, Any] = {"venue": market.venue, "venue_symbol": market.venue_symbol}
-    return query | {"ts_event_us": bounds} if bounds else query
 
 
 def _in_order(group: Iterable[Document]) -> Sequence[Document]:

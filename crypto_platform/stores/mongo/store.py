@@ -12,6 +12,7 @@ from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.accounts import AccountEvent, Order, Wallet
 from crypto_platform.feeds.api_keys import ApiKey
 from crypto_platform.feeds.candles import Interval
+from crypto_platform.feeds.exchange_rates import ExchangeRates
 from crypto_platform.feeds.feed import Projection
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.stores.base import (
@@ -20,6 +21,7 @@ from crypto_platform.stores.base import (
     NOTHING_TAKEN_OVER,
     Acknowledgement,
     Arrival,
+    AsOf,
     BatchKind,
     Claim,
     EntryFilter,
@@ -384,6 +386,16 @@ class MongoStore:
         """See Store."""
         with translating("read instruments", table=markets.INSTRUMENTS.collection):
             return markets.read_instruments(self._connection, source)
+
+    def read_as_of(self, feed: Feed[Record], wanted: Sequence[AsOf]) -> list[Record | None]:
+        """See Store."""
+        with translating("read records as of a time", table=feed.collection):
+            return markets.read_as_of(self._connection, feed, wanted)
+
+    def read_exchange_rates(self, span: Span = ALWAYS) -> list[ExchangeRates]:
+        """See Store."""
+        with translating("read exchange rates", table=markets.EXCHANGE_RATES.collection):
+            return markets.read_exchange_rates(self._connection, span)
 
     def read_open_orders(self, user_id: str, *, records_max: int) -> list[Order]:
         """See Store."""

@@ -5,12 +5,16 @@ Here: SELECTs that an index answers and that leave out the partitions of other t
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache
+
+from psycopg import sql
 
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.candles import Interval
+from crypto_platform.feeds.exchange_rates import EXCHANGE_RATES, ExchangeRates
 from crypto_platform.feeds.instruments import INSTRUMENTS
 from crypto_platform.feeds.quotes import QUOTES
-from crypto_platform.stores.base import Market, Span, market_name
+from crypto_platform.stores.base import AS_OF_MAX, AsOf, Market, Span, market_name
 from crypto_platform.stores.postgres.reader import (
     build_structs,
     fetch_exact,
@@ -113,6 +117,26 @@ ORDER BY source COLLATE "C", kind COLLATE "C", native_id COLLATE "C"
 """
 
 
+# Each is a walk to the last row of an index, within the partitions of its own time.
+_READ_AS_OF = """
+SELECT {columns}, wanted.place
+FROM unnest({lists}, %(firsts)s::timestamptz[], %(lasts)s::timestamptz[])
+  WITH ORDINALITY AS wanted ({names}, first_time, last_time, place)
+CROSS JOIN LATERAL (
+  SELECT t.* FROM {table} AS t
+  WHERE {is_wanted} AND {time} >= wanted.first_time AND {time} <= wanted.last_time
+  ORDER BY {time} DESC, t.arrival_offset DESC LIMIT 1) AS found
+"""
+
+_READ_EXCHANGE_RATES = """
+SELECT * FROM (
+  SELECT DISTINCT ON (source, ts_event) {columns} FROM {table}
+  WHERE ts_event >= %(begins)s::timestamptz AND ts_event < %(ends)s::timestamptz
+  ORDER BY source, ts_event, ts_ingest DESC, arrival_offset DESC) AS latest
+ORDER BY source COLLATE "C", ts_event
+"""
+
+
 def read_latest_quotes(
     session: Session, currency_ids: Sequence[str], *, records_max: int, as_of_us: int | None
 ) -> list[Record]:
@@ -186,12 +210,73 @@ def read_instruments(session: Session, source: str | None) -> list[Record]:
     return read_structs(session, instruments, statement, {"source": source})
 
 
+def read_as_of(session: Session, feed: Feed[Record], wanted: Sequence[AsOf]) -> list[Record | None]:
+    """See Store.read_as_of."""
+    found: list[Record | None] = []
+    for start in range(0, len(wanted), AS_OF_MAX):
+        found += _read_as_of(session, feed, wanted[start : start + AS_OF_MAX])
+    return found
+
+
+def _read_as_of(
+    session: Session, feed: Feed[Record], wanted: Sequence[AsOf]
+) -> list[Record | None]:
+    names, _ = feed.last_by
+    values = zip(*(each.names for each in wanted), strict=True)
+    parameters: dict[str, object] = {
+        **dict(zip(names, map(list, values), strict=True)),
+        "firsts": [format_time(each.first_us) for each in wanted],
+        "lasts": [format_time(each.last_us) for each in wanted],
+    }
+    rows = fetch_exact(session, _build_as_of(feed), parameters)
+    found: list[Record | None] = [None] * len(wanted)
+    for row, record in zip(rows, build_structs(feed, rows), strict=True):
+        found[row[-1] - 1] = record
+    return found
+
+
+@cache
+def _build_as_of(feed: Feed[Record]) -> bytes:
+    names, time = feed.last_by
+    return (
+        sql.SQL(_READ_AS_OF)
+        .format(
+            table=sql.Identifier(feed.schema, feed.table),
+            columns=sql.SQL(", ").join(sql.Identifier("found", f.name) for f in feed.fields),
+            lists=sql.SQL(", ").join(
+                sql.SQL("{}::text[]").format(sql.Placeholder(name)) for name in names
+            ),
+            names=sql.SQL(", ").join(map(sql.Identifier, names)),
+            is_wanted=sql.SQL(" AND ").join(
+                sql.SQL("{} = {}").format(sql.Identifier("t", n), sql.Identifier("wanted", n))
+                for n in names
+            ),
+            time=sql.Identifier("t", time),
+        )
+        .as_bytes(None)
+    )
+
+
+def read_exchange_rates(session: Session, span: Span) -> list[ExchangeRates]:
+    """See Store.read_exchange_rates."""
+    feed = FEED_BY_NAME[EXCHANGE_RATES.name]
+    statement = on_table(_READ_EXCHANGE_RATES, feed)
+    found = read_structs(session, feed, statement, _bounds(span))
+    return [day for day in found if isinstance(day, ExchangeRates)]
+
+
 def _parameters(market: Market, span: Span, records_max: int) -> dict[str, str | int]:
-    begins, ends = span
     return {
         "venue": market.venue,
         "venue_symbol": market.venue_symbol,
+        "records_max": records_max,
+        **_bounds(span),
+    }
+
+
+def _bounds(span: Span) -> dict[str, str]:
+    begins, ends = span
+    return {
         "begins": "-infinity" if begins is None else format_time(begins),
         "ends": "infinity" if ends is None else format_time(ends),
-        "records_max": records_max,
     }

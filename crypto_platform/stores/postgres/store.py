@@ -10,6 +10,7 @@ from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.accounts import AccountEvent, Order, Wallet
 from crypto_platform.feeds.api_keys import ApiKey
 from crypto_platform.feeds.candles import Interval
+from crypto_platform.feeds.exchange_rates import ExchangeRates
 from crypto_platform.feeds.feed import Projection
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.stores.base import (
@@ -18,6 +19,7 @@ from crypto_platform.stores.base import (
     NOTHING_TAKEN_OVER,
     Acknowledgement,
     Arrival,
+    AsOf,
     BatchKind,
     Claim,
     EntryFilter,
@@ -270,6 +272,14 @@ class PostgresStore:
 
     def read_instruments(self, source: str | None = None) -> list[Record]:
         return markets.read_instruments(self._session, source)
+
+    def read_as_of(self, feed: Feed[Record], wanted: Sequence[AsOf]) -> list[Record | None]:
+        """See Store."""
+        return markets.read_as_of(self._session, feed, wanted)
+
+    def read_exchange_rates(self, span: Span = ALWAYS) -> list[ExchangeRates]:
+        """See Store."""
+        return markets.read_exchange_rates(self._session, span)
 
     def read_open_orders(self, user_id: str, *, records_max: int) -> list[Order]:
         """See Store."""
