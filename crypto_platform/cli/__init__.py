@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "transactions": ("accounts", "Show what happened in a user's wallets."),
     "portfolio": ("accounts", "Show what a user's wallets are worth in US dollars."),
     "keys": ("keys", "Make, list and revoke keys of the HTTP API."),
+    "portfolio": ("portfolio", "Show what a user's wallets are worth, now or day by day."),
+    "tax-report": ("tax", "Report a user's tax year: every disposal with its lots."),
     "symbols": ("symbols", "Show what sources list, what it is mapped to, and what is unmapped."),
     "load": ("load", "Bring what waits in Kafka into a store, in the foreground."),
     "replay": ("replay", "Load past hours into a store again, from Kafka."),

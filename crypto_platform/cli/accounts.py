@@ -1,7 +1,7 @@
-"""`orders`, `wallet`, `transactions`, `portfolio`: what one user has and did.
+"""`orders`, `wallet`, `transactions`: what one user has and did.
 
-Here: arguments, tables for people with exact digits. Not here: which store, what anything is worth
-(serving/accounts.py), other forms (sheet.py).
+Here: arguments, tables for people with exact digits. Not here: which store (serving/accounts.py),
+what anything is worth (portfolio.py), other forms (sheet.py).
 """
 
 import sys
@@ -14,21 +14,18 @@ import click
 from crypto_platform.cli.market import choose_range, range_options
 from crypto_platform.cli.options import data_dir_option
 from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options
-from crypto_platform.cli.text import UNKNOWN, align_points, format_price, format_table, printable
+from crypto_platform.cli.text import UNKNOWN, align_points, format_table, printable
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, Fill, Order, Wallet
 from crypto_platform.feeds.feed import State
 from crypto_platform.feeds.record import list_fields
-from crypto_platform.serving.account_sheets import build_holdings, build_transactions
+from crypto_platform.serving.account_sheets import build_transactions
 from crypto_platform.serving.accounts import (
-    VALUE_CURRENCY,
-    Portfolio,
     read_open_orders,
     read_order,
-    read_portfolio,
     read_transactions,
     read_wallets,
 )
-from crypto_platform.serving.failover import Answered, Source
+from crypto_platform.serving.failover import Answered
 from crypto_platform.serving.sheets import (
     Sheet,
     build_rows,
@@ -67,9 +64,9 @@ def orders_command(
         return
     answered = read_open_orders(settings, user_id)
     sheet = build_struct_sheet(ORDERS.fields, answered.value)
-    _echo(form, answered, user_id, sheet, "orders", lambda: format_orders(answered.value))
+    echo_answer(form, answered, user_id, sheet, "orders", lambda: format_orders(answered.value))
     if not answered.value:
-        _say_nothing(f"no order of {printable(user_id)} is open")
+        say_nothing(f"no order of {printable(user_id)} is open")
 
 
 @click.command()
@@ -88,9 +85,9 @@ def wallet_command(
     """
     answered = read_wallets(load_settings(data_dir), user_id)
     sheet = build_struct_sheet(WALLETS.fields, answered.value)
-    _echo(form, answered, user_id, sheet, "wallets", lambda: format_wallets(answered.value))
+    echo_answer(form, answered, user_id, sheet, "wallets", lambda: format_wallets(answered.value))
     if not answered.value:
-        _say_nothing(f"no wallet of {printable(user_id)} is stored")
+        say_nothing(f"no wallet of {printable(user_id)} is stored")
 
 
 @click.command()
@@ -128,55 +125,15 @@ def transactions_command(
         records_max=records_max,
     )
     sheet = build_transactions(answered.value[::-1], currency=currency)
-    _echo(form, answered, user_id, sheet, "transactions", lambda: format_transactions(sheet))
+    echo_answer(form, answered, user_id, sheet, "transactions", lambda: format_transactions(sheet))
     if not answered.value:
-        _say_nothing(f"no such transaction of {printable(user_id)} is stored")
+        say_nothing(f"no such transaction of {printable(user_id)} is stored")
     if newest is None and len(answered.value) == EVENTS_MAX:
         message = f"only the newest {EVENTS_MAX:,} are given; a shorter --from, --to has all"
         raise click.ClickException(message)
 
 
-@click.command()
-@user_option
-@form_options
-@data_dir_option
-def portfolio_command(
-    *,
-    user_id: str,
-    form: Form,
-    data_dir: Path | None,
-) -> None:
-    """Show what the wallets of a user are worth in US dollars, at the newest quote or trade.
-
-    A currency without a price is shown as unknown and left out of the sum.
-
-    Example: crypto-platform portfolio --user u000001
-    """
-    answered = read_portfolio(load_settings(data_dir), user_id)
-    portfolio = answered.value
-    totals: dict[str, object] = {
-        "value_currency": VALUE_CURRENCY,
-        "value": f"{portfolio.value:f}",
-        "unpriced": list(portfolio.unpriced),
-    }
-    if portfolio.prices_from is not None:
-        echo_prices_source(portfolio.prices_from)
-        totals["prices_from"] = build_source(portfolio.prices_from)
-    sheet = build_holdings(portfolio)
-    lines = lambda: format_portfolio(portfolio)  # noqa: E731 - as the others
-    _echo(form, answered, user_id, sheet, "holdings", lines, **totals)
-    if not portfolio.holdings:
-        _say_nothing(f"no wallet of {printable(user_id)} is stored")
-
-
-def echo_prices_source(source: Source) -> None:
-    """Of prices, which are at home in another store than wallets."""
-    if source.problems:
-        click.echo("prices:", err=True)
-    echo_source(source)
-
-
-def _echo(
+def echo_answer(
     form: Form,
     answered: Answered[Any],
     user_id: str,
@@ -185,13 +142,15 @@ def _echo(
     lines: Callable[[], Sequence[str]],
     **more: object,
 ) -> None:
+    """A user's rows in the form asked for, and where they come from."""
     echo_source(answered.source)
     echo_form(form, sheet, {**build_source(answered.source), "user_id": user_id, **more}, name=name)
     if form.is_for_people and sheet.rows:
         click.echo("\n".join(lines()))
 
 
-def _say_nothing(message: str) -> None:
+def say_nothing(message: str) -> None:
+    """There is nothing to show: why, and exit code 1."""
     click.echo(message, err=True)
     sys.exit(1)
 
@@ -210,7 +169,7 @@ def _echo_order(form: Form, answered: Answered[list[Whole]], user_id: str, order
     echo_source(answered.source)
     echo_form(form, sheet, document, name="fills")
     if not orders:
-        _say_nothing(f"{printable(user_id)} has no order {printable(order_id)}")
+        say_nothing(f"{printable(user_id)} has no order {printable(order_id)}")
     if form.is_for_people:
         lines = format_orders([order for order in orders if isinstance(order, Order)])
         click.echo("\n".join([*lines, "", *format_fills(fills)]))
@@ -282,23 +241,3 @@ def format_transactions(sheet: Sheet) -> list[str]:
     ]
     header = ("sequence", "time", "kind", "currency", "change", "locked change", "available")
     return format_table((*header, "locked", "order"), rows, right=frozenset({0}))
-
-
-def format_portfolio(portfolio: Portfolio) -> list[str]:
-    """Lines of a table, the sum below; prices and values shortened."""
-    quantities = align_points([f"{each.quantity:f}" for each in portfolio.holdings])
-    rows = [
-        (
-            printable(each.wallet.currency),
-            quantity,
-            format_price(None if each.price is None else each.price.price),
-            UNKNOWN if each.value is None else f"{each.value:z,.2f}",
-            UNKNOWN if each.price is None else each.price.source,
-        )
-        for each, quantity in zip(portfolio.holdings, quantities, strict=True)
-    ]
-    header = ("currency", "quantity", f"price {VALUE_CURRENCY}", "value", "by")
-    lines = format_table(header, rows, right=frozenset({2, 3}))
-    left_out = ", ".join(map(printable, portfolio.unpriced))
-    note = f" without {left_out}, whose price is unknown" if left_out else ""
-    return [*lines, "", f"{portfolio.value:z,.2f} {VALUE_CURRENCY}{note}"]

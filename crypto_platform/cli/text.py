@@ -5,6 +5,7 @@ Here: pure functions from values to text. Unknown is a dash, never 0. Not here: 
 
 import unicodedata
 from collections.abc import Sequence
+from decimal import Decimal
 
 from crypto_platform.domain.readable import (
     UNKNOWN,
@@ -43,6 +44,24 @@ def align_points(amounts: Sequence[str]) -> list[str]:
     placed = [" " * (whole - len(a.partition(".")[0])) + a if a else "" for a in amounts]
     width = max(map(len, placed), default=0)
     return [amount.ljust(width) for amount in placed]
+
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def draw_sparkline(values: Sequence[Decimal], *, width: int) -> str:
+    """The course of values in one line, from the lowest to the highest.
+
+    Args:
+        values: In their order, at least one.
+        width: Of more values than this each stretch shows its last.
+    """
+    shown = values
+    if len(values) > width:
+        shown = [values[(place + 1) * len(values) // width - 1] for place in range(width)]
+    lowest, span = min(shown), max(shown) - min(shown)
+    steps = len(_BARS) - 1
+    return "".join(_BARS[int((each - lowest) / span * steps) if span else 0] for each in shown)
 
 
 def format_table(

@@ -34,6 +34,9 @@ from crypto_platform.domain.tax_records import (
 from crypto_platform.domain.valuation import Money, Valuation, Valuer
 from crypto_platform.errors import AccountingError, AccountingKind
 
+UNKNOWN_ORIGIN = "a deposit of unknown origin"
+"""Why a lot's cost is unknown."""
+
 
 class TaxBook:
     """One user's lots and disposals up to the last event applied.
@@ -121,7 +124,7 @@ class TaxBook:
         if self._valuer.is_money(event.received.currency):
             return
         if event.origin is None:
-            self._acquire(event, event.received, Valuation(None, "a deposit of unknown origin"))
+            self._acquire(event, event.received, Valuation(None, UNKNOWN_ORIGIN))
             return
         ts_acquired, cost = event.origin
         valuation = self._valuer.value(cost, ts_acquired)

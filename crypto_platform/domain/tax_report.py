@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from crypto_platform.domain import exact
-from crypto_platform.domain.exchange_rates import MONEY, OfficialRates
+from crypto_platform.domain.exchange_rates import OfficialRates
 from crypto_platform.domain.holding_periods import ONE_YEAR, HoldingLimit
 from crypto_platform.domain.hours import to_time_us
 from crypto_platform.domain.tax_book import TaxBook
@@ -45,6 +45,8 @@ class TaxReport(msgspec.Struct, frozen=True, kw_only=True):
         year: January 1 to December 31 in the time zone.
         time_zone: Name in the IANA database.
         ts_start, ts_end: The year's first moment and the next one's, microseconds since 1970.
+        ts_until: How far it goes; before ts_end where the year is not over, and the report is
+            preliminary.
         booking_method: Which lots were consumed first.
         holding_limit: What divides short from long; None where nothing does.
         reporting_currency: Of every value.
@@ -54,9 +56,9 @@ class TaxReport(msgspec.Struct, frozen=True, kw_only=True):
         disposals: Of the year, in the order of events.
         fees, fee_totals: Of the year.
         transfers: Withdrawals of the year.
-        opening, closing: At the year's first moment and the next one's, before that one's events.
+        opening, closing: At the year's first moment and at ts_until, before that one's events.
         unvalued: What of the year, and of its holdings, could not be valued.
-        events: How many of the user's events were read, from the first to the year's end.
+        events: How many of the user's events were read, from the first to ts_until.
     """
 
     user: str
@@ -64,6 +66,7 @@ class TaxReport(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str
     ts_start: int
     ts_end: int
+    ts_until: int
     booking_method: BookingMethod
     holding_limit: HoldingLimit | None
     reporting_currency: str
@@ -91,7 +94,7 @@ def build_tax_report(
     booking_method: BookingMethod,
     reporting_currency: str = "EUR",
     holding_limit: HoldingLimit | None = ONE_YEAR,
-    money: frozenset[str] = MONEY,
+    ts_until: int | None = None,
 ) -> TaxReport:
     """A user's tax year, exact; round_report brings it to cents.
 
@@ -105,15 +108,17 @@ def build_tax_report(
         booking_method: The same every year, or lots are consumed twice.
         reporting_currency: What all is valued in.
         holding_limit: What divides short from long; None where nothing does.
-        money: What has official rates and no lots.
+        ts_until: Where the report ends, of a year that is not over; None, or later than the year,
+            is its end.
 
     Raises:
         AccountingError: missing_acquisition: something was given that had never come.
             impossible_event: two events of one name.
     """
     ts_start, ts_end = (_first_moment(each, time_zone) for each in (year, year + 1))
-    own = _order(events, user=user, ts_end=ts_end)
-    valuer = Valuer(rates, prices, reporting_currency, time_zone, money)
+    ends = ts_end if ts_until is None else max(ts_start, min(ts_until, ts_end))
+    own = _order(events, user=user, ts_end=ends)
+    valuer = Valuer(rates, prices, reporting_currency, time_zone)
     book = TaxBook(
         valuer, booking_method=booking_method, holding_limit=holding_limit, time_zone=time_zone
     )
@@ -123,7 +128,7 @@ def build_tax_report(
     opening, opening_unvalued = _hold(book, valuer, ts_start)
     for event in own[first_inside:]:
         book.apply(event)
-    closing, closing_unvalued = _hold(book, valuer, ts_end)
+    closing, closing_unvalued = _hold(book, valuer, ends)
     disposals = tuple(each for each in book.disposals if each.ts_event >= ts_start)
     fees = tuple(each for each in book.fees if each.ts_event >= ts_start)
     gains = sum_gains(disposals)
@@ -133,6 +138,7 @@ def build_tax_report(
         time_zone=time_zone.key,
         ts_start=ts_start,
         ts_end=ts_end,
+        ts_until=ends,
         booking_method=booking_method,
         holding_limit=holding_limit,
         reporting_currency=reporting_currency,

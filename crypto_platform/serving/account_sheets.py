@@ -1,4 +1,4 @@
-"""What a user reads as tables: transactions, holdings.
+"""What a user reads as tables: transactions, holdings, what they were worth day by day.
 
 Here: rows for other programs and for people alike. Not here: reading (accounts.py), text (cli/).
 """
@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from crypto_platform.domain import exact
 from crypto_platform.domain.ledger import sum_by_currency
+from crypto_platform.domain.portfolio_history import PortfolioDay
 from crypto_platform.feeds.accounts import Account, AccountEvent
 from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.serving.accounts import Portfolio
@@ -93,3 +95,24 @@ def build_holdings(portfolio: Portfolio) -> Sheet:
         for each in portfolio.holdings
     ]
     return Sheet(HOLDING_COLUMNS, rows)
+
+
+def build_portfolio_days(days: Sequence[PortfolioDay]) -> Sheet:
+    """A row a day; `unvalued` and `gains_without` name what the sums leave out."""
+    amounts = ("value", "realized_gain", "unrealized_gain", "fees")
+    columns = [
+        Column("day", FieldKind.TEXT),
+        *(Column(name, FieldKind.AMOUNT) for name in amounts),
+        *(Column(name, FieldKind.TEXTS) for name in ("unvalued", "gains_without")),
+    ]
+    rows = [
+        (
+            day.day.isoformat(),
+            # sums leave zeros behind their last digit
+            *(f"{exact.EXACT.normalize(getattr(day, name)):f}" for name in amounts),
+            day.unvalued,
+            day.gains_without,
+        )
+        for day in days
+    ]
+    return Sheet(columns, rows)

@@ -40,19 +40,23 @@ class TaxTable(StrEnum):
 Row = Mapping[str, object]
 
 
-def write_csv(report: TaxReport, table: TaxTable) -> bytes:
-    """One table of the report: a header and rows; unknown is empty.
+def list_table(report: TaxReport, table: TaxTable) -> tuple[Sequence[str], list[list[object]]]:
+    """One table of the report: names of its columns, and rows of JSON's types.
 
-    Disposals are written one row a lot consumed, so that each row has one day of acquisition; all
-    rows of one event_id, kind and currency are one disposal.
+    Disposals are one row a lot consumed, so that each row has one day of acquisition; all rows of
+    one event_id, kind and currency are one disposal.
     """
     columns, build_rows = _TABLES[table]
-    document = plain_report(report)
+    return columns, [[row[name] for name in columns] for row in build_rows(plain_report(report))]
+
+
+def write_csv(report: TaxReport, table: TaxTable) -> bytes:
+    """A table by `list_table`: a header and rows; unknown is empty."""
+    columns, rows = list_table(report, table)
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    for row in build_rows(document):
-        writer.writerow({name: _cell(row[name]) for name in columns})
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue().encode()
 
 

@@ -1,0 +1,248 @@
+"""`tax-report`: one user's tax year, as text, JSON, CSV or PDF.
+
+Here: arguments, tables for people, the file. Not here: what is reported (serving/reports.py), bytes
+of its forms (serving/tax_report.py).
+"""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from crypto_platform.cli.accounts import user_option
+from crypto_platform.cli.options import data_dir_option
+from crypto_platform.cli.sheet import echo_source
+from crypto_platform.cli.text import UNKNOWN, format_table, printable
+from crypto_platform.domain.tax_lots import BookingMethod
+from crypto_platform.domain.tax_report import TaxReport
+from crypto_platform.serving.origins import COLUMNS, read_origins
+from crypto_platform.serving.reports import (
+    CENTS,
+    NO_ORIGINS,
+    find_time_zone,
+    list_unknown_deposits,
+    read_tax_report,
+)
+from crypto_platform.serving.tax_report import (
+    TaxTable,
+    list_table,
+    write_csv,
+    write_json,
+    write_pdf,
+)
+from crypto_platform.settings import load_settings
+
+METHODS: Mapping[str, BookingMethod] = {
+    "fifo": BookingMethod.FIFO,
+    "lifo": BookingMethod.LIFO,
+    "hifo": BookingMethod.HIFO,
+    "average": BookingMethod.AVERAGE_COST,
+}
+_NAMED_MAX = 5
+_AMOUNTS = frozenset(
+    {"quantity", "amount", "value", "proceeds", "cost_basis", "realized_gain", "market_value",
+     "unrealized_gain", "unknown_parts"}
+)  # fmt: skip
+
+
+class Output(NamedTuple):
+    """How the report is asked for.
+
+    Attributes:
+        table: This one alone; None is the form's own choice.
+        file: None is the terminal.
+    """
+
+    form: str
+    table: TaxTable | None
+    file: Path | None
+
+    def check(self) -> None:
+        """Refuse what does not go together."""
+        if self.form == "pdf" and self.file is None:
+            message = "a PDF is no text: name its file by --to"
+            raise click.UsageError(message)
+        if self.form in {"json", "pdf"} and self.table is not None:
+            message = f"--table is of --format table and csv; {self.form} has all tables"
+            raise click.UsageError(message)
+
+
+_form_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv", "pdf"]),
+    default="table",
+    show_default=True,
+    help="Tables for people, all as JSON, one table as CSV, or all as PDF.",
+)
+_table_option = click.option(
+    "--table",
+    type=click.Choice([each.value for each in TaxTable]),
+    help="This table alone [default: gains and a summary; of CSV: disposals].",
+)
+_file_option = click.option(
+    "--to",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write it into this file; a PDF needs one.",
+)
+
+
+def output_options(command: Callable[..., None]) -> Callable[..., None]:
+    """--format, --table, --to: the command is given the `output` that they ask for."""
+
+    @wraps(command)
+    def run(*, form: str, table: str | None, file: Path | None, **others: object) -> None:
+        output = Output(form, None if table is None else TaxTable(table), file)
+        output.check()
+        command(output=output, **others)
+
+    return _form_option(_table_option(_file_option(run)))
+
+
+@click.command()
+@user_option
+@click.option("--year", type=int, required=True, help="Of the calendar in the time zone.")
+@click.option(
+    "--method",
+    type=click.Choice(list(METHODS)),
+    default="fifo",
+    show_default=True,
+    help="Which lots a disposal consumes; the same every year.",
+)
+@click.option("--currency", default="EUR", show_default=True, help="What all is valued in.")
+@click.option(
+    "--time-zone",
+    default="Europe/Berlin",
+    show_default=True,
+    help="Where the year begins and days are counted.",
+)
+@click.option(
+    "--origins",
+    "origins_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help=f"TOML or CSV ({','.join(COLUMNS)}): where deposits come from; others' cost is unknown.",
+)
+@click.option("--exact", is_flag=True, help="With every digit, not rounded to cents.")
+@output_options
+@data_dir_option
+def tax_report_command(
+    *,
+    user_id: str,
+    year: int,
+    method: str,
+    currency: str,
+    time_zone: str,
+    origins_file: Path | None,
+    exact: bool,
+    output: Output,
+    data_dir: Path | None,
+) -> None:
+    """Report a user's tax year: disposals with the lots they consumed, gains, fees, holdings.
+
+    Every value says in JSON and CSV (`how`) by which rates and prices it came about; what nobody
+    knows is unknown, never 0. The same events, rates and prices give the same bytes. A year that is
+    not over is reported up to the user's last event. No tax advice.
+
+    Example: crypto-platform tax-report --user u000001 --year 2026 --format pdf --to report.pdf
+    """
+    settings = load_settings(data_dir)
+    origins = NO_ORIGINS
+    if origins_file is not None:
+        origins = read_origins(origins_file, time_zone=find_time_zone(time_zone))
+    source, report = read_tax_report(
+        settings,
+        user_id,
+        year,
+        METHODS[method],
+        currency,
+        time_zone,
+        origins=origins,
+        decimals=None if exact else CENTS,
+    )
+    echo_source(source)
+    for line in list_notes(report):
+        click.echo(line, err=True)
+    _put(_WRITERS[output.form](report, output.table), output.file)
+
+
+def _put(body: bytes, file: Path | None) -> None:
+    if file is None:
+        click.echo(body, nl=False)
+        return
+    part = file.with_name(f".{file.name}.part")
+    try:
+        part.write_bytes(body)
+        part.replace(file)
+    except OSError as error:
+        message = f"{file} cannot be written: {error}"
+        raise click.ClickException(message) from None
+    finally:
+        part.unlink(missing_ok=True)
+    click.echo(f"{len(body):,} bytes written to {file}", err=True)
+
+
+def list_notes(report: TaxReport) -> list[str]:
+    """What somebody has to know who reads the figures alone."""
+    notes: list[str] = []
+    if report.ts_until != report.ts_end:
+        notes.append(f"{report.year} is not over: this is up to the last event of the user")
+    deposits = list_unknown_deposits(report)
+    if deposits:
+        some = f"{', '.join(deposits[:_NAMED_MAX])}{' …' if len(deposits) > _NAMED_MAX else ''}"
+        notes.append(
+            f"{len(deposits)} deposits have an unknown cost, because nobody said where they come "
+            f"from: name them by --origins FILE, a CSV of {','.join(COLUMNS)} ({some})"
+        )
+    others = len(report.unvalued) - len(deposits)
+    if others:
+        notes.append(
+            f"{others} values are unknown: --table unvalued says which, and what is missing"
+        )
+    return notes
+
+
+def _write_text(report: TaxReport, table: TaxTable | None) -> bytes:
+    lines = format_summary(report) if table is None else format_tax_table(report, table)
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def format_summary(report: TaxReport) -> list[str]:
+    """The year's gains by currency and holding class, and its sums."""
+    rounded = "exact" if report.rounding is None else report.rounding
+    gain = "unknown" if report.realized_gain is None else f"{report.realized_gain:f}"
+    head = (
+        f"user {printable(report.user)}, {report.year} in {report.time_zone}, "
+        f"{report.booking_method}, {report.reporting_currency} ({rounded})"
+    )
+    foot = (
+        f"realized gain {gain} {report.reporting_currency}; {len(report.disposals):,} disposals, "
+        f"{len(report.fees):,} fees, {len(report.transfers):,} withdrawals, "
+        f"{len(report.closing.lots):,} lots held at the end, {report.events:,} events read"
+    )
+    return [head, "", *format_tax_table(report, TaxTable.GAINS), "", foot]
+
+
+def format_tax_table(report: TaxReport, table: TaxTable) -> list[str]:
+    """Lines of one table; how each value came about stands in CSV and JSON."""
+    columns, rows = list_table(report, table)
+    shown = [place for place, name in enumerate(columns) if name != "how"]
+    right = frozenset(at for at, place in enumerate(shown) if columns[place] in _AMOUNTS)
+    cells = [[_cell(row[place]) for place in shown] for row in rows]
+    return format_table([columns[place] for place in shown], cells, right=right)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return UNKNOWN
+    return ("yes" if value else "no") if isinstance(value, bool) else printable(str(value))
+
+
+_WRITERS: Mapping[str, Callable[[TaxReport, TaxTable | None], bytes]] = {
+    "table": _write_text,
+    "json": lambda report, _: write_json(report),
+    "csv": lambda report, table: write_csv(report, table or TaxTable.DISPOSALS),
+    "pdf": lambda report, _: write_pdf(report),
+}
