@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Self, TypeVar
 
-from crypto_platform.domain.exchange_rates import MONEY, OfficialRates
+from crypto_platform.domain.exchange_rates import DAYS_BACK_MAX, MONEY, OfficialRates
+from crypto_platform.domain.hours import MICROSECONDS_PER_DAY
 from crypto_platform.domain.tax_events import Exchange, TaxEvent, TransferIn, TransferOut
 from crypto_platform.domain.valuation import Money, PriceFunction
 from crypto_platform.errors import PlatformError
@@ -26,11 +27,13 @@ from crypto_platform.serving.prices import (
 )
 from crypto_platform.serving.rates import build_rates, check_rates
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import Store
+from crypto_platform.stores.base import Span, Store
 
 EVENTS_PAGE = 10_000
 READ_S_MAX = 600.0
 """Longest wait for all events of a user: a million take minutes."""
+_RATES_BEFORE_US = (DAYS_BACK_MAX + 2) * MICROSECONDS_PER_DAY
+"""So much earlier than the first event rates may be asked for, in any time zone."""
 _PRICED_IN = "USD"
 """What nearly all stored prices are in: to value a coin takes its official rate."""
 
@@ -88,8 +91,9 @@ class ReportReading:
         currencies = _list_currencies(events)
         money = currencies & MONEY
         needed = money | {_PRICED_IN} if currencies - MONEY else money
+        span = Span(max(_find_first_us(events) - _RATES_BEFORE_US, 0), None)
         answered = self._reads.ask(
-            lambda store: store.read_exchange_rates(), [FEED_BY_NAME[EXCHANGE_RATES.name]]
+            lambda store: store.read_exchange_rates(span), [FEED_BY_NAME[EXCHANGE_RATES.name]]
         )
         self._market.append(answered.source)
         simulated = {name for name, own in self._settings.sources.items() if own.simulated}
@@ -120,6 +124,17 @@ def _read_events(store: Store, user: str) -> Sequence[AccountEvent]:
         if len(page) < EVENTS_PAGE:
             return found[::-1]
         before = page[-1].sequence
+
+
+def _find_first_us(events: Sequence[TaxEvent]) -> int:
+    """The first time at which something is to be valued."""
+    times = [event.ts_event for event in events]
+    times += [
+        event.origin.ts_acquired
+        for event in events
+        if isinstance(event, TransferIn) and event.origin is not None
+    ]
+    return min(times, default=0)
 
 
 def _list_currencies(events: Iterable[TaxEvent]) -> set[str]:

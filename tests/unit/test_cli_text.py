@@ -1,8 +1,11 @@
 """Values as a person reads them."""
 
+from decimal import Decimal
+
 import pytest
 
 from crypto_platform.cli.text import (
+    draw_sparkline,
     format_age,
     format_bytes,
     format_change,
@@ -84,3 +87,19 @@ def test_bytes_are_shown_as_text_or_hex_and_never_steer_the_terminal(
 ) -> None:
     """What a source sent may hold anything, escape sequences too."""
     assert format_raw(raw, bytes_max=22) == lines
+
+
+@pytest.mark.parametrize(
+    ("values", "width", "line"),
+    [
+        (["1", "2", "3"], 9, "▁▄█"),
+        (["5", "5"], 9, "▁▁"),
+        (["-1"], 9, "▁"),
+        (["0", "9", "1", "9", "2", "3"], 3, "██▁"),
+    ],
+)
+def test_a_course_goes_from_its_lowest_to_its_highest_in_its_width(
+    values: list[str], width: int, line: str
+) -> None:
+    """Of a stretch that is one bar its last day is shown: the line ends with today."""
+    assert draw_sparkline([Decimal(value) for value in values], width=width) == line
