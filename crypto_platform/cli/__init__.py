@@ -25,7 +25,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "orders": ("accounts", "Show a user's open orders, or one order with its fills."),
     "wallet": ("accounts", "Show what a user has of each currency."),
     "transactions": ("accounts", "Show what happened in a user's wallets."),
-    "portfolio": ("accounts", "Show what a user's wallets are worth in US dollars."),
     "keys": ("keys", "Make, list and revoke keys of the HTTP API."),
     "portfolio": ("portfolio", "Show what a user's wallets are worth, now or day by day."),
     "tax-report": ("tax", "Report a user's tax year: every disposal with its lots."),

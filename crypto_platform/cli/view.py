@@ -46,7 +46,7 @@ from crypto_platform.cli.text import (
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.serving.currencies import CurrencyCodes
-from crypto_platform.serving.health import Status
+from crypto_platform.serving.health import SourceStatus, Status
 from crypto_platform.serving.pauses import ask_paused
 from crypto_platform.serving.reader import QuoteReader, choose_quotes
 from crypto_platform.serving.status import StatusReader
@@ -56,6 +56,8 @@ from crypto_platform.stack.folder import LOGS_FOLDER, read_lock_holder
 REFRESH_S = 1.0
 PLAIN_EVERY_S = 10.0
 PRICES_MAX = 8
+SOURCES_MAX = 7
+"""More than that would push the prices out of a window; `status` has them all."""
 LINES_MAX = 23
 """Below the sources, where a terminal is too narrow to show them beside, stand as many prices as a
 window of 24 lines holds."""
@@ -259,13 +261,23 @@ def render(status: Status, prices: Prices, *, head: Sequence[Line], columns: int
 
 
 def _source_lines(status: Status) -> list[Line]:
-    """Those that are asked, and the names of those that are not."""
-    asked = [source_row(source) for source in status.sources if source.enabled]
-    lines = _table(SOURCE_COLUMNS, asked, SOURCE_NUMBERS)
-    others = [source.name for source in status.sources if not source.enabled]
-    if others:
-        lines.append([(f"not read: {', '.join(others)}", "dim")])
+    """A row each of those that there is most to say of; the others by name."""
+    asked = [source for source in status.sources if source.enabled]
+    told = sorted(asked, key=_has_nothing_to_tell)[:SOURCES_MAX]
+    shown = [source for source in asked if source in told]
+    lines = _table(SOURCE_COLUMNS, [source_row(each) for each in shown], SOURCE_NUMBERS)
+    for title, names in (
+        ("also read", [source.name for source in asked if source not in told]),
+        ("not read", [source.name for source in status.sources if not source.enabled]),
+    ):
+        if names:
+            lines.append([(f"{title}: {', '.join(names)}", "dim")])
     return lines
+
+
+def _has_nothing_to_tell(source: SourceStatus) -> tuple[bool, bool]:
+    """Trouble stands before news, and news before none."""
+    return not (source.failures or source.is_paused), source.poll_age_s is None
 
 
 def _verdict_line(status: Status) -> Line:
