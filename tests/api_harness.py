@@ -237,7 +237,14 @@ def serving(
 @contextmanager
 def listening(app: FastAPI) -> Iterator[str]:
     """The app behind a socket of its own, by the server that runs it; gives its address."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", access_log=False)
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=0,
+        log_level="error",
+        access_log=False,
+        timeout_graceful_shutdown=1,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
