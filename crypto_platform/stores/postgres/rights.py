@@ -80,8 +80,9 @@ REVOKE ALL ON ALL TABLES IN SCHEMA accounts, platform FROM {role};
 GRANT CONNECT ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA accounts, analytics, market, platform TO {role};
 GRANT SELECT ON ALL TABLES IN SCHEMA analytics, market TO {role};
-GRANT SELECT ON platform.kafka_offset, accounts.own_event, accounts.own_order, accounts.own_wallet,
-  accounts.own_api_key TO {role};
+GRANT SELECT ON platform.kafka_offset, platform.touched TO {role};
+GRANT SELECT ON accounts.own_event, accounts.own_order, accounts.own_wallet, accounts.own_api_key
+  TO {role};
 ALTER DEFAULT PRIVILEGES IN SCHEMA analytics, market GRANT SELECT ON TABLES TO {role};
 """
 
