@@ -115,7 +115,8 @@ bench-months: $(SERVERS)  ## Write a month of Dagster's history (an hour of ./da
 .PHONY: screenshots
 screenshots: $(BROWSER)  ## Take docs/images anew, of a running stack
 	@$(PLATFORM) exec $(ARGS) -- sh -c \
-		'$(PYTHON) -m docs.images.take "$$CRYPTO_PLATFORM_DAGSTER__WEBSERVER_URL"'
+		'$(PYTHON) -m docs.images.take "$$CRYPTO_PLATFORM_DAGSTER__WEBSERVER_URL" && \
+		$(PYTHON) -m docs.images.take_dashboard "$$CRYPTO_PLATFORM_API__URL"'
 
 .PHONY: clean
 clean:  ## Remove the environment and caches; data stay (make down ARGS=--wipe deletes them)

@@ -10,6 +10,7 @@ from tests.browser_harness import PHONE, Visit
 from tests.store_steps import NOON
 from tests.unit.test_api_account import KEY_OF
 from tests.unit.test_api_account import build_store as build_accounts
+from tests.waiting import eventually
 
 MARKET = "/markets/simulated_exchange/BTC-USD"
 PAGES = ("/", MARKET, "/operations", "/login", "/markets/nowhere/BTC")
@@ -102,12 +103,10 @@ def test_a_chart_follows_the_reader_s_scheme(visit: Visit) -> None:
     """White candles on a white ground: a canvas knows nothing of the style sheet."""
     visit.open(MARKET)
     wait_until_shown(visit, MARKET)
-    colour = "getComputedStyle(document.body).backgroundColor"
-    light = (visit.page.evaluate(colour), visit.page.locator("[data-chart]").screenshot())
+    drawn = "[...document.querySelectorAll('[data-chart] canvas')].map(e => e.toDataURL()).join()"
+    light = visit.page.evaluate(drawn)
     visit.page.emulate_media(color_scheme="dark")
-    dark = (visit.page.evaluate(colour), visit.page.locator("[data-chart]").screenshot())
-    assert light[0] != dark[0]
-    assert light[1] != dark[1]
+    eventually(lambda: visit.page.evaluate(drawn) != light, within_s=5)
 
 
 def test_a_search_leaves_what_is_called_so(visit: Visit) -> None:

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from http.cookies import SimpleCookie
 
 import pytest
-from fastapi.testclient import TestClient
 
 from crypto_platform.serving.dashboard.session import find_own_path
-from tests.api_harness import serving
+from tests.api_harness import TestClient, serving
 from tests.unit.test_api_account import KEY_OF, build_store
 
 OURS = {"Origin": "http://testserver"}

@@ -12,6 +12,7 @@ from crypto_platform.feeds import FEEDS
 from crypto_platform.serving.dagster_api import ask_dagster
 
 TIMEOUT_S = 5.0
+FAILED = frozenset({"FAILED", "EXECUTION_FAILED"})
 
 _AUDITS = """
 query Audits($keys: [AssetKeyInput!]) {
@@ -65,8 +66,12 @@ def find_audits(answer: Mapping[str, Any]) -> list[LastAudit]:
                 failed=[
                     check["name"]
                     for check in node["assetChecksOrError"].get("checks", [])
-                    if (check["executionForLatestMaterialization"] or {}).get("status")
-                    in {"FAILED", "EXECUTION_FAILED"}
+                    if _has_failed(check)
                 ],
             )
     return [found[feed.name] for feed in FEEDS if feed.name in found]
+
+
+def _has_failed(check: Mapping[str, Any]) -> bool:
+    execution: Mapping[str, Any] | None = check["executionForLatestMaterialization"]
+    return execution is not None and execution["status"] in FAILED

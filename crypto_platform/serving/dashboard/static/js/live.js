@@ -8,6 +8,13 @@ function say(text, kind) {
   badge.className = `badge ${kind}`;
 }
 
+function showSource(store) {
+  const where = document.querySelector("[data-where]");
+  const isHome = store === where.dataset.home;
+  where.textContent = `from ${{ postgres: "PostgreSQL", mongo: "MongoDB" }[store]}${isHome ? "" : ", its mirror"}`;
+  where.classList.toggle("warn", !isHome);
+}
+
 /** Calls `take` with the content of each event of this name, and `reset` where some were missed; the
     browser connects again by itself. */
 export function listen(url, name, take, reset = () => {}) {
@@ -18,8 +25,10 @@ export function listen(url, name, take, reset = () => {}) {
     say(stream.readyState === EventSource.CLOSED ? "not live" : "connecting again …", "warn");
   });
   stream.addEventListener(name, (event) => {
+    const content = JSON.parse(event.data);
     say("live", "good");
-    take(JSON.parse(event.data));
+    if (content.source) showSource(content.source);
+    take(content);
   });
   stream.addEventListener("reset", reset);
   addEventListener("pagehide", () => stream.close());
