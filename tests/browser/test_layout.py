@@ -147,6 +147,20 @@ def test_a_user_sees_his_own_and_nobody_after_he_has_logged_out(visit: Visit) ->
     visit.page.get_by_role("heading", name="Log in").wait_for()
 
 
+def test_what_happens_in_an_account_is_seen_as_it_happens(store: FakeStore, visit: Visit) -> None:
+    """An order was filled, and its owner loads the page again and again."""
+    visit.log_in("bob", KEY_OF["bob"])
+    visit.page.get_by_text("live", exact=True).wait_for()
+    rows = visit.page.locator("[data-panel=transactions] tbody tr")
+    rows.first.wait_for()
+    before = rows.count()
+    store.company.deposit("bob", "USD", "1.25")
+    eventually(lambda: rows.count() == before + 1, within_s=10)
+    assert "+1.25" in rows.first.inner_text()
+    own = "[data-panel=holdings] tr[data-currency=USD] td:nth-child(2)"
+    eventually(lambda: visit.read_amounts(own) == ["498.75"], within_s=10)
+
+
 def test_with_the_stores_away_an_open_page_keeps_what_it_had_and_says_so(
     store: FakeStore, visit: Visit
 ) -> None:

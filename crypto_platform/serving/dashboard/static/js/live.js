@@ -10,6 +10,7 @@ function say(text, kind) {
 
 function showSource(store) {
   const where = document.querySelector("[data-where]");
+  if (!where) return;
   const isHome = store === where.dataset.home;
   where.textContent = `from ${{ postgres: "PostgreSQL", mongo: "MongoDB" }[store]}${isHome ? "" : ", its mirror"}`;
   where.classList.toggle("warn", !isHome);

@@ -2,7 +2,7 @@
 
 import "./ages.js";
 import { amount, price, quantity } from "./format.js";
-import { ask, fill } from "./live.js";
+import { ask, fill, listen } from "./live.js";
 
 const EVERY_MS = 5000;
 const TRANSACTIONS = 50;
@@ -91,6 +91,7 @@ async function readOrders(own) {
 // Transactions, page by page
 
 let next = null;
+const seen = new Set();
 
 function buildTransaction(each) {
   const sign = each.available_change.startsWith("-") ? "" : "+";
@@ -104,12 +105,22 @@ function buildTransaction(each) {
   ]);
 }
 
+/** Those that are not there yet: a page of the list and the stream may give the same. */
+function buildNew(transactions) {
+  return transactions
+    .filter(({ sequence, currency }) => !seen.has(`${sequence} ${currency}`))
+    .map((each) => {
+      seen.add(`${each.sequence} ${each.currency}`);
+      return buildTransaction(each);
+    });
+}
+
 async function readTransactions(own) {
   const cursor = next === null ? {} : { cursor: next };
   const page = await ask("/v1/me/transactions", { limit: TRANSACTIONS, ...cursor });
   next = page.next;
   const body = own.querySelector("tbody");
-  body.append(...page.transactions.map(buildTransaction));
+  body.append(...buildNew(page.transactions));
   own.querySelector("[data-older]").hidden = next === null;
   return body.rows.length > 0;
 }
@@ -144,13 +155,23 @@ if (tax) tax.elements.time_zone.value = Intl.DateTimeFormat().resolvedOptions().
 
 // All of it; what changes, again and again
 
-async function keep() {
-  await Promise.all([
+function showWallets() {
+  return Promise.all([
     show("holdings", readHoldings, "There is no wallet yet."),
     show("orders", readOrders, "No order is open."),
   ]);
+}
+
+async function keep() {
+  await showWallets(); // prices move also where nothing happens
   setTimeout(keep, EVERY_MS);
+}
+
+function take({ transactions }) {
+  panel("transactions").querySelector("tbody").prepend(...buildNew(transactions).reverse());
+  showWallets();
 }
 
 keep();
 showTransactions();
+listen("/v1/me/events", "transactions", take, () => location.reload());
