@@ -5,7 +5,7 @@ Here: the fold of balances and lots over days. Gains are counted as a tax report
 here: where balances and prices come from.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from crypto_platform.domain import exact
 from crypto_platform.domain.hours import from_time_us, to_time_us
 from crypto_platform.domain.tax_book import TaxBook
 from crypto_platform.domain.tax_events import TaxEvent
-from crypto_platform.domain.tax_lots import BookingMethod, LotPart
+from crypto_platform.domain.tax_lots import BookingMethod, KnownCost
 from crypto_platform.domain.tax_records import find_gain
 from crypto_platform.domain.valuation import Money, Valuer
 
@@ -149,10 +149,11 @@ class _History:
             if quantity
         )
         unrealized, unknown = exact.ZERO, set(self._unknown)
-        for currency, parts in self.book.list_lots().items():
-            gain, is_whole = self._find_unrealized(currency, parts, ts_event)
-            unrealized = exact.add(unrealized, gain)
-            unknown |= set() if is_whole else {currency}
+        for currency, pool in self.book.list_pools().items():
+            gain = self._find_unrealized(currency, pool.known, ts_event)
+            unrealized = exact.add(unrealized, gain or exact.ZERO)
+            if gain is None or pool.known.quantity < pool.quantity:
+                unknown.add(currency)
         return PortfolioDay(
             day=day,
             holdings=holdings,
@@ -176,17 +177,9 @@ class _History:
             self._fees = exact.add(self._fees, fee.value or exact.ZERO)
         self._disposals_seen, self._fees_seen = len(self.book.disposals), len(self.book.fees)
 
-    def _find_unrealized(
-        self, currency: str, parts: Sequence[LotPart], ts_event: int
-    ) -> tuple[Decimal, bool]:
-        """The gain of those lots whose cost is known, and whether that is all of them."""
-        known = [part for part in parts if part.cost_basis is not None]
-        quantity = exact.total(part.quantity for part in known)
-        value = (
-            self._valuer.value(Money(currency, quantity), ts_event).value
-            if quantity
-            else exact.ZERO
-        )
-        cost = exact.total(part.cost_basis for part in known if part.cost_basis is not None)
-        gain = find_gain(value, cost)
-        return gain or exact.ZERO, gain is not None and len(known) == len(parts)
+    def _find_unrealized(self, currency: str, known: KnownCost, ts_event: int) -> Decimal | None:
+        """Of those lots whose cost is known; None where their value is not."""
+        if not known.quantity:
+            return exact.ZERO
+        value = self._valuer.value(Money(currency, known.quantity), ts_event).value
+        return find_gain(value, known.cost_basis)

@@ -87,6 +87,10 @@ class TaxBook:
         left = {name: self._pools[name].list_left() for name in sorted(self._pools)}
         return {name: parts for name, parts in left.items() if parts}
 
+    def list_pools(self) -> Mapping[str, LotPool]:
+        """What is left by currency, in alphabetical order; to be looked at only."""
+        return {name: pool for name, pool in sorted(self._pools.items()) if pool.quantity}
+
     def _exchange(self, event: Exchange) -> None:
         sold, bought = gross_of(event.sold, event.fee), net_of(event.bought, event.fee)
         other_fee = event.fee if event.fee and event.fee.currency not in _sides(event) else None

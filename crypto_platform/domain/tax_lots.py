@@ -67,6 +67,20 @@ class LotPart(NamedTuple):
     cost_basis: Decimal | None
 
 
+class KnownCost(NamedTuple):
+    """Of a pool, what has a known cost.
+
+    Attributes:
+        quantity: Of the lots whose cost is known; all of the pool or nothing under AVERAGE_COST.
+        cost_basis: Of that quantity.
+    """
+
+    quantity: Decimal
+    cost_basis: Decimal
+
+
+_NOTHING = KnownCost(exact.ZERO, exact.ZERO)
+
 _SortKey = tuple[Decimal | int, ...]
 _Entry = tuple[_SortKey, int, LotPart]
 
@@ -108,6 +122,16 @@ class LotPool:
         self._entries: list[_Entry] = []
         self._placed = 0
         self._pooled_cost: Decimal | None = exact.ZERO  # of all lots, read under AVERAGE_COST
+        self._known = _NOTHING  # of lots by their own costs
+
+    @property
+    def known(self) -> KnownCost:
+        """What `list_left` would add up to, without going through it."""
+        if not self._is_averaged:
+            return self._known
+        return (
+            _NOTHING if self._pooled_cost is None else KnownCost(self.quantity, self._pooled_cost)
+        )
 
     def acquire(self, lot: TaxLot) -> None:
         """Add a lot, later than all before it in the order of events."""
@@ -115,6 +139,11 @@ class LotPool:
         part = LotPart(lot, lot.quantity, lot.cost_basis)
         heapq.heappush(self._entries, (self._order(lot, self._placed), self._placed, part))
         self.quantity = exact.add(self.quantity, lot.quantity)
+        if lot.cost_basis is not None:
+            self._known = KnownCost(
+                exact.add(self._known.quantity, lot.quantity),
+                exact.add(self._known.cost_basis, lot.cost_basis),
+            )
         if self._pooled_cost is None or lot.cost_basis is None:
             self._pooled_cost = None
         else:
@@ -135,6 +164,11 @@ class LotPool:
         while missing:
             part = self._take(missing)
             parts.append(part)
+            if part.cost_basis is not None:
+                self._known = KnownCost(
+                    exact.subtract(self._known.quantity, part.quantity),
+                    exact.subtract(self._known.cost_basis, part.cost_basis),
+                )
             missing = exact.subtract(missing, part.quantity)
         if self._is_averaged:
             parts = self._charge_average(quantity, parts)

@@ -34,7 +34,7 @@ from crypto_platform.domain.tax_totals import (
     sum_gains,
     sum_holdings,
 )
-from crypto_platform.domain.valuation import Money, PriceFunction, Valuer
+from crypto_platform.domain.valuation import Money, Price, PriceFunction, Valuer
 
 
 class TaxReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +50,8 @@ class TaxReport(msgspec.Struct, frozen=True, kw_only=True):
         booking_method: Which lots were consumed first.
         holding_limit: What divides short from long; None where nothing does.
         reporting_currency: Of every value.
+        rates_source: Who published the official rates of money.
+        price_sources: Whose prices were found for anything else, by name.
         rounding: None while exact; else the rule by which all values were rounded.
         realized_gain: Of all disposals whose gain is known; None where none is.
         gains: Sums of disposals, by currency and holding class.
@@ -70,6 +72,8 @@ class TaxReport(msgspec.Struct, frozen=True, kw_only=True):
     booking_method: BookingMethod
     holding_limit: HoldingLimit | None
     reporting_currency: str
+    rates_source: str
+    price_sources: tuple[str, ...]
     rounding: str | None
     realized_gain: Decimal | None
     gains: tuple[GainTotal, ...]
@@ -118,7 +122,14 @@ def build_tax_report(
     ts_start, ts_end = (_first_moment(each, time_zone) for each in (year, year + 1))
     ends = ts_end if ts_until is None else max(ts_start, min(ts_until, ts_end))
     own = _order(events, user=user, ts_end=ends)
-    valuer = Valuer(rates, prices, reporting_currency, time_zone)
+    used: set[str] = set()
+
+    def find_price(currency: str, ts_event: int) -> Price | None:
+        price = prices(currency, ts_event)
+        used.update([] if price is None else [price.source])
+        return price
+
+    valuer = Valuer(rates, find_price, reporting_currency, time_zone)
     book = TaxBook(
         valuer, booking_method=booking_method, holding_limit=holding_limit, time_zone=time_zone
     )
@@ -142,6 +153,8 @@ def build_tax_report(
         booking_method=booking_method,
         holding_limit=holding_limit,
         reporting_currency=reporting_currency,
+        rates_source=rates.source,
+        price_sources=tuple(sorted(used)),
         rounding=None,
         realized_gain=exact.total_known(each.realized_gain for each in gains),
         gains=gains,

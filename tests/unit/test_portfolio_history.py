@@ -1,11 +1,13 @@
 """Value, gains and fees at each day's end, in figures that a reader can add up."""
 
+import random
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from crypto_platform.domain import exact
 from crypto_platform.domain.exchange_rates import OfficialRates
 from crypto_platform.domain.hours import to_time_us
 from crypto_platform.domain.portfolio_history import (
@@ -14,6 +16,7 @@ from crypto_platform.domain.portfolio_history import (
     build_portfolio_history,
 )
 from crypto_platform.domain.tax_events import Exchange, TaxEvent, TransferIn
+from crypto_platform.domain.tax_lots import BookingMethod, LotPool, TaxLot
 from crypto_platform.domain.valuation import Money, Price, Valuer
 from crypto_platform.errors import AccountingError
 
@@ -139,3 +142,26 @@ def test_what_never_came_cannot_be_sold() -> None:
         build_portfolio_history(
             moved, [event], valuer(), first_day=date(2026, 1, 1), last_day=date(2026, 1, 1)
         )
+
+
+@pytest.mark.parametrize("method", list(BookingMethod))
+@pytest.mark.parametrize("seed", range(5))
+def test_known_costs_are_what_the_lots_left_add_up_to(method: BookingMethod, seed: int) -> None:
+    """They are kept beside the lots; drifting apart, a curve would end beside its tax report."""
+    dice, pool = random.Random(seed), LotPool(method)
+    for place in range(60):
+        if pool.quantity > 3 and dice.random() < 0.5:
+            pool.consume(Decimal(dice.randrange(1, int(pool.quantity) * 10)) / 10)
+        else:
+            cost = None if dice.random() < 0.1 else Decimal(dice.randrange(100))
+            lot = TaxLot(
+                event_id=f"{place}",
+                currency="BTC",
+                quantity=Decimal(dice.randrange(1, 5)),
+                cost_basis=cost,
+                ts_acquired=place,
+            )
+            pool.acquire(lot)
+        left = [part for part in pool.list_left() if part.cost_basis is not None]
+        costs = [part.cost_basis for part in left if part.cost_basis is not None]
+        assert pool.known == (exact.total(part.quantity for part in left), exact.total(costs))

@@ -100,6 +100,26 @@ def test_a_purchase_is_held_at_the_years_end_by_rates_and_prices_of_their_days(
     assert "ecb: 1.25 USD for 1 EUR of 2025-11-21, the last before 2025-11-22" in lot.how
     assert report.ts_until == report.ts_end
     assert report.unvalued == ()
+    assert (report.rates_source, report.price_sources) == ("ecb", ("coingecko",))
+
+
+def test_a_report_made_of_simulated_rates_and_prices_says_so_on_paper(
+    settings: Settings, stores: dict[str, FakeStore]
+) -> None:
+    """A PDF has no room for how each value came about; made up figures must not pass for real."""
+    for store in stores.values():
+        store.rates = [build_rates(FIRST - 1, source="simulated_ecb", USD="1.25")]
+        store.rates += [build_rates(NEW_YEAR // DAY, source="simulated_ecb", USD="1.6")]
+        store.records = [build_quote("bitcoin", "160", NEW_YEAR, source="simulated")]
+    _, report = report_of(settings, stores)
+    assert report.rates_source == "simulated_ecb (simulated)"
+    assert report.price_sources == ("simulated (simulated)",)
+    marked = {
+        "rates_source": "simulated_ecb (simulated)",
+        "price_sources": ["simulated (simulated)"],
+    }
+    assert marked.items() <= json.loads(write_json(report)).items()
+    assert write_pdf(report) != write_pdf(msgspec.structs.replace(report, price_sources=()))
 
 
 def test_a_disposal_names_its_lot_and_its_events_and_its_unknown_cost(
