@@ -110,7 +110,6 @@ def _compare(owner: Owner, settings: Settings, rounds: int) -> None:
 def _empty(owner: Owner) -> None:
     owner.execute("TRUNCATE analytics.candle, analytics.pending, other.candle")
     owner.execute(_TOUCH, [list(SYMBOLS)])
-    owner.execute("CHECKPOINT")
 
 
 def _derive(settings: Settings) -> None:

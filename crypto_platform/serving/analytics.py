@@ -23,9 +23,9 @@ from crypto_platform.domain.hours import (
     TIME_US_MAX,
     TimeUs,
 )
-from crypto_platform.domain.money import Amount
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.candles import Interval
+from crypto_platform.feeds.feed import Amount, Count, Flag, Text
 from crypto_platform.feeds.trades import TRADES, Trade
 from crypto_platform.serving.market import MarketAnswer, Place, asking_market
 from crypto_platform.settings import Settings
@@ -59,9 +59,9 @@ class MadeCandle(msgspec.Struct, frozen=True, kw_only=True):
         is_closed: Its interval is over; late trades may still change it.
     """
 
-    venue: str
-    venue_symbol: str
-    symbol: str | None
+    venue: Text
+    venue_symbol: Text
+    symbol: Text | None
     interval: Interval
     ts_event: TimeUs
     open: Amount
@@ -70,8 +70,8 @@ class MadeCandle(msgspec.Struct, frozen=True, kw_only=True):
     close: Amount
     base_volume: Amount
     quote_volume: Amount
-    trade_count: int
-    is_closed: bool
+    trade_count: Count
+    is_closed: Flag
 
 
 class CandleReads(Protocol):

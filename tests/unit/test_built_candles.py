@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from crypto_platform.domain.candles import BuiltCandle, Match, Place, build_candles
 from crypto_platform.domain.hours import day_of, hour_of
-from crypto_platform.feeds.candles import Interval
-from crypto_platform.serving.analytics import KeptCandles, prefer_fuller, read_pages
+from crypto_platform.feeds.candles import CANDLES, Interval
+from crypto_platform.feeds.feed import FieldKind
+from crypto_platform.feeds.record import list_fields
+from crypto_platform.serving.analytics import KeptCandles, MadeCandle, prefer_fuller, read_pages
 from crypto_platform.stores.base import ALWAYS, Span
 
 MINUTE = 60_000_000
@@ -132,3 +134,11 @@ def test_a_candle_of_fewer_trades_replaces_none(count: int, price: int) -> None:
         [Match(0, str(n), Decimal(20), Decimal(1)) for n in range(count)], length_us=HOUR
     )
     assert prefer_fuller(stored, made)[0].open == price
+
+
+def test_what_is_shown_has_the_names_of_a_venues_own_candle() -> None:
+    """Whoever takes the other kind of candle must not have to read another document."""
+    own = {field.name: field.kind for field in list_fields(MadeCandle)}
+    venues = {field.name: field.kind for field in CANDLES.fields}
+    assert own.pop("is_closed") is FieldKind.FLAG
+    assert own.items() <= venues.items()
