@@ -168,7 +168,10 @@ def test_each_hours_indicators_are_what_the_catalogue_says(
 ) -> None:
     """Made in pieces, with what lies before each of them."""
     tape = make_walk(2)
-    load(settings, tape)
+    today = [each for each in tape if each.ts_event < MIDNIGHT + DAY]
+    load(settings, today)
+    catch_up_as_of(settings, LATER)
+    load(settings, tape[len(today) :])
     catch_up_as_of(settings, LATER)
     hours = build(tape, Interval.HOUR)
     columns = CandleColumns(
