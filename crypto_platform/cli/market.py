@@ -16,7 +16,6 @@ import msgspec
 from crypto_platform.cli.options import TIME, data_dir_option
 from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options, writing
 from crypto_platform.cli.text import UNKNOWN, align_points, format_table, printable
-from crypto_platform.domain.order_books import find_mid_price, find_spread
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.candles import CANDLES, Candle, Interval
 from crypto_platform.feeds.feed import Field, FieldKind
@@ -24,6 +23,7 @@ from crypto_platform.feeds.order_books import OrderBook, TimedBy
 from crypto_platform.feeds.record import list_fields
 from crypto_platform.feeds.trades import TRADES, Trade
 from crypto_platform.serving.analytics import MadeCandle, reading_built_candles
+from crypto_platform.serving.book_metrics import describe_top
 from crypto_platform.serving.market import (
     MarketAnswer,
     Place,
@@ -168,7 +168,7 @@ def book_command(
         echo_source(answer.source)
         books = [each for page in answer.pages for each in page if isinstance(each, OrderBook)]
     if form.as_json:
-        document = {**_describe(answer), **_figures(books)}
+        document = {**_describe(answer), **describe_top(next(iter(books), None))}
         echo_form(form, build_sheet(FEED_BY_NAME["order_books"], books), document, name="books")
     else:
         echo_form(form, build_levels(books), {}, name="levels")
@@ -280,7 +280,7 @@ def format_book(book: OrderBook) -> list[str]:
     ]
     whose = "the venue's time" if book.timed_by == TimedBy.VENUE else "time of our poll"
     name = printable(book.symbol or book.venue_symbol)
-    figures = _figures([book])
+    figures = describe_top(book)
     return [
         f"{book.venue} {name}  {print_time(book.ts_event)} ({whose})",
         f"spread {figures['spread'] or UNKNOWN}  mid {figures['mid_price'] or UNKNOWN}",
@@ -291,11 +291,6 @@ def format_book(book: OrderBook) -> list[str]:
             right=frozenset({0, 1}),
         ),
     ]
-
-
-def _figures(books: Sequence[OrderBook]) -> dict[str, str | None]:
-    sides = [(book.bid_prices, book.ask_prices) for book in books[:1]] or [((), ())]
-    return {"spread": find_spread(*sides[0]), "mid_price": find_mid_price(*sides[0])}
 
 
 def build_levels(books: Sequence[OrderBook]) -> Sheet:

@@ -1,6 +1,6 @@
 """Whether an order book can be one: levels in order, best bid below best ask.
 
-Pure. Not here: spread and mid price (domain/order_books.py), reading (quality_hour.py).
+Pure. Not here: spread and mid price (domain/book_metrics.py), reading (quality_hour.py).
 """
 
 from collections.abc import Sequence

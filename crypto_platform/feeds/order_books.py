@@ -1,7 +1,7 @@
 """order_books: the best levels of a venue's order book at one moment.
 
 A snapshot is a fact of its own, so nothing is kept up between two of them. Not here: keeping a book
-from its changes, spread and depth (domain/order_books.py, book_metrics.py).
+from its changes, spread and depth (domain/book_metrics.py).
 """
 
 from collections.abc import Sequence

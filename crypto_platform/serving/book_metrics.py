@@ -15,6 +15,8 @@ from crypto_platform.domain.book_metrics import (
     Fill,
     fill_buy,
     fill_sell,
+    find_mid_price,
+    find_spread,
     flatten,
     measure_book,
 )
@@ -83,6 +85,14 @@ def read_book_metrics(
         metrics=None if levels is None else measure_book(levels),
         orders=orders,
     )
+
+
+def describe_top(book: OrderBook | None) -> dict[str, str | None]:
+    """Spread and mid price as text, beside a book's levels; unknown where a side is empty."""
+    levels = None if book is None else read_levels(book)
+    top = (None, None) if levels is None else (find_spread(levels), find_mid_price(levels))
+    spread, mid_price = (None if amount is None else f"{amount:f}" for amount in top)
+    return {"spread": spread, "mid_price": mid_price}
 
 
 METRIC_COLUMNS: Sequence[Column] = (

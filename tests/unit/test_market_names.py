@@ -3,7 +3,6 @@
 import msgspec
 import pytest
 
-from crypto_platform.domain.order_books import find_mid_price, find_spread
 from crypto_platform.feeds.instruments import Instrument, ListedKind
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.serving.currencies import CurrencyCodes, Listed, find_symbol, list_symbols
@@ -55,14 +54,6 @@ def test_two_markets_of_one_symbol_are_not_mixed() -> None:
     with pytest.raises(UnknownMarketError, match=r"any of XXBTZUSD, XBT/USD"):
         find_market([XBT, other], Place("kraken", "BTC/USD"), what="trades")
     assert find_market([XBT, other], Place("kraken", "XBT/USD"), what="trades") == other
-
-
-def test_spread_and_mid_price_are_exact() -> None:
-    """A float would show 0.00000000999… where the tick is 0.00000001."""
-    bids, asks = ["93233.36484564474085345901234567"], ["93233.36484564474085345901234568"]
-    assert find_spread(bids, asks) == "0.00000000000000000000000001"
-    assert find_mid_price(bids, asks) == "93233.364845644740853459012345675"
-    assert (find_spread(bids, []), find_mid_price([], asks)) == (None, None)
 
 
 SOURCES = {

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Request, Response
 from fastapi import Query as In
 from pydantic import Field
 
-from crypto_platform.domain.order_books import find_mid_price, find_spread
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.candles import CANDLES, Interval
 from crypto_platform.feeds.order_books import ORDER_BOOKS, OrderBook
@@ -30,6 +29,7 @@ from crypto_platform.serving.api.parameters import (
 )
 from crypto_platform.serving.api.problems import ApiError
 from crypto_platform.serving.api.services import Services, Shared, read_quotes
+from crypto_platform.serving.book_metrics import describe_top
 from crypto_platform.serving.market import give_symbol
 from crypto_platform.serving.market_sheets import build_quotes
 from crypto_platform.serving.reader import RECORDS_MAX, find_quotes
@@ -191,8 +191,7 @@ def show_book(services: Shared, request: Request, query: Annotated[BookQuery, In
         "sequence": book.sequence,
         "ts_event": print_time(book.ts_event),
         "timed_by": f"{book.timed_by}",
-        "mid_price": find_mid_price(book.bid_prices, book.ask_prices),
-        "spread": find_spread(book.bid_prices, book.ask_prices),
+        **describe_top(book),
         "bids": bids,
         "asks": asks,
     }
