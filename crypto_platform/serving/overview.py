@@ -2,7 +2,7 @@
 
 Made when it is asked for, from whichever store answers. PostgreSQL keeps candles made of trades; of
 MongoDB, which keeps none, the venues' own are taken, for a week of all markets' trades is too much
-to read: `made_of` says which. A market has the symbol of its newest record.
+to read: `made_of` says which. Markets are named as they are mapped now.
 
 Here: what is read, and rows for other programs. Not here: the arithmetic (domain/), what is written
 down of every hour (analytics/), text (cli/).
@@ -32,12 +32,14 @@ from crypto_platform.domain.market_overview import (
     MarketSummary,
     summarize_market,
 )
-from crypto_platform.feeds import FEED_BY_NAME
+from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.candles import CANDLES, Candle, Interval
 from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.feeds.trades import TRADES, Trade
 from crypto_platform.serving.analytics import open_candles
+from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.failover import Source, ask_once
+from crypto_platform.serving.market import name_markets
 from crypto_platform.serving.sheets import Column, Sheet
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import Market, Span, Store
@@ -95,10 +97,11 @@ def read_overview(settings: Settings) -> Overview:
     Raises:
         StoreUnavailableError: No store answered; holds what each said.
     """
-    now_us = time.time_ns() // 1000
+    now_us, codes = time.time_ns() // 1000, CurrencyCodes(settings)
 
     def question(store: Store) -> list[OverviewRow]:
-        return [_summarize(store, market, now_us) for market in store.list_markets(_TRADES)]
+        markets = list_named_markets(codes, store, [_TRADES])
+        return [_summarize(store, market, now_us) for market in markets]
 
     answered = ask_once(settings, question, [_TRADES, _CANDLES])
     return Overview(
@@ -106,6 +109,20 @@ def read_overview(settings: Settings) -> Overview:
         as_of_us=now_us,
         rows=sorted(answered.value, key=lambda row: -(row.summary.quote_volume_24h or exact.ZERO)),
     )
+
+
+def list_named_markets(
+    codes: CurrencyCodes, store: Store, feeds: Sequence[Feed[Record]]
+) -> list[Market]:
+    """What these feeds have records of, each once, by name and as it is mapped now."""
+    markets = {
+        (market.venue, market.venue_symbol): market
+        for feed in feeds
+        for market in store.list_markets(feed)
+    }
+    venues = sorted({venue for venue, _ in markets})
+    listed = [record for venue in venues for record in store.read_instruments(venue)]
+    return name_markets(codes, listed, [market for _, market in sorted(markets.items())])
 
 
 def _summarize(store: Store, market: Market, now_us: TimeUs) -> OverviewRow:

@@ -1,12 +1,12 @@
 """One symbol at all its venues, as they are now, from whichever store answers.
 
-A market has the symbol of its newest record; what nobody mapped is compared with nothing. Here:
-what is read, and rows for other programs. Not here: the arithmetic (domain/venue_comparison.py),
+Markets are named as they are mapped now; what nobody mapped is compared with nothing. Here: what is
+read, and rows for other programs. Not here: the arithmetic (domain/venue_comparison.py),
 what is written down of every hour (analytics/), text (cli/).
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -22,9 +22,10 @@ from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.feeds.order_books import ORDER_BOOKS, OrderBook
 from crypto_platform.feeds.trades import TRADES
+from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.failover import Source, ask_once
 from crypto_platform.serving.market import UnknownMarketError
-from crypto_platform.serving.overview import read_figures, read_last_price
+from crypto_platform.serving.overview import list_named_markets, read_figures, read_last_price
 from crypto_platform.serving.sheets import Column, Sheet
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import Market, Store
@@ -50,28 +51,25 @@ def read_venue_comparison(settings: Settings, symbol: str) -> VenueAnswer:
         UnknownMarketError: No venue has it.
         StoreUnavailableError: No store answered; holds what each said.
     """
-    now_us = time.time_ns() // 1000
+    now_us, codes = time.time_ns() // 1000, CurrencyCodes(settings)
     wanted = symbol.upper()
 
-    def question(store: Store) -> Mapping[str | None, Sequence[VenueMarket]]:
-        markets = {*store.list_markets(_TRADES), *store.list_markets(_BOOKS)}
-        named = {Market(m.venue, m.venue_symbol, (m.symbol or "").upper() or None) for m in markets}
-        own = [market for market in named if market.symbol == wanted]
-        return {
-            **{market.symbol: () for market in named},
-            **({wanted: [_read_venue(store, market, now_us) for market in own]} if own else {}),
-        }
+    def question(store: Store) -> tuple[set[str], list[VenueMarket]]:
+        markets = list_named_markets(codes, store, [_TRADES, _BOOKS])
+        own = [market for market in markets if (market.symbol or "").upper() == wanted]
+        names = {market.symbol for market in markets if market.symbol}
+        return names, [_read_venue(store, market, now_us) for market in own]
 
     answered = ask_once(settings, question, [_TRADES, _BOOKS])
-    if wanted not in answered.value:
-        there = ", ".join(sorted(name for name in answered.value if name)) or "none"
-        message = f"no venue has {symbol!r}; there are {there}"
+    names, markets = answered.value
+    if not markets:
+        message = f"no venue has {symbol!r}; there are {', '.join(sorted(names)) or 'none'}"
         raise UnknownMarketError(message)
     return VenueAnswer(
         source=answered.source,
         as_of_us=now_us,
         symbol=wanted,
-        comparison=compare_venues(answered.value[wanted], as_of_us=now_us),
+        comparison=compare_venues(markets, as_of_us=now_us),
     )
 
 
