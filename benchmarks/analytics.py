@@ -113,7 +113,12 @@ def _empty(owner: Owner) -> None:
 
 
 def _derive(settings: Settings) -> None:
-    catch_up(settings, clock=lambda: BEGINS + 10 * DAY, stop=threading.Event())
+    catch_up(
+        settings,
+        clock=lambda: BEGINS + 10 * DAY,
+        stop=threading.Event(),
+        names=["candles"],
+    )
 
 
 def _resample_by_polars(owner: Owner) -> None:

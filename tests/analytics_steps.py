@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from decimal import Decimal
 from itertools import count
@@ -116,9 +116,21 @@ def load(settings: Settings, trades: Sequence[Trade]) -> None:
         store.commit([piece(own, trades)], run_id="load")
 
 
-def catch_up_as_of(settings: Settings, as_of: int, *, on_day: OnDay = lambda _: None) -> RunEnd:
+def catch_up_as_of(
+    settings: Settings,
+    as_of: int,
+    *,
+    on_day: OnDay = lambda _: None,
+    names: Collection[str] = ("candles",),
+) -> RunEnd:
     """One run; `as_of` in microseconds since MIDNIGHT."""
-    return catch_up(settings, clock=lambda: MIDNIGHT + as_of, stop=threading.Event(), on_day=on_day)
+    return catch_up(
+        settings,
+        clock=lambda: MIDNIGHT + as_of,
+        stop=threading.Event(),
+        on_day=on_day,
+        names=names,
+    )
 
 
 def catch_up_and_die(urls: PostgresUrls, as_of: int, *, crash_at: str) -> None:

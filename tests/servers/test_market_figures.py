@@ -26,12 +26,12 @@ from crypto_platform.feeds.trades import Trade
 from crypto_platform.settings import Settings
 from crypto_platform.stores import open_analytics, open_store
 from crypto_platform.stores.postgres.analytics_figures import FIGURE_TABLES, FigureTable
+from tests import analytics_steps as steps
 from tests.analytics_steps import (
     DAY,
     HOUR,
     MIDNIGHT,
     MINUTE,
-    catch_up_as_of,
     list_pending,
     load,
     settings_of,
@@ -87,6 +87,11 @@ def book(*, at: int, bid: str, ask: str, venue: str = "simulated") -> OrderBook:
             timed_by=TimedBy.VENUE,
         )
     )
+
+
+def catch_up_as_of(settings: Settings, as_of: int) -> None:
+    """One run of all computations."""
+    steps.catch_up_as_of(settings, as_of, names=list(ANALYTICS))
 
 
 def load_books(settings: Settings, books: Sequence[OrderBook]) -> None:
