@@ -109,7 +109,12 @@ def summarize_market(
         base_volume_24h=exact.total(c.base_volume for c in day) if day else None,
         quote_volume_24h=exact.total(c.quote_volume for c in day) if day else None,
         volatility_24h_pct=find_volatility(
-            [Close(candle.open_time_us + SHORT_US, candle.close) for candle in day]
+            [
+                Close(candle.open_time_us + SHORT_US, candle.close)
+                for candle in short
+                # with the close at the beginning, from which the first return is
+                if yesterday_us - SHORT_US <= candle.open_time_us < as_of_us
+            ]
         ).annualised_pct,
         sparkline=_thin(day),
     )

@@ -12,6 +12,7 @@ from crypto_platform.domain.market_overview import (
     find_change_pct,
     summarize_market,
 )
+from crypto_platform.domain.volatility import Close, find_volatility
 
 HOUR = LONG_US
 DAY = 24 * HOUR
@@ -79,10 +80,12 @@ def test_no_trade_is_no_price_and_no_volume_of_nothing() -> None:
 def test_a_full_day_is_drawn_in_half_hours() -> None:
     """288 points are more than a line of text has; the newest is the last."""
     day = [candle(NOON - DAY + n * SHORT_US, str(100 + n)) for n in range(288)]
-    found = summarize_market(LAST, day, [], as_of_us=NOON)
+    before = candle(NOON - DAY - SHORT_US, "90")
+    found = summarize_market(LAST, [before, *day], [], as_of_us=NOON)
     assert len(found.sparkline) == SPARKLINE_POINTS_MAX
     assert (found.sparkline[0], found.sparkline[-1]) == (105, 387)
-    assert found.volatility_24h_pct is not None
+    closes = [Close(each.open_time_us + SHORT_US, each.close) for each in (before, *day)]
+    assert found.volatility_24h_pct == find_volatility(closes).annualised_pct is not None
     shifted = summarize_market(LAST, day, [], as_of_us=NOON + SHORT_US)
     assert len(shifted.sparkline) == SPARKLINE_POINTS_MAX
 
