@@ -677,7 +677,8 @@ def _explain(error: ValidationError, file: Path) -> str:
         if problem["type"] == "extra_forbidden":
             lines.append(f"  {path}: no such setting; `crypto-platform config` lists them all")
             continue
-        hidden = any(word in path for word in ("key", "url", "password")) and "base_url" not in path
+        secrets = ("key", "url", "password", "secret")
+        hidden = any(word in path for word in secrets) and "base_url" not in path
         found = "(hidden)" if hidden else repr(problem.get("input"))
         lines.append(f"  {path}: {problem['msg']}; found {found}{_describe(problem['loc'])}")
     return "\n".join(lines)

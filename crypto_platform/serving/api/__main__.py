@@ -8,7 +8,7 @@ import uvicorn
 
 from crypto_platform.errors import PlatformError
 from crypto_platform.serving.api.app import create_app
-from crypto_platform.settings import load_settings
+from crypto_platform.settings import Settings, load_settings
 
 STOP_S = 3
 """For answers that are under way; streams are cut."""
@@ -20,8 +20,7 @@ STOP_S = 3
 def main(host: str, port: int) -> None:
     """Serve until a signal."""
     try:
-        settings = load_settings()
-        app = create_app(settings)
+        app = create_app(settings := forget_writers(load_settings()))
     except PlatformError as error:
         raise click.ClickException(str(error)) from None
     trusted = list(settings.api.trusted_proxies)
@@ -37,6 +36,16 @@ def main(host: str, port: int) -> None:
         server_header=False,
         timeout_graceful_shutdown=STOP_S,
     )
+
+
+def forget_writers(settings: Settings) -> Settings:
+    """The settings without the addresses of roles that write: this process reads."""
+    nobody = {"migrator_url": None, "loader_url": None}
+    changed = {
+        "postgres": settings.postgres.model_copy(update=nobody),
+        "mongo": settings.mongo.model_copy(update=nobody),
+    }
+    return settings.model_copy(update=changed)
 
 
 if __name__ == "__main__":
