@@ -7,7 +7,8 @@ Here: finding and demanding him, beginning and ending a session. Not here: what 
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Request, Response, Security
+from fastapi.security import HTTPBearer
 
 from crypto_platform.serving.api.problems import ApiError
 from crypto_platform.serving.api.services import Shared
@@ -41,7 +42,12 @@ MaybeAsker = Annotated[Asker | None, Depends(_find_at_once)]
 """For what anybody may ask, and a user gets more of."""
 
 
-def require_asker(asker: MaybeAsker, services: Shared) -> Asker:
+_BEARER_FOR_DOCS = HTTPBearer(auto_error=False, description="Of POST /v1/tokens.")
+
+
+def require_asker(
+    asker: MaybeAsker, services: Shared, _: Annotated[object, Security(_BEARER_FOR_DOCS)]
+) -> Asker:
     """Who asks.
 
     Raises:

@@ -177,7 +177,7 @@ class Streams:
 
 def _find_start(request: Request, tail: Tail, *, from_start: bool) -> int | None:
     """The number to go on behind; None where what was sent last is not known here."""
-    last = request.headers.get("Last-Event-ID") or request.query_params.get("last_event_id")
+    last = request.headers.get("Last-Event-ID")
     if not last:
         return 0 if from_start else tail.journal.number
     own, _, number = last.partition("-")
