@@ -153,6 +153,12 @@ def test_no_parameter_header_or_cursor_opens_anothers_account(
     cursor = client.get("/v1/me/transactions", params={"limit": 1}, headers=ann).json()["next"]
     stolen = client.get("/v1/me/transactions", params={"limit": 1, "cursor": cursor}, headers=bob)
     assert stolen.status_code == 422
+    other = client.get(
+        "/v1/me/transactions",
+        params={"limit": 1, "cursor": cursor, "currency": "BTC"},
+        headers=ann,
+    )
+    assert other.status_code == 422, "a place in another list"
     names = ("user", "user_id", "sub", "as")
     for params in [{name: "ann"} for name in names]:
         assert client.get("/v1/me/transactions", params=params, headers=bob).status_code == 422
