@@ -133,14 +133,14 @@ panel("transactions").querySelector("[data-older]").addEventListener("click", sh
 let history;
 
 async function readHistory(own) {
-  const days = own.querySelector("[name=days]:checked").value;
-  const from = new Date(Date.now() - days * 86_400_000).toISOString();
-  const { history: points } = await ask("/v1/me/portfolio/history", { from });
-  if (!points.length) return false;
+  const count = own.querySelector("[name=days]:checked").value;
+  const from = new Date(Date.now() - count * 86_400_000).toISOString().slice(0, 10);
+  const { days } = await ask("/v1/me/portfolio/history", { from });
+  if (!days.length) return false;
   own.querySelector("[data-content]").hidden = false; // its size is asked for
   const { ValueChart } = await import("./value.js");
   history ??= new ValueChart(own.querySelector("[data-chart]"));
-  history.show(points);
+  history.show(days);
   return true;
 }
 

@@ -3,6 +3,12 @@
 import uPlot from "../vendor/uplot.mjs";
 import { colour, scheme } from "./colours.js";
 
+const DAYS_APART = [1, 2, 5, 10, 30, 60, 120, 365];
+
+function nameDay(seconds) {
+  return new Date(seconds * 1000).toISOString().slice(0, 10);
+}
+
 export class ValueChart {
   constructor(element) {
     this.element = element;
@@ -14,9 +20,10 @@ export class ValueChart {
     return { width: this.element.clientWidth, height: this.element.clientHeight };
   }
 
-  /** Points of the API: [iso time, value as text or null], the oldest first. */
-  show(points) {
-    this.data = [points.map(([iso]) => Date.parse(iso) / 1000), points.map(([, value]) => (value === null ? null : Number(value)))];
+  /** Days of the API, each with its `day` and `value`. */
+  show(days) {
+    const points = days.map(({ day, value }) => [Date.parse(day) / 1000, Number(value)]).sort(([one], [other]) => one - other);
+    this.data = [points.map(([at]) => at), points.map(([, value]) => value)];
     this.draw();
   }
 
@@ -27,10 +34,11 @@ export class ValueChart {
     this.plot = new uPlot(
       {
         ...this.size(),
+        padding: [16, null, null, 32],
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
         cursor: { y: false, drag: { x: false, y: false } },
         legend: { show: false },
-        axes: [axis, { ...axis, size: 72, side: 1 }],
+        axes: [{ ...axis, space: 90, incrs: DAYS_APART.map((days) => days * 86_400), values: (_, at) => at.map(nameDay) }, { ...axis, size: 72, side: 1 }],
         series: [{ label: "Day" }, { label: "Value", stroke: colour("--chart-1"), width: 2 }],
       },
       this.data,
