@@ -28,7 +28,9 @@ def read_postgres(settings: Settings, venue: str, symbol: str) -> pd.DataFrame:
     )
     statement = sa.text("SELECT * FROM market.trades_latest(:venue, :symbol, 1000)")
     with engine.connect() as connection:
-        found = pd.read_sql(statement, connection, params={"venue": venue, "symbol": symbol})
+        asked = {"venue": venue, "symbol": symbol}
+        # pandas would make floats of all numbers
+        found = pd.read_sql(statement, connection, params=asked, coerce_float=False)
     engine.dispose()
     return found[COLUMNS][::-1].reset_index(drop=True)
 

@@ -94,7 +94,7 @@ def test_what_is_not_known_at_first_is_said_with_what_it_needs(platform: Platfor
     rows = json.loads(ended.stdout)["indicators"]
     assert [row["sma_3"] for row in rows] == [
         *(None, None, "101"),
-        *("102", "103", "102.3333333"),
+        *("102", "103", "102.33333333"),
     ]
     assert {row["rsi_14"] for row in rows} == {None}
     assert [row["is_closed"] for row in rows[:5]] == [True] * 5
@@ -166,7 +166,7 @@ def test_venues_of_a_symbol_are_compared_from_either_store(platform: Platform) -
         ended = run(platform, "venues", "btc/usd", "--json")
         document = json.loads(ended.stdout)
         assert document["store"] == store
-        assert document["reference_price"] == "101.000"
+        assert document["reference_price"] == "101.0000"
         assert [(row["venue"], row["price"], row["price_of"]) for row in document["venues"]] == [
             ("coinbase", "100", "trade"),
             ("kraken", "102.000", "book"),
