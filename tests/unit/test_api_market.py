@@ -98,7 +98,7 @@ def test_a_cursor_opens_no_other_list() -> None:
         for path, more in (
             ("/v1/candles", {}),
             ("/v1/trades", {"from": "2025-11-22"}),
-            ("/v1/trades", {"cursor": cursor[:-1] + ("A" if cursor[-1] != "A" else "B")}),
+            ("/v1/trades", {"cursor": ("A" if cursor[0] != "A" else "B") + cursor[1:]}),
             ("/v1/trades", {"cursor": "%00"}),
             ("/v1/trades", {"cursor": ""}),
         ):
