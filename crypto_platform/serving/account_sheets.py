@@ -97,22 +97,24 @@ def build_holdings(portfolio: Portfolio) -> Sheet:
     return Sheet(HOLDING_COLUMNS, rows)
 
 
+_DAY_AMOUNTS = ("value", "realized_gain", "unrealized_gain", "fees")
+DAY_COLUMNS = (
+    Column("day", FieldKind.TEXT),
+    *(Column(name, FieldKind.AMOUNT) for name in _DAY_AMOUNTS),
+    *(Column(name, FieldKind.TEXTS) for name in ("unvalued", "gains_without")),
+)
+
+
 def build_portfolio_days(days: Sequence[PortfolioDay]) -> Sheet:
     """A row a day; `unvalued` and `gains_without` name what the sums leave out."""
-    amounts = ("value", "realized_gain", "unrealized_gain", "fees")
-    columns = [
-        Column("day", FieldKind.TEXT),
-        *(Column(name, FieldKind.AMOUNT) for name in amounts),
-        *(Column(name, FieldKind.TEXTS) for name in ("unvalued", "gains_without")),
-    ]
     rows = [
         (
             day.day.isoformat(),
             # sums leave zeros behind their last digit
-            *(f"{exact.EXACT.normalize(getattr(day, name)):f}" for name in amounts),
+            *(f"{exact.EXACT.normalize(getattr(day, name)):f}" for name in _DAY_AMOUNTS),
             day.unvalued,
             day.gains_without,
         )
         for day in days
     ]
-    return Sheet(columns, rows)
+    return Sheet(DAY_COLUMNS, rows)

@@ -112,7 +112,7 @@ def reading_built_candles(
         )
 
     def show(market: Market, page: Sequence[BuiltCandle]) -> Sequence[MadeCandle]:
-        return [_show(market, interval, candle, now_us=now_us) for candle in page]
+        return [show_candle(market, interval, candle, now_us=now_us) for candle in page]
 
     with asking_market(settings, FEED_BY_NAME[TRADES.name], place, read, show) as answer:
         yield answer
@@ -261,7 +261,10 @@ def prefer_fuller(stored: Candles, made: Candles) -> Candles:
     }
 
 
-def _show(market: Market, interval: Interval, candle: BuiltCandle, *, now_us: TimeUs) -> MadeCandle:
+def show_candle(
+    market: Market, interval: Interval, candle: BuiltCandle, *, now_us: TimeUs
+) -> MadeCandle:
+    """A candle as it is shown."""
     return MadeCandle(
         **market._asdict(),
         interval=interval,

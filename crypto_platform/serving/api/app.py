@@ -10,7 +10,15 @@ import anyio.to_thread
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-from crypto_platform.serving.api import account, live, market, operations, reference
+from crypto_platform.serving.api import (
+    account,
+    figures,
+    live,
+    market,
+    operations,
+    reference,
+    reports,
+)
 from crypto_platform.serving.api.gate import Gate
 from crypto_platform.serving.api.problems import handle_problems
 from crypto_platform.serving.api.services import build_services
@@ -63,6 +71,8 @@ def create_app(settings: Settings, *, reads: Reads | None = None) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_BYTES_MIN, compresslevel=5)
     app.add_middleware(Gate, services=services)
     app.include_router(market.router)
+    app.include_router(figures.router)
+    app.include_router(reports.router)
     app.include_router(account.router)
     app.include_router(live.router)
     app.include_router(operations.router)

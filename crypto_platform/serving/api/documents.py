@@ -5,6 +5,8 @@ Here: what FastAPI is told as `responses`. Not here: how schemas are made (schem
 
 from http import HTTPStatus
 
+from crypto_platform.domain.market_overview import MarketSummary
+from crypto_platform.domain.portfolio_history import PortfolioDay
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.accounts import ORDERS as ORDER_STATES
 from crypto_platform.feeds.accounts import WALLETS as WALLET_STATES
@@ -13,9 +15,10 @@ from crypto_platform.feeds.candles import Candle
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.record import Record, list_fields
 from crypto_platform.feeds.trades import Trade
-from crypto_platform.serving.account_sheets import HOLDING_COLUMNS, TRANSACTION_COLUMNS
+from crypto_platform.serving.account_sheets import DAY_COLUMNS, HOLDING_COLUMNS, TRANSACTION_COLUMNS
 from crypto_platform.serving.api.schemas import (
     AMOUNT,
+    FLAG,
     TEXT,
     TIME,
     answers,
@@ -26,6 +29,7 @@ from crypto_platform.serving.api.schemas import (
     describe_rows,
 )
 from crypto_platform.serving.market_sheets import QUOTE_COLUMNS
+from crypto_platform.serving.overview import OVERVIEW_COLUMNS
 from crypto_platform.serving.sheets import build_sheet, build_struct_sheet
 
 _UNKNOWN = (HTTPStatus.NOT_FOUND,)
@@ -248,3 +252,61 @@ PORTFOLIO = answers(
 
 STREAM = answers_stream(refusals=_UNKNOWN)
 OWN_STREAM = answers_stream(refusals=_OWN)
+
+OVERVIEW = answers(
+    describe_object({"as_of": TIME, "markets": describe_rows(OVERVIEW_COLUMNS, MarketSummary)}),
+    {
+        "as_of": "2026-01-31T14:30:00.000000Z",
+        "markets": [{**_EXAMPLE_MARKET, "change_24h_pct": "-2.78", "made_of": "trades"}],
+    },
+)
+
+INDICATORS = answers(
+    describe_object(
+        {
+            **_MARKET,
+            "interval": {"type": "string"},
+            "indicators": describe_list(
+                {
+                    **describe_object({"ts_event": TIME, "close": AMOUNT, "is_closed": FLAG}),
+                    "additionalProperties": AMOUNT,
+                }
+            ),
+        }
+    ),
+    {
+        **_EXAMPLE_MARKET,
+        "interval": "1m",
+        "indicators": [
+            {
+                "ts_event": "2026-01-31T14:30:00.000000Z",
+                "close": "64250.12",
+                "is_closed": True,
+                "sma:20": "64248.7",
+            }
+        ],
+    },
+    refusals=_UNKNOWN,
+)
+
+PORTFOLIO_HISTORY = answers(
+    describe_object(
+        {
+            "currency": {"type": "string"},
+            "time_zone": {"type": "string"},
+            "days": describe_rows(DAY_COLUMNS, PortfolioDay),
+        }
+    ),
+    {
+        "currency": "EUR",
+        "time_zone": "UTC",
+        "days": [{"day": "2026-01-31", "value": "48187.59", "realized_gain": "120.5"}],
+    },
+    refusals=(*_OWN, *_UNKNOWN),
+)
+
+TAX_REPORT = answers(
+    describe_object({"user": TEXT, "year": {"type": "integer"}, "disposals": {"type": "array"}}),
+    {"user": "u000001", "year": 2026, "reporting_currency": "EUR", "disposals": []},
+    refusals=(*_OWN, *_UNKNOWN, HTTPStatus.NOT_IMPLEMENTED),
+)

@@ -4,6 +4,7 @@ Here: parameters -> one question to a store -> rows. Lists are newest first, and
 older ones. Not here: SQL and BSON (stores/), which store answers (serving/failover.py).
 """
 
+import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Annotated
@@ -15,10 +16,24 @@ from pydantic import Field
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.candles import CANDLES, Interval
 from crypto_platform.feeds.order_books import ORDER_BOOKS, OrderBook
+from crypto_platform.feeds.record import list_fields
 from crypto_platform.feeds.trades import TRADES
+from crypto_platform.serving.analytics import (
+    MadeCandle,
+    open_candles,
+    read_pages,
+    show_candle,
+)
 from crypto_platform.serving.api import documents
 from crypto_platform.serving.api.answers import build_answer
-from crypto_platform.serving.api.paging import count_needed, cut, narrow, open_reached, seal_reached
+from crypto_platform.serving.api.paging import (
+    Reached,
+    count_needed,
+    cut,
+    narrow,
+    open_reached,
+    seal_reached,
+)
 from crypto_platform.serving.api.parameters import (
     Name,
     PageQuery,
@@ -32,8 +47,9 @@ from crypto_platform.serving.api.services import Services, Shared, read_quotes
 from crypto_platform.serving.book_metrics import describe_top
 from crypto_platform.serving.market import give_symbol
 from crypto_platform.serving.market_sheets import build_quotes
+from crypto_platform.serving.overview import MadeOf
 from crypto_platform.serving.reader import RECORDS_MAX, find_quotes
-from crypto_platform.serving.sheets import build_rows, build_sheet, print_time
+from crypto_platform.serving.sheets import build_rows, build_sheet, build_struct_sheet, print_time
 from crypto_platform.stores.base import Market, Span, Store
 
 LEVELS_MAX = 500
@@ -114,6 +130,9 @@ class CandlesQuery(PlaceQuery, PageQuery):
     """Which candles; `from` and `to` are open times."""
 
     interval: Interval = Field(Interval.MINUTE, description="Length of a candle.")
+    made_of: MadeOf = Field(
+        MadeOf.VENUE, description="The venue's own, or made of its trades, the open one too."
+    )
 
 
 @router.get("/candles", summary="Candles of a market, newest first", responses=documents.CANDLES)
@@ -121,6 +140,8 @@ def list_candles(
     services: Shared, request: Request, query: Annotated[CandlesQuery, In()]
 ) -> Response:
     """The venue's own, closed ones; of one that it corrected, the last revision."""
+    if query.made_of is MadeOf.TRADES:
+        return _answer_made(services, request, query)
     feed = FEED_BY_NAME[CANDLES.name]
     market = services.catalogue.get().find(feed.name, query.place)
 
@@ -129,6 +150,36 @@ def list_candles(
         return [record for page in pages for record in page][::-1]
 
     return _answer_page(services, request, query, feed, market, read, scope=(query.interval,))
+
+
+def _answer_made(services: Services, request: Request, query: CandlesQuery) -> Response:
+    feed, interval, now_us = FEED_BY_NAME[TRADES.name], query.interval, time.time_ns() // 1000
+    market = services.catalogue.get().find(feed.name, query.place)
+    asked = ("made candles", market.venue, market.venue_symbol, *query.span, interval)
+    reached = open_reached(services.cursor_secret, asked, query.cursor)
+    # a candle opens at its time alone, so the page begins before the last one that was given
+    ends_us = query.ends_us if reached is None else reached.time_us
+    span = Span(query.begins_us, ends_us)
+
+    def question(store: Store) -> list[MadeCandle]:
+        candles = open_candles(store, market, interval, now_us)
+        pages = read_pages(candles, interval, span, newest=query.limit + 1)
+        return [
+            show_candle(market, interval, candle, now_us=now_us)
+            for page in pages
+            for candle in page
+        ]
+
+    answered = services.reads.ask(question, [feed])
+    newest = answered.value[::-1]
+    page = newest[: query.limit]
+    more = Reached(page[-1].ts_event, 1) if len(newest) > query.limit else None
+    document = {
+        **market._asdict(),
+        "candles": build_rows(build_struct_sheet(list_fields(MadeCandle), page)),
+        "next": seal_reached(services.cursor_secret, asked, more),
+    }
+    return build_answer(request, document, [answered.source])
 
 
 def _answer_page(

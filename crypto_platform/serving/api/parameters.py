@@ -74,15 +74,11 @@ class PlaceQuery(Query):
         return Place(self.venue, self.symbol)
 
 
-class PageQuery(Query):
-    """A page of a list that is newest first."""
+class SpanQuery(Query):
+    """A stretch of time."""
 
     begins_us: TimeUs | None = Field(None, alias="from", description="At or after this time.")
     ends_us: TimeUs | None = Field(None, alias="to", description="Before this time.")
-    limit: int = Field(100, ge=1, le=LIMIT_MAX, description="How many at most.")
-    cursor: str | None = Field(
-        None, max_length=CURSOR_LENGTH_MAX, description="`next` of the page before."
-    )
 
     @model_validator(mode="after")
     def _refuse_nothing(self) -> Self:
@@ -96,6 +92,15 @@ class PageQuery(Query):
     def span(self) -> Span:
         """Of event time."""
         return Span(self.begins_us, self.ends_us)
+
+
+class PageQuery(SpanQuery):
+    """A page of a list that is newest first."""
+
+    limit: int = Field(100, ge=1, le=LIMIT_MAX, description="How many at most.")
+    cursor: str | None = Field(
+        None, max_length=CURSOR_LENGTH_MAX, description="`next` of the page before."
+    )
 
 
 def split_names(values: Sequence[str]) -> list[str]:

@@ -18,10 +18,11 @@ Schema = dict[str, Any]
 
 TEXT: Schema = {"type": ["string", "null"]}
 AMOUNT: Schema = {"type": ["string", "null"], "pattern": r"^-?\d+(\.\d+)?$"}
+FLAG: Schema = {"type": "boolean"}
 TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
 
 _OF_KIND: Mapping[FieldKind | None, Schema] = {
-    None: {"type": "boolean"},
+    None: FLAG,
     FieldKind.TEXT: TEXT,
     FieldKind.AMOUNT: AMOUNT,
     FieldKind.AMOUNTS: {"type": "array", "items": {"type": "string"}},
@@ -56,6 +57,7 @@ _REFUSALS = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is longer than any that is of use.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A parameter cannot be used; each is named.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too often; `Retry-After` says when.",
+    HTTPStatus.NOT_IMPLEMENTED: "This form cannot be made here.",
     HTTPStatus.SERVICE_UNAVAILABLE: "No store answers.",
 }
 

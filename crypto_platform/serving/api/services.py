@@ -22,12 +22,14 @@ from crypto_platform.serving.api.streams import Streams
 from crypto_platform.serving.api.tokens import Tokens, derive_secret
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.failover import Answered, Reads
+from crypto_platform.serving.overview import Overview, read_overview
 from crypto_platform.serving.reader import RECORDS_MAX
 from crypto_platform.settings import Settings
 
 T = TypeVar("T")
 
 QUOTES_EVERY_S = 0.5
+OVERVIEW_EVERY_S = 5.0
 
 
 class Recent(Generic[T]):
@@ -67,6 +69,7 @@ class Services:
         cursor_secret: Signs cursors.
         simulated: Names of simulated sources.
         quotes: The newest of every source and currency.
+        overview: All markets at a glance.
         requests: How often each client or user may ask.
     """
 
@@ -80,6 +83,7 @@ class Services:
     simulated: frozenset[str]
     catalogue: Recent[Catalogue]
     quotes: Recent[Answered[list[Quote]]]
+    overview: Recent[Overview]
     requests: Buckets
     streams: Streams
 
@@ -114,6 +118,7 @@ def build_services(settings: Settings, reads: Reads) -> Services:
         simulated=frozenset(name for name, own in settings.sources.items() if own.simulated),
         catalogue=Recent(lambda: read_catalogue(reads, codes), every_s=CATALOGUE_EVERY_S),
         quotes=Recent(lambda: read_quotes(reads), every_s=QUOTES_EVERY_S),
+        overview=Recent(lambda: read_overview(settings), every_s=OVERVIEW_EVERY_S),
         requests=Buckets(per_s=settings.api.requests_per_s, burst=settings.api.burst),
         streams=Streams(streams_max=settings.api.streams_max),
     )

@@ -1,0 +1,168 @@
+"""A user's own reports: his tax year, and what his wallets were worth day by day.
+
+Here: parameters, forms, and that few are made at a time, for one may take seconds of a core. Not
+here: what a report is (serving/reports.py, domain/), its files (serving/tax_report.py).
+"""
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import date
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Annotated, Self
+
+from fastapi import APIRouter, Request, Response
+from fastapi import Query as In
+from pydantic import Field, model_validator
+
+from crypto_platform.domain.tax_lots import BookingMethod
+from crypto_platform.domain.tax_report import TaxReport
+from crypto_platform.errors import AccountingError, ConfigurationError
+from crypto_platform.serving.account_sheets import build_portfolio_days
+from crypto_platform.serving.api import documents
+from crypto_platform.serving.api.answers import build_answer, build_tagged
+from crypto_platform.serving.api.identity import OwnAsker
+from crypto_platform.serving.api.parameters import Query
+from crypto_platform.serving.api.problems import ApiError
+from crypto_platform.serving.api.services import Shared
+from crypto_platform.serving.rates import NoRatesError
+from crypto_platform.serving.report_reading import UnknownUserError
+from crypto_platform.serving.reports import read_portfolio_history, read_tax_report
+from crypto_platform.serving.sheets import build_rows
+from crypto_platform.serving.tax_report import (
+    TaxTable,
+    plain_report,
+    write_csv,
+    write_pdf,
+)
+
+REPORTS_AT_ONCE_MAX = 2
+WAIT_S_MAX = 20.0
+
+_places = threading.BoundedSemaphore(REPORTS_AT_ONCE_MAX)
+
+router = APIRouter(prefix="/v1/me", tags=["account"])
+
+Currency = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,10}$", examples=["EUR"])]
+TimeZone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$", examples=["Europe/Berlin"])]
+
+
+class HistoryQuery(Query):
+    """Which days."""
+
+    first_day: date | None = Field(None, alias="from", description="Of the first event, unsaid.")
+    last_day: date | None = Field(None, alias="to", description="Today so far, unsaid.")
+    currency: Currency = Field("USD", description="Of all values.")
+    time_zone: TimeZone = Field("UTC", description="In which days end; IANA name.")
+
+
+@router.get(
+    "/portfolio/history",
+    summary="What the wallets were worth at each day's end, oldest first",
+    responses=documents.PORTFOLIO_HISTORY,
+)
+def list_portfolio_days(
+    services: Shared, request: Request, asker: OwnAsker, query: Annotated[HistoryQuery, In()]
+) -> Response:
+    """By the prices and official rates of then; ten years at most."""
+    with _making():
+        source, history = read_portfolio_history(
+            services.settings,
+            asker.user_id,
+            query.first_day,
+            query.last_day,
+            query.currency,
+            time_zone=query.time_zone,
+            reads=services.reads,
+        )
+    document = {
+        "currency": history.currency,
+        "time_zone": history.time_zone,
+        "days": build_rows(build_portfolio_days(history.days)),
+    }
+    return build_answer(request, document, [source], is_private=True)
+
+
+class Form(StrEnum):
+    """Of a tax report."""
+
+    JSON = "json"
+    CSV = "csv"
+    PDF = "pdf"
+
+
+class TaxQuery(Query):
+    """Which report, in which form."""
+
+    year: int = Field(ge=1970, le=9998, examples=[2026], description="Of the time zone's calendar.")
+    method: BookingMethod = Field(
+        BookingMethod.FIFO, description="Which lots are consumed; the same every year."
+    )
+    currency: Currency = Field("EUR", description="Of all values.")
+    time_zone: TimeZone = Field("UTC", description="In which the year begins and ends; IANA name.")
+    form: Form = Field(Form.JSON, alias="format", description="PDF needs typst on the server.")
+    table: TaxTable | None = Field(None, description="Of CSV: which table; disposals, unsaid.")
+
+    @model_validator(mode="after")
+    def _refuse_unused(self) -> Self:
+        if self.table is not None and self.form is not Form.CSV:
+            message = f"table is of format=csv; {self.form} has all tables"
+            raise ValueError(message)
+        return self
+
+
+@router.get("/tax-report", summary="A tax year", responses=documents.TAX_REPORT)
+def show_tax_report(
+    services: Shared, request: Request, asker: OwnAsker, query: Annotated[TaxQuery, In()]
+) -> Response:
+    """Every disposal with its lots, sums, fees; of a year that is not over, so far."""
+    with _making():
+        source, report = read_tax_report(
+            services.settings,
+            asker.user_id,
+            query.year,
+            query.method,
+            query.currency,
+            query.time_zone,
+            reads=services.reads,
+        )
+        if query.form is Form.JSON:
+            return build_answer(request, plain_report(report), [source], is_private=True)
+        if query.form is Form.CSV:
+            body, media_type = write_csv(report, query.table or TaxTable.DISPOSALS), "text/csv"
+        else:
+            body, media_type = _write_pdf(report), "application/pdf"
+    name = f"tax-report-{query.year}.{query.form}"
+    return build_tagged(
+        request,
+        body,
+        media_type=media_type,
+        sources=[source],
+        is_private=True,
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@contextmanager
+def _making() -> Generator[None]:
+    """Wait for a place; what cannot be reported is told to who asked."""
+    if not _places.acquire(timeout=WAIT_S_MAX):
+        message = "too many reports are being made; try again"
+        raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, message, headers={"Retry-After": "10"})
+    try:
+        yield
+    except UnknownUserError:
+        raise ApiError(HTTPStatus.NOT_FOUND, "nothing is stored of your account") from None
+    except (ConfigurationError, NoRatesError, AccountingError) as error:
+        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+    finally:
+        _places.release()
+
+
+def _write_pdf(report: TaxReport) -> bytes:
+    try:
+        return write_pdf(report)
+    except ConfigurationError:
+        message = "no PDF can be made here: its writer is not installed; format=csv or json"
+        raise ApiError(HTTPStatus.NOT_IMPLEMENTED, message) from None
