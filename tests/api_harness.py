@@ -18,13 +18,14 @@ from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.accounts import AccountEvent, Order, Wallet
 from crypto_platform.feeds.api_keys import ApiKey
 from crypto_platform.feeds.candles import Candle, Interval
+from crypto_platform.feeds.exchange_rates import ExchangeRates
 from crypto_platform.feeds.order_books import OrderBook, TimedBy
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.trades import Side, Trade
 from crypto_platform.serving.api.app import create_app
 from crypto_platform.serving.failover import Reads
 from crypto_platform.settings import DEFAULT_SOURCES, ApiSettings, Settings
-from crypto_platform.stores.base import ALWAYS, Market, Span, Store, StoredOffset, Whole
+from crypto_platform.stores.base import ALWAYS, AsOf, Market, Span, Store, StoredOffset, Whole
 from tests.account_steps import SmallCompany
 from tests.store_steps import NOON, P0
 from tests.waiting import eventually
@@ -133,7 +134,12 @@ class FakeStore:
                 updated_at=None,
                 blocked_by=None,
             )
-            for topic in ("market.trades", "market.quotes", "accounts.events", "accounts.api_keys")
+            for topic in (
+                "market.trades",
+                "market.quotes",
+                "accounts.events",
+                "accounts.api_keys",
+            )
         ]
 
     def read_latest_quotes(
@@ -163,10 +169,23 @@ class FakeStore:
         span: Span = ALWAYS,
         *,
         interval: Interval | None = None,
-        newest: int,
+        newest: int | None = None,
+        page_records: int = 10_000,
     ) -> Iterator[Sequence[Record]]:
         self._reach()
-        yield self._within(feed, span)[-newest:]
+        found = self._within(feed, span)
+        yield found if newest is None else found[-newest:]
+
+    def built_candles(self, market: Market) -> None:
+        """As MongoDB, which keeps none."""
+
+    def read_exchange_rates(self, span: Span) -> list[ExchangeRates]:
+        self._reach()
+        return []
+
+    def read_as_of(self, feed: Feed[Record], wanted: Sequence[AsOf]) -> list[Record | None]:
+        self._reach()
+        return [None for _ in wanted]
 
     def read_api_keys(self, user_id: str) -> list[ApiKey]:
         self._reach()
@@ -192,8 +211,8 @@ class FakeStore:
         user_id: str,
         span: Span = ALWAYS,
         *,
-        currency: str | None,
-        before_sequence: int | None,
+        currency: str | None = None,
+        before_sequence: int | None = None,
         records_max: int,
     ) -> list[AccountEvent]:
         self._reach()
