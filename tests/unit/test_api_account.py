@@ -7,10 +7,12 @@ import argon2
 import httpx
 import jwt
 import pytest
+from fastapi import Request
 
-from crypto_platform.feeds.api_keys import ApiKey, KeyState, list_keys
+from crypto_platform.feeds.api_keys import ApiKey, Key, KeyState, list_keys
 from crypto_platform.serving.api.limits import Buckets
 from crypto_platform.serving.api.log_in import KNOWN_EVERY_S, LogIns
+from crypto_platform.serving.api.problems import ApiError
 from crypto_platform.serving.api.tokens import Asker, Tokens, derive_secret
 from crypto_platform.serving.keys import _NOBODY, find_matching
 from crypto_platform.settings import ApiSettings
@@ -224,6 +226,22 @@ def test_attempts_to_log_in_are_throttled_by_client_and_by_user(store: FakeStore
         assert int(right.headers["Retry-After"]) > 0
     buckets = Buckets(per_s=1 / 60, burst=1)
     assert (buckets.take("user ann"), buckets.take("user ann") > 0) == (0, True)
+
+
+def test_what_nobody_can_be_called_reaches_no_store() -> None:
+    """A form takes any text, and PostgreSQL refuses a NUL: that would look like a store down."""
+    asked: list[str] = []
+
+    def read_keys(user_id: str) -> list[Key]:
+        asked.append(user_id)
+        return []
+
+    log_ins = LogIns(Tokens(b"x" * 32, valid_s=60), read_keys, per_minute=100)
+    request = Request({"type": "http", "client": ("127.0.0.1", 1), "headers": []})
+    for name in ("a\x00", "x" * 129, "ann"):
+        with pytest.raises(ApiError, match="no such key"):
+            log_ins.log_in(request, name, "k")
+    assert asked == ["ann"]
 
 
 def test_a_body_that_is_too_long_wrong_or_none_is_refused(client: httpx.Client) -> None:

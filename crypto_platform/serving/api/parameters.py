@@ -23,6 +23,7 @@ from crypto_platform.serving.market import Place
 from crypto_platform.stores.base import Span
 
 LIMIT_MAX = 1000
+NAME_LENGTH_MAX = 128
 
 
 def _refuse_nul(text: str) -> str:
@@ -43,7 +44,9 @@ def _parse_time(value: object) -> int:
     return time_us
 
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_refuse_nul)]
+Name = Annotated[
+    str, StringConstraints(min_length=1, max_length=NAME_LENGTH_MAX), AfterValidator(_refuse_nul)
+]
 """A venue, a symbol, a currency, an id."""
 
 TimeUs = Annotated[
