@@ -129,6 +129,17 @@ def test_a_user_sees_his_wallets_as_stored_and_nothing_after_logging_out(
     visit.page.get_by_role("heading", name="Log in").wait_for()
 
 
+def test_a_tax_report_is_downloaded_by_a_form(visit: Visit, user: tuple[str, str]) -> None:
+    """The one page a user comes for once a year."""
+    visit.log_in(*user)
+    visit.page.get_by_label("Form").select_option("csv")
+    with visit.page.expect_download() as downloading:
+        visit.page.get_by_role("button", name="Download").click()
+    report = downloading.value.path().read_text("utf-8")
+    assert downloading.value.suggested_filename.endswith(".csv")
+    assert len(report.splitlines()[0].split(",")) > 5
+
+
 def test_operations_show_what_status_says(site: Site, visit: Visit) -> None:
     """A second opinion would be a third thing to doubt."""
     visit.open("/operations")

@@ -109,6 +109,20 @@ def test_a_chart_follows_the_reader_s_scheme(visit: Visit) -> None:
     eventually(lambda: visit.page.evaluate(drawn) != light, within_s=5)
 
 
+def test_indicators_are_drawn_over_the_candles_or_below_them(visit: Visit) -> None:
+    """An RSI drawn over prices presses the candles flat."""
+    visit.open(MARKET)
+    wait_until_shown(visit, MARKET)
+    panes = visit.page.locator("[data-chart] table tr")
+    one = panes.count()
+    for name in ("SMA 20", "RSI 14"):
+        visit.page.locator("label", has_text=name).click()
+    eventually(lambda: panes.count() > one, within_s=10)
+    assert visit.page.locator("[data-indicators-problem]").is_hidden()
+    visit.page.locator("label", has_text="RSI 14").click()
+    eventually(lambda: panes.count() == one, within_s=10)
+
+
 def test_a_search_leaves_what_is_called_so(visit: Visit) -> None:
     """By name or id."""
     visit.open("/")

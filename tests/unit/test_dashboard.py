@@ -3,9 +3,11 @@
 import hashlib
 import json
 import re
+from decimal import Decimal
 
 import pytest
 
+from crypto_platform.domain.market_overview import LastPrice, MarketSummary
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.dashboard.audits import find_audits
@@ -16,6 +18,10 @@ from crypto_platform.stores.base import Market
 from tests.api_harness import BOOK, FakeStore, candle, serving, trade
 from tests.store_steps import NOON
 
+UNKNOWN_FIGURES = (
+    *("change_24h_pct", "change_7d_pct", "high_24h", "low_24h"),
+    *("base_volume_24h", "quote_volume_24h", "volatility_24h_pct"),
+)
 MARKET_PATH = "/markets/simulated_exchange/BTC-USD"
 
 
@@ -127,7 +133,8 @@ def test_a_page_leaves_out_what_a_market_has_not() -> None:
     del store.market["candles"], store.market["order_books"]
     with serving(store) as client:
         page = client.get(MARKET_PATH).text
-    assert re.findall(r'data-panel="(\w+)"', page) == ["trades"]
+    assert re.findall(r'data-panel="(\w+)"', page) == ["candles", "trades"]
+    assert 'value="1m" data-made-of="trades"' in page
 
 
 def test_the_last_audit_of_each_feed_is_whole_unless_a_check_failed() -> None:
@@ -198,10 +205,15 @@ def test_a_currency_leads_to_a_real_market_before_a_simulated_one() -> None:
         Market("a_simulated", "BTC-USD", "BTC/USD"),
         Market("kraken", "XBTUSD", "BTC/USD"),
     ]
+    summary = MarketSummary(
+        last=LastPrice(Decimal(2), NOON),
+        sparkline=[Decimal(1), Decimal(2)],
+        **dict.fromkeys(UNKNOWN_FIGURES),
+    )
     [row] = build_rows(
         [quote()],
         markets,
-        {"BTC/USD": ["1", "2"]},
+        {("kraken", "XBTUSD"): summary},
         codes=CurrencyCodes(settings),
         simulated=frozenset({"a_simulated", "simulated"}),
     )
@@ -214,11 +226,11 @@ def test_a_currency_leads_to_a_real_market_before_a_simulated_one() -> None:
 
 def test_a_line_has_its_highest_price_at_the_top() -> None:
     """Drawn in an SVG's coordinates, whose top is 0."""
-    line = draw_line(["1", "3", "2"])
+    line = draw_line([Decimal(1), Decimal(3), Decimal(2)])
     assert line is not None
     assert line.path == "M0.0 23.0L50.0 1.0L100.0 12.0"
-    assert draw_line(["1"]) is None
-    flat = draw_line(["0.1", "0.1"])
+    assert draw_line([Decimal(1)]) is None
+    flat = draw_line([Decimal("0.1"), Decimal("0.1")])
     assert flat is not None
     assert flat.path == "M0.0 12.0L100.0 12.0"
 

@@ -1,29 +1,29 @@
-"""What the market overview shows: a row a currency, its last hour as a line.
+"""What the market overview shows: a row a currency, its last day as a line, all markets by venue.
 
-Here: joining quotes, markets and closes; the shape of a line. Not here: HTML
-(templates/overview.html), which store answers (serving/failover.py).
+Here: joining quotes, markets and their summaries; the shape of a line. Not here: the summaries
+(serving/overview.py), HTML (templates/overview.html).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from crypto_platform.feeds import FEED_BY_NAME
-from crypto_platform.feeds.candles import CANDLES, Candle, Interval
+from crypto_platform.domain.market_overview import MarketSummary
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.serving.currencies import CurrencyCodes
-from crypto_platform.serving.failover import Reads
 from crypto_platform.serving.reader import choose_quotes
-from crypto_platform.stores.base import Market, Store
+from crypto_platform.stores.base import Market
 
 CURRENCIES_MAX = 100
-LINE_CANDLES = 60
 LINE_WIDTH, LINE_HEIGHT = 100, 24
+
+Place = tuple[str, str]
+"""A venue, and the market's name there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A price's way through the last hour, as the path of an SVG of LINE_WIDTH x LINE_HEIGHT."""
+    """A price's way, as the path of an SVG of LINE_WIDTH x LINE_HEIGHT."""
 
     path: str
     is_rising: bool
@@ -37,7 +37,7 @@ class CurrencyRow:
         code: Unified; None where unmapped.
         market: Where it is traded against the quote's currency, a real venue before a simulated
             one; None where it is nowhere.
-        line: None where no candles are known.
+        line: Of a day, at that market; None where nothing is known of it.
     """
 
     quote: Quote
@@ -50,28 +50,25 @@ class CurrencyRow:
 def build_rows(
     quotes: Sequence[Quote],
     markets: Sequence[Market],
-    closes: Mapping[str, Sequence[str]],
+    summaries: Mapping[Place, MarketSummary],
     *,
     codes: CurrencyCodes,
     simulated: frozenset[str],
 ) -> list[CurrencyRow]:
-    """One row a currency, the best ranks first. Pure.
-
-    Args:
-        closes: Of the last hour by unified symbol, see `read_closes`.
-    """
+    """One row a currency, the best ranks first. Pure."""
     best = choose_markets(markets, simulated)
     rows: list[CurrencyRow] = []
     for quote in choose_quotes(quotes, codes=codes, simulated=simulated, count=CURRENCIES_MAX):
         code = codes.of_quote(quote)
-        symbol = f"{code}/{quote.quote_currency}"
+        market = best.get(f"{code}/{quote.quote_currency}")
+        summary = None if market is None else summaries.get((market.venue, market.venue_symbol))
         rows.append(
             CurrencyRow(
                 quote=quote,
                 code=code,
                 is_simulated=quote.source in simulated,
-                market=best.get(symbol),
-                line=draw_line(closes.get(symbol, ())),
+                market=market,
+                line=None if summary is None else draw_line(summary.sparkline),
             )
         )
     return rows
@@ -86,36 +83,8 @@ def choose_markets(markets: Sequence[Market], simulated: frozenset[str]) -> dict
     return best
 
 
-def read_closes(reads: Reads, simulated: frozenset[str]) -> dict[str, Sequence[str]]:
-    """Closes of the last hour's one-minute candles, oldest first, by unified symbol.
-
-    One question a symbol: for a page, ask seldom.
-
-    Raises:
-        StoreUnavailableError: No store answered; holds what each said.
-    """
-    feed = FEED_BY_NAME[CANDLES.name]
-
-    def question(store: Store) -> dict[str, Sequence[str]]:
-        markets = choose_markets(store.list_markets(feed), simulated)
-        return {
-            symbol: [
-                candle.close
-                for page in store.read_market(
-                    feed, market, interval=Interval.MINUTE, newest=LINE_CANDLES
-                )
-                for candle in page
-                if isinstance(candle, Candle)
-            ]
-            for symbol, market in markets.items()
-        }
-
-    return reads.ask(question, [feed]).value
-
-
-def draw_line(closes: Sequence[str]) -> Line | None:
+def draw_line(prices: Sequence[Decimal]) -> Line | None:
     """The line of some prices, lowest at the bottom; None of fewer than two."""
-    prices = [Decimal(close) for close in closes]
     if len(prices) < 2:  # noqa: PLR2004 (a line has two ends)
         return None
     low, high = min(prices), max(prices)

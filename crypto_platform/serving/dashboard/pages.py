@@ -16,8 +16,8 @@ from fastapi.routing import APIRoute
 from starlette.responses import RedirectResponse
 
 from crypto_platform.domain.tax_lots import BookingMethod
-from crypto_platform.errors import PlatformError, StoreUnavailableError
-from crypto_platform.feeds.candles import CANDLES
+from crypto_platform.errors import StoreUnavailableError
+from crypto_platform.feeds.candles import CANDLES, Interval
 from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.trades import TRADES
@@ -26,20 +26,29 @@ from crypto_platform.serving.api.services import Services, Shared
 from crypto_platform.serving.dashboard import session
 from crypto_platform.serving.dashboard.audits import LastAudit, read_audits
 from crypto_platform.serving.dashboard.frame import show
-from crypto_platform.serving.dashboard.overview import build_rows, read_closes
+from crypto_platform.serving.dashboard.overview import build_rows
 from crypto_platform.serving.dashboard.render import STATIC, STATIC_URL, KeptFiles
 from crypto_platform.serving.market import Place, UnknownMarketError, find_market
 from crypto_platform.serving.monitor import Monitor
+from crypto_platform.serving.overview import MadeOf, Overview
 from crypto_platform.serving.probe import Probe
 
 STORE_NAMES: Mapping[str, str] = {"postgres": "PostgreSQL", "mongo": "MongoDB"}
 
-LINES_EVERY_S = 60.0
-LINES_WITHIN_S = 0.5
+GLANCE_WITHIN_S = 0.5
 """A page does not wait longer for its lines; they are there when it is opened again."""
 AUDITS_EVERY_S = 30.0
 AUDITS_WITHIN_S = 2.0
 STATUS_YOUNG_S = 4.0
+INDICATORS: Mapping[str, str] = {
+    "sma:20": "SMA 20",
+    "ema:50": "EMA 50",
+    "bbands:20:2": "Bollinger",
+    "vwap": "VWAP",
+    "rsi:14": "RSI 14",
+    "macd:12:26:9": "MACD",
+}
+"""What a chart offers, by the names of the API."""
 TAX_FORMATS = ("csv", "json", "pdf")
 STALE_POLLS = 3
 """A price is old when so many polls should have brought a newer one."""
@@ -51,12 +60,12 @@ class Dashboard:
     """What pages share beside the API's services.
 
     Attributes:
-        closes: Of the last hour, by unified symbol.
+        glance: All markets; a page does not wait for it as long as it takes.
         monitor: How the platform is.
         audits: The last one of each feed; empty where no Dagster is known.
     """
 
-    closes: Probe[dict[str, Sequence[str]]]
+    glance: Probe[Overview]
     monitor: Monitor
     audits: Probe[list[LastAudit]]
 
@@ -100,9 +109,7 @@ def add_dashboard(app: FastAPI, services: Services) -> None:
     """Give the API's application its pages and their files."""
     url = services.settings.dagster.webserver_url
     app.state.dashboard = Dashboard(
-        closes=Probe(
-            lambda: read_closes(services.reads, services.simulated), every_s=LINES_EVERY_S
-        ),
+        glance=Probe(services.overview.get),
         monitor=Monitor(services.settings),
         audits=Probe(lambda: read_audits(url) if url else [], every_s=AUDITS_EVERY_S),
     )
@@ -114,16 +121,17 @@ def add_dashboard(app: FastAPI, services: Services) -> None:
 @router.get("/")
 def show_overview(request: Request, services: Shared, pages: Pages) -> Response:
     """What everything costs, and every market."""
-    pages.closes.ask()
+    pages.glance.ask()
     quotes = services.quotes.get()
     catalogue = services.catalogue.get()
     markets = [market for market, _ in catalogue.list_all()]
-    try:
-        closes = pages.closes.answer(within_s=LINES_WITHIN_S).value or {}
-    except PlatformError:
-        closes = {}
+    glance = pages.glance.answer(within_s=GLANCE_WITHIN_S).value
+    summaries = {
+        (row.market.venue, row.market.venue_symbol): row.summary
+        for row in (() if glance is None else glance.rows)
+    }
     rows = build_rows(
-        quotes.value, markets, closes, codes=services.codes, simulated=services.simulated
+        quotes.value, markets, summaries, codes=services.codes, simulated=services.simulated
     )
     return show(
         request,
@@ -134,6 +142,7 @@ def show_overview(request: Request, services: Shared, pages: Pages) -> Response:
             venue: [market for market in markets if market.venue == venue]
             for venue in sorted({market.venue for market in markets})
         },
+        summaries=summaries,
         simulated=services.simulated,
         stale_s={row.quote.source: _find_stale_s(services, row.quote) for row in rows},
     )
@@ -158,15 +167,24 @@ def show_market(request: Request, services: Shared, venue: str, symbol: str) -> 
         market=market,
         source=catalogue.source,
         is_simulated=market.venue in services.simulated,
-        intervals=_list_intervals(services, market.venue) if CANDLES.name in feeds else {},
+        intervals=_list_intervals(services, market.venue, feeds),
+        indicators=INDICATORS if TRADES.name in feeds else {},
         has_trades=TRADES.name in feeds,
         has_book=ORDER_BOOKS.name in feeds,
     )
 
 
-def _list_intervals(services: Services, venue: str) -> Sequence[str]:
+def _list_intervals(services: Services, venue: str, feeds: Sequence[str]) -> dict[str, MadeOf]:
+    """Lengths of candles and what they are made of: the venue's own go before those of trades."""
     source = services.settings.sources.get(venue)
-    return ("1m",) if source is None else source.intervals
+    own = ("1m",) if source is None else source.intervals
+    found: dict[str, MadeOf] = {}
+    for interval in Interval:
+        if CANDLES.name in feeds and interval in own:
+            found[interval.value] = MadeOf.VENUE
+        elif TRADES.name in feeds:
+            found[interval.value] = MadeOf.TRADES
+    return found
 
 
 @router.get("/operations")

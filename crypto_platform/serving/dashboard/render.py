@@ -9,6 +9,7 @@ Source: Content-Security-Policy Level 3, https://www.w3.org/TR/CSP3/.
 import hashlib
 import time
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,6 +72,11 @@ def _age(time_us: int | None) -> str:
     return format_age(max(time.time_ns() // 1000 - time_us, 0) / 1e6)
 
 
+def _digits(decimal: Decimal | None) -> str | None:
+    """Every digit of it."""
+    return None if decimal is None else f"{decimal:f}"
+
+
 def _instant(time_us: int) -> str:
     """RFC 3339, as <time> wants it: to the millisecond."""
     return from_time_us(time_us).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -88,6 +94,7 @@ def _build_environment() -> Environment:
     cast("dict[str, object]", environment.globals)["static"] = STATIC_URL
     cast("dict[str, object]", environment.filters).update(
         age=_age,
+        digits=_digits,
         seconds=format_age,
         instant=_instant,
         price=format_price,

@@ -59,6 +59,7 @@ export class PriceChart {
         low: Number(candle.low),
         close: Number(candle.close),
         volume: Number(candle.base_volume),
+        isOpen: candle.is_closed === false,
       }))
       .sort((one, other) => one.time - other.time);
     const precision = digits(candles);
@@ -110,6 +111,7 @@ export class PriceChart {
         { color: colour(LINES[index % LINES.length]), lineWidth: 2, title: label, priceLineVisible: false, crosshairMarkerVisible: false },
         pane,
       );
+      this.chart.panes()[0].setStretchFactor(3);
       line.setData(points.map(([iso, text]) => (text === null ? { time: seconds(iso) } : { time: seconds(iso), value: Number(text) })));
       return line;
     });

@@ -45,8 +45,8 @@ function chosenInterval() {
 }
 
 async function readCandles() {
-  const { value: interval } = chosenInterval();
-  const { candles } = await ask("/v1/candles", { ...market, interval, limit: CANDLES });
+  const { value: interval, dataset } = chosenInterval();
+  const { candles } = await ask("/v1/candles", { ...market, interval, limit: CANDLES, made_of: dataset.madeOf });
   if (!candles.length) return false;
   chartElement.hidden = false; // its size is asked for
   chart ??= new PriceChart(chartElement, describe);
@@ -64,6 +64,36 @@ async function readCandles() {
 function showCandles() {
   const { value: interval } = chosenInterval();
   return fill(chartPanel, chartElement, readCandles, `No candles of ${interval} yet: one is stored when it has closed.`);
+}
+
+// Indicators
+
+const APART = ["rsi", "macd"]; // no prices of this market: each in a pane of its own
+
+/** Lines of the API's rows: a column each, but for what says of which candle a row is. */
+function buildLines(rows) {
+  const { ts_event, close, is_closed, ...columns } = rows[0] ?? {};
+  const names = Object.keys(columns);
+  const panes = APART.filter((kind) => names.some((name) => name.startsWith(kind)));
+  return names.map((name) => ({
+    label: name.replaceAll("_", " "),
+    pane: panes.findIndex((kind) => name.startsWith(kind)) + 1,
+    points: rows.map((row) => [row.ts_event, row[name]]).reverse(),
+  }));
+}
+
+async function showIndicators() {
+  const chosen = [...chartPanel.querySelectorAll("[name=indicator]:checked")].map((each) => each.value);
+  const problem = chartPanel.querySelector("[data-indicators-problem]");
+  problem.hidden = true;
+  if (!chosen.length || !chart) return chart?.showLines([]);
+  try {
+    const { indicators } = await ask("/v1/indicators", { ...market, interval: chosenInterval().value, names: chosen.join(","), limit: CANDLES });
+    chart.showLines(buildLines(indicators));
+  } catch (error) {
+    problem.textContent = error.message;
+    problem.hidden = false;
+  }
 }
 
 // Trades
@@ -145,8 +175,10 @@ async function keepBook() {
 
 async function start() {
   if (chartPanel) {
-    chartPanel.querySelector("[data-intervals]").addEventListener("change", showCandles);
+    chartPanel.querySelector("[data-intervals]").addEventListener("change", () => showCandles().then(showIndicators));
+    chartPanel.querySelector("[data-indicators]")?.addEventListener("change", showIndicators);
     await showCandles();
+    showIndicators(); // a browser remembers what was chosen
   }
   if (bookPanel) keepBook();
   if (!tradesPanel) return;

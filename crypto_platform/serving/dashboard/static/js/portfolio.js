@@ -150,8 +150,32 @@ if (panel("history")) {
   showHistory();
 }
 
+// The tax report: a file, or in words why there is none
+
 const tax = document.querySelector("[data-tax]");
-if (tax) tax.elements.time_zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "UTC";
+
+async function download(event) {
+  event.preventDefault();
+  const problem = document.querySelector("[data-tax-problem]");
+  const button = tax.querySelector("button");
+  problem.hidden = true;
+  button.disabled = true;
+  try {
+    const answer = await fetch(`${tax.action}?${new URLSearchParams(new FormData(tax))}`);
+    if (!answer.ok) throw new Error((await answer.json()).detail);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await answer.blob());
+    link.download = `tax-report-${tax.elements.year.value}.${tax.elements.format.value}`;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  } catch (error) {
+    problem.textContent = error.message;
+    problem.hidden = false;
+  }
+  button.disabled = false;
+}
+
+tax?.addEventListener("submit", download);
 
 // All of it; what changes, again and again
 
