@@ -11,6 +11,7 @@ from benchmarks.live import live
 from benchmarks.load import load
 from benchmarks.market import market
 from benchmarks.months import months
+from benchmarks.orders import orders
 from benchmarks.restore import restore
 from benchmarks.rough import rough
 from benchmarks.steady import steady
@@ -34,6 +35,7 @@ main.add_command(live)
 main.add_command(months)
 main.add_command(market)
 main.add_command(load)
+main.add_command(orders)
 main.add_command(restore)
 main.add_command(rough)
 main.add_command(deep)
