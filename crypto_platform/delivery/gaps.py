@@ -59,8 +59,8 @@ def build_cursor_incident(
             source=error.source,
             feed=feed,
             topic=topic,
-            message=f"what was read of {error.source} up to {error.position} is not its history "
-            "any more; nothing is read of it until it is again",
+            message=f"what {topic} holds up to {error.position} is not the history of "
+            f"{error.source}, or not any more; nothing is read of it until it is",
             next_step=f"is sources.{error.source}.base_url the right one? If it lost data or began "
             "anew, put its old data back; acknowledge this when it is read again",
             ts_ingest=ts_ingest,

@@ -20,6 +20,7 @@ from enum import StrEnum
 from crypto_platform.crash_points import arm
 from crypto_platform.delivery.changes import Changes, Published
 from crypto_platform.delivery.gaps import build_cursor_incident, build_gap_incident
+from crypto_platform.delivery.ownership import check_ownership
 from crypto_platform.delivery.pacing import back_off_s, due_at, find_pace_s
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.errors import (
@@ -241,6 +242,7 @@ class _FeedThread:
         self._published = Published()
         self._faults: dict[str, SourceError] = {}
         self._kafka_back_us = 0
+        self._is_own = False
         self._report = FeedReport(source=source.name, feed=feed)
 
     def run(self) -> FeedReport:
@@ -282,7 +284,7 @@ class _FeedThread:
         publisher = self._publisher or self._reopen()
         asked_us = self._run.clock()
         try:
-            poll = self.source.poll(self.feed, positions=self._positions(), ts_ingest=asked_us)
+            poll = self._ask(asked_us)
         except SourceError as error:
             self._note_failure(str(error))
             lost = self._published.choose_changed(
@@ -321,6 +323,13 @@ class _FeedThread:
         self._published.note(rejected)
         self._note_poll(poll, asked_us, changed=changed, rejected=rejected)
         self._note_faults(poll)
+
+    def _ask(self, asked_us: TimeUs) -> Poll:
+        positions = self._positions()
+        if not positions and not self._is_own:
+            check_ownership(self._settings, self.source, self.feed)
+            self._is_own = True
+        return self.source.poll(self.feed, positions=positions, ts_ingest=asked_us)
 
     def _note_poll(
         self, poll: Poll, asked_us: TimeUs, *, changed: Changes, rejected: Changes

@@ -107,6 +107,20 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class UnnamedSource(Source, Protocol):
+    """A source whose records do not say that they are its own: there may be one of them only."""
+
+    def check_own(self, record: Record) -> None:
+        """Ask whether a record is of this source's history.
+
+        Raises:
+            SourceCursorLostError: It is another's.
+            SourceError: As `poll`; not known.
+        """
+        ...
+
+
+@runtime_checkable
 class HistorySource(Source, Protocol):
     """A source that can also be asked for the past, page by page."""
 

@@ -4,7 +4,8 @@ Here: pages behind a cursor, the check that the history is still the one that wa
 record. Not here: what an event must be by itself (feeds/account_events.py).
 
 A poll asks again for the last event it has: a company that began anew, or was put back to an older
-state, shows there, before anything of another history is taken for the rest of this one.
+state, shows there, before anything of another history is taken for the rest of this one. Without a
+last event, `check_own` is asked about one that is in Kafka.
 
 Source: the company's API, "GET /v1/account-events".
 """
@@ -14,12 +15,13 @@ import http.client
 import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 
 from crypto_platform.domain.money import parse_amount
-from crypto_platform.errors import SourceCursorLostError, SourceRefusedError
+from crypto_platform.errors import RecordRejectedError, SourceCursorLostError, SourceRefusedError
+from crypto_platform.feeds import Record
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS, seal_account_event
 from crypto_platform.feeds.accounts import (
     Account,
@@ -46,6 +48,9 @@ PATH = "/v1/account-events"
 PAGE_EVENTS = 1000
 PAGES_MAX = 10
 """Of one poll, which is one transaction: a backlog takes several."""
+
+FEWER = "it has fewer events now"
+OTHER = "it says something else of that event now"
 
 _CURSOR = "events"
 """The one position of the feed."""
@@ -262,6 +267,21 @@ class Company:
             positions = {_CURSOR: msgspec.json.encode(position).decode()}
         return Poll(records=found.records, rejected=found.rejected, positions=positions)
 
+    def check_own(self, record: Record) -> None:
+        """Ask for the event of the record's number; see UnnamedSource."""
+        event = cast("AccountEvent", record)
+        # of what the company said, Kafka has no digest, so the records are compared
+        known = Position(sequence=event.sequence, digest="")
+        items, _ = self._read_page(event.sequence - 1, known)
+        if not items:
+            raise self._lose_cursor(known, FEWER)
+        try:
+            own = parse_event(items[0], ts_ingest=event.ts_ingest)
+        except RecordRejectedError:
+            own = None
+        if own is None or (own.event_id, own.content_hash) != (event.event_id, event.content_hash):
+            raise self._lose_cursor(known, OTHER)
+
     def _read_page(self, after: int, known: Position | None) -> tuple[Sequence[bytes], int]:
         """Events after+1, after+2, …, and the newest there is.
 
@@ -298,13 +318,13 @@ class Company:
         except SourceRefusedError as error:
             if known is None or error.context.get("status") != http.client.CONFLICT:
                 raise
-            raise self._lose_cursor(known, "it has fewer events now") from error
+            raise self._lose_cursor(known, FEWER) from error
 
     def _check_known(self, items: Sequence[bytes], known: Position) -> None:
         if not items:
-            raise self._lose_cursor(known, "it has fewer events now")
+            raise self._lose_cursor(known, FEWER)
         if digest_event(items[0]) != known.digest:
-            raise self._lose_cursor(known, "it says something else of that event now")
+            raise self._lose_cursor(known, OTHER)
 
     def _lose_cursor(self, known: Position, found: str) -> SourceCursorLostError:
         message = (

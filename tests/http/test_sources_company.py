@@ -184,3 +184,31 @@ def test_an_event_that_does_not_add_up_is_rejected_alone(
         return
     assert sequences(found) == [1, 3]
     assert [reason in piece.error for piece in found.rejected] == [True]
+
+
+def test_an_event_of_its_own_is_known_to_be_so(server: ScriptedSource, company: Company) -> None:
+    """A renamed source has no cursor, and its company is still the one whose events are kept."""
+    server.script(page([1, 2, 3], last=3), page([2, 3], last=3))
+    record = poll(company).records[1]
+    company.check_own(record)
+    assert server.asked[-1].query["after"] == "1"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(body=json.dumps({"events": [deposit(2, amount="2")], "last_sequence": 2}).encode()),
+        Reply(body=json.dumps({"events": [{"sequence": 2}], "last_sequence": 2}).encode()),
+        Reply(status=409, body=b'{"error": "", "last": 1}'),
+        page([], last=1),
+    ],
+    ids=["other amount", "no event", "fewer events", "none"],
+)
+def test_an_event_of_another_company_is_known_to_be_so(
+    server: ScriptedSource, company: Company, reply: Reply
+) -> None:
+    """Its users have the same numbers: their wallets would overwrite each other."""
+    server.script(page([1, 2], last=2), reply)
+    record = poll(company).records[1]
+    with pytest.raises(SourceCursorLostError, match="another history"):
+        company.check_own(record)

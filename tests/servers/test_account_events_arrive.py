@@ -30,11 +30,17 @@ def server() -> Iterator[ScriptedSource]:
         yield running
 
 
-def company_of(server: ScriptedSource) -> Company:
+def company_of(server: ScriptedSource, name: str = "company") -> Company:
     settings = server.build_settings(
         dialect="company", key="operator-key", base_url=server.url, requests_per_minute_max=6000
     )
-    return Company(name="company", settings=settings)
+    return Company(name=name, settings=settings)
+
+
+def add_branch(platform: Platform, server: ScriptedSource) -> None:
+    """A second name for a company among the settings' sources."""
+    prefix = "CRYPTO_PLATFORM_SOURCES__BRANCH__"
+    platform.reload(**{f"{prefix}DIALECT": "company", f"{prefix}BASE_URL": server.url})
 
 
 def answer(events: Sequence[AccountEvent], *, last: int) -> Reply:
@@ -143,6 +149,42 @@ def test_another_history_stops_the_feed_and_is_told_once(
         [incident] = store.read_incidents()
         assert isinstance(incident, Incident)
         assert (incident.kind, incident.source) == (IncidentKind.CURSOR_LOST, "company")
+    assert platform.audit().whole
+
+
+def test_another_company_under_another_name_is_refused(
+    platform: Platform, server: ScriptedSource
+) -> None:
+    """It has no cursor, so it would be read from its first event, into the other one's wallets."""
+    truth, other = build_busy_company(), SmallCompany()
+    for amount in ("5", "6", "7"):
+        other.deposit("bob", "USD", amount)
+    server.script(answer(truth.events[:1], last=1), answer(other.events, last=3))
+    platform.ingest({"company": company_of(server)})
+    add_branch(platform, server)
+    reports = [platform.ingest({"branch": company_of(server, "branch")})[0] for _ in range(2)]
+    assert [(report.records, report.failures) for report in reports] == [(0, 1), (0, 1)]
+    platform.load_both()
+    for name in STORES:
+        store = platform.store(name)
+        assert sorted(store.read_sequences()) == [1]
+        [incident] = store.read_incidents()
+        assert isinstance(incident, Incident)
+        assert (incident.kind, incident.source) == (IncidentKind.CURSOR_LOST, "branch")
+    assert platform.audit().whole
+
+
+def test_a_company_that_was_renamed_is_read_on(platform: Platform, server: ScriptedSource) -> None:
+    """From its first event, for its cursor bears the old name; nothing of it is stored twice."""
+    truth = build_busy_company()
+    server.script(answer(truth.events[:1], last=1), answer(truth.events[:3], last=3))
+    platform.ingest({"company": company_of(server)})
+    add_branch(platform, server)
+    [report] = platform.ingest({"branch": company_of(server, "branch")})
+    assert (report.failures, list(report.errors)) == (0, [])
+    platform.load_both()
+    for name in STORES:
+        assert sorted(platform.store(name).read_sequences()) == [1, 2, 3]
     assert platform.audit().whole
 
 
