@@ -97,16 +97,12 @@ class Traders:
         self._cancel(turn, passed + kept[: max(len(kept) - MAKER_ORDERS + 1, 0)])
         side: Side = "buy" if turn.dice.below(2) else "sell"
         distance = turn.price * turn.dice.between(_SPREAD_PPM, _DEPTH_PPM) // 1_000_000
-        self._place(
+        self._place_limit(
             turn,
-            OrderRequest(
-                product_id=turn.product.product_id,
-                side=side,
-                type="limit",
-                price=max(turn.price + (-distance if side == "buy" else distance), 1),
-                quantity=_lots_for(turn, turn.dice.between(200, 3000) * _USD),
-                post_only=turn.dice.below(5) > 0,
-            ),
+            side,
+            price=turn.price + (-distance if side == "buy" else distance),
+            quantity=_lots_for(turn, turn.dice.between(200, 3000) * _USD),
+            post_only=turn.dice.below(5) > 0,
         )
 
     def _lead(self, turn: _Turn) -> None:
@@ -119,16 +115,12 @@ class Traders:
             side = "buy"
         best = self._engine.books[turn.product.product_id].best(side)
         step = 1 if side == "buy" else -1
-        self._place(
+        self._place_limit(
             turn,
-            OrderRequest(
-                product_id=turn.product.product_id,
-                side=side,
-                type="limit",
-                price=max((turn.price if best is None else best) + step, 1),
-                quantity=quantity,
-                client_order_id=f"bot-{turn.step}",
-            ),
+            side,
+            price=(turn.price if best is None else best) + step,
+            quantity=quantity,
+            client_order_id=f"bot-{turn.step}",
         )
 
     def _take(self, turn: _Turn) -> None:
@@ -196,8 +188,32 @@ class Traders:
         for order in orders:
             self._engine.cancel(order, reason="user_cancelled", time_us=turn.time_us)
 
-    def _place(self, turn: _Turn, request: OrderRequest) -> Order:
-        return self._engine.place(turn.user, request, time_us=turn.time_us)
+    def _place_limit(
+        self,
+        turn: _Turn,
+        side: Side,
+        *,
+        price: int,
+        quantity: int,
+        post_only: bool = False,
+        client_order_id: str | None = None,
+    ) -> None:
+        """Place an order that may wait; at a tick, where the price would be none."""
+        self._place(
+            turn,
+            OrderRequest(
+                product_id=turn.product.product_id,
+                side=side,
+                type="limit",
+                price=max(price, 1),
+                quantity=quantity,
+                post_only=post_only,
+                client_order_id=client_order_id,
+            ),
+        )
+
+    def _place(self, turn: _Turn, request: OrderRequest) -> None:
+        self._engine.place(turn.user, request, time_us=turn.time_us)
 
 
 def _lots_for(turn: _Turn, amount: int) -> int:
