@@ -1,4 +1,5 @@
-# The platform's own programs: migration, code server, daemon, webserver, simulated market.
+# The platform's own programs: migration, code server, daemon, webserver, simulated market and
+# company.
 # Servers are images of their makers (docker-compose.yml). Another base: --build-arg PYTHON_IMAGE=...
 ARG PYTHON_IMAGE=python:3.13.16-slim-bookworm
 
@@ -32,9 +33,9 @@ ENV PATH=/opt/venv/bin:$PATH \
     CRYPTO_PLATFORM_DATA_DIR=/var/lib/crypto_platform
 # dagster.yaml is a link, so that a volume made by an older image does not keep the older file.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /var/lib/crypto_platform platform \
-    && mkdir -p /var/lib/dagster /var/lib/crypto_platform \
+    && mkdir -p /var/lib/dagster /var/lib/crypto_platform /var/lib/company \
     && ln -s /app/dagster.yaml /app/workspace.yaml /var/lib/dagster/ \
-    && chown -R platform:platform /var/lib/dagster /var/lib/crypto_platform
+    && chown -R platform:platform /var/lib/dagster /var/lib/crypto_platform /var/lib/company
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
 WORKDIR /app

@@ -5,10 +5,13 @@ standard library only: it runs where there is nothing but Python.
 """
 
 import base64
+import hashlib
+import hmac
 import os
 import secrets
 import sys
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,26 +28,36 @@ def fill(example: str, *, now: datetime) -> str:
     Raises:
         ValueError: A name of which it is not known what its value looks like.
     """
-    lines = (_fill_line(line, now) for line in example.splitlines())
+    made = _make_values(now)
+    lines = (_fill_line(line, made) for line in example.splitlines())
     return "".join(f"{line}\n" for line in lines)
 
 
-def _fill_line(line: str, now: datetime) -> str:
+def _make_values(now: datetime) -> dict[str, str]:
+    """All that is not just any secret, by name."""
+    # a first bit of 0: Kafka's tools take an id with a leading - for an option
+    random = uuid.uuid4().bytes
+    cluster_id = bytes([random[0] & 0x7F]) + random[1:]
+    company_secret = secrets.token_urlsafe(32)
+    signature = hmac.new(company_secret.encode(), b"operator", hashlib.sha256)
+    hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return {
+        "MONGO_KEY": base64.b64encode(secrets.token_bytes(96)).decode(),
+        "COMPANY_SECRET": company_secret,
+        "COMPANY_OPERATOR_KEY": f"operator.{signature.hexdigest()}",
+        "KAFKA_CLUSTER_ID": base64.urlsafe_b64encode(cluster_id).decode().rstrip("="),
+        "CRYPTO_PLATFORM_INSTALLED_AT": hour.isoformat(),
+    }
+
+
+def _fill_line(line: str, made: Mapping[str, str]) -> str:
     name, equals, value = line.partition("=")
     if line.startswith("#") or not equals or value:
         return line
+    if name in made:
+        return f"{line}{made[name]}"
     if name.endswith(("_PASSWORD", "_SECRET")):
         return f"{line}{secrets.token_urlsafe(24)}"
-    if name == "MONGO_KEY":
-        return f"{line}{base64.b64encode(secrets.token_bytes(96)).decode()}"
-    if name == "KAFKA_CLUSTER_ID":
-        random = uuid.uuid4().bytes
-        # a first bit of 0: Kafka's tools take an id with a leading - for an option
-        first = bytes([random[0] & 0x7F])
-        return f"{line}{base64.urlsafe_b64encode(first + random[1:]).decode().rstrip('=')}"
-    if name == "CRYPTO_PLATFORM_INSTALLED_AT":
-        hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        return f"{line}{hour.isoformat()}"
     message = f"{name}: not known what to fill in"
     raise ValueError(message)
 

@@ -6,18 +6,21 @@ import runpy
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from crypto_platform.settings import ENV_PREFIX, Settings, load_settings
 from crypto_platform.sources import DIALECTS
+from crypto_platform.stack.company import Company, make_operator_key
 from crypto_platform.stack.identity import Identity, new_identity
 from crypto_platform.stack.part import Place
+from crypto_platform.stack.ports import HOST
 from crypto_platform.stack.postgres import Cluster, dagster_cluster, store_cluster
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +31,9 @@ LOCK = (ROOT / "requirements.lock").read_text("utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 NOON = datetime(2026, 11, 22, 12, 34, 56, tzinfo=UTC)
 
-SECRETS = ("PASSWORD", "MONGO_KEY", "_SECRET", "_URL")
+SECRETS = ("PASSWORD", "_SECRET", "_KEY", "_URL")
+OPEN_URLS = ("BASE_URL", "COMPANY__URL")
+"""Addresses without a password in them."""
 INTERPOLATION = re.compile(r"\$\{([A-Z_]+)(:[-?])?([^}]*)\}")
 
 
@@ -74,13 +79,13 @@ def test_no_secret_has_a_default() -> None:
     asked: set[str] = set()
     for service in SERVICES:
         for name, value in environment_of(service).items():
-            if not name.endswith(SECRETS) or "BASE_URL" in name:
+            if not name.endswith(SECRETS) or name.endswith(OPEN_URLS):
                 continue
             found = INTERPOLATION.findall(value)
             assert found, f"{service}: {name} holds no variable"
             assert {operator for _, operator, _ in found} == {":?"}, f"{service}: {name}"
             asked |= {variable for variable, _, _ in found}
-    assert len(asked) == 13
+    assert len(asked) == 15
     for variable in asked:
         assert f"\n{variable}=\n" in EXAMPLE, f"{variable} is not in .env.example, or is filled in"
 
@@ -154,6 +159,10 @@ def test_the_settings_named_in_the_example_exist(tmp_path: Path) -> None:
         "CRYPTO_PLATFORM_SOURCES__SIMULATED__ENABLED",
         "CRYPTO_PLATFORM_SOURCES__SIMULATED_EXCHANGE__ENABLED",
         "CRYPTO_PLATFORM_SOURCES__SIMULATED_ECB__ENABLED",
+        "CRYPTO_PLATFORM_SOURCES__COMPANY__ENABLED",
+        "CRYPTO_PLATFORM_SOURCES__COMPANY_EXCHANGE__ENABLED",
+        "CRYPTO_PLATFORM_COMPANY__USERS",
+        "CRYPTO_PLATFORM_COMPANY__RATE",
         "CRYPTO_PLATFORM_DEPLOYMENT",
         "CRYPTO_PLATFORM_SOURCES__COINCAP__KEY",
     }
@@ -207,6 +216,41 @@ def test_composes_mongo_users_are_those_of_the_embedded_stack() -> None:
     ]
 
 
+def options_of(argv: Sequence[object]) -> dict[str, str]:
+    """`python -m module --name value ...`."""
+    words = list(map(str, argv[3:]))
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+def test_composes_company_is_that_of_the_embedded_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that does not open it, an option it does not know: both show at somebody else's."""
+    monkeypatch.delenv(f"{ENV_PREFIX}CONFIG", raising=False)
+    values = filled_example()
+    ports = {"company": 8098}
+    identity = new_identity(NOON)
+    place = Place(data_dir=tmp_path, settings=Settings(), identity=identity, ports=ports)
+    embedded = Company(place).command()
+    service = SERVICES["company"]
+    argv = [interpolate(word, values) for word in service["command"]]
+    given, expected = options_of(argv), options_of(embedded.argv)
+    assert argv[:3] == ["python", *embedded.argv[1:3]]
+    assert f"company:{given['--data-dir']}" in service["volumes"]
+    given |= {"--host": HOST, "--data-dir": str(tmp_path / "company")}
+    assert given == {name: expected[name].removesuffix(".0") for name in given}
+    assert set(environment_of("company")) <= set(embedded.environment)
+
+    variables = {k: interpolate(v, values) for k, v in environment_of("code-server").items()}
+    settings = load_settings(tmp_path, environment=variables)
+    key = make_operator_key(values["COMPANY_SECRET"])
+    source, venue = settings.sources["company"], settings.sources["company_exchange"]
+    assert (source.enabled, venue.enabled) == (False, False)
+    assert (source.key, settings.company.operator_key) == (SecretStr(key), SecretStr(key))
+    addresses = {source.base_url, venue.base_url, settings.company.url}
+    assert addresses == {f"http://company:{given['--port']}"}
+
+
 def test_composes_broker_has_the_settings_of_the_embedded_one() -> None:
     """Append time here and create time there would move records between hours."""
     source = (ROOT / "crypto_platform" / "stack" / "kafka.py").read_text("utf-8")
@@ -224,7 +268,7 @@ def test_a_new_env_file_leaves_nothing_empty_and_repeats_no_password() -> None:
     """An empty value would pass for set in other tools than compose."""
     values = filled_example()
     assert all(values.values())
-    assert len(set(values.values())) == len(values) == 15
+    assert len(set(values.values())) == len(values) == 17
     assert all(re.fullmatch(r"[\w-]{20,}", v) for k, v in values.items() if "PASSWORD" in k)
 
 
