@@ -214,14 +214,19 @@ def _sum_fresh(account: Account, live: Sequence[LoadBatch], others: Sequence[Loa
 def _walk_cover(
     account: Account, cover: Iterable[LoadBatch], next_offset: int
 ) -> Iterator[LoadBatch]:
-    """Note holes and overlaps on the way; yields the live ranges."""
-    reached = 0
+    """Note holes and overlaps on the way; yields the live ranges.
+
+    A restore may lie over any number of live ranges that it repaired.
+    """
+    reached = reached_by_loads = 0
     for batch in cover:
         if batch.first_offset > reached:
             account.holes.append((reached, batch.first_offset))
-        elif batch.first_offset < reached and batch.kind is BatchKind.LIVE:
-            account.overlaps.append((batch.first_offset, min(reached, batch.next_offset)))
+        if batch.first_offset < reached_by_loads and batch.kind is BatchKind.LIVE:
+            account.overlaps.append((batch.first_offset, min(reached_by_loads, batch.next_offset)))
         reached = max(reached, batch.next_offset)
+        if batch.kind is not BatchKind.RESTORE:
+            reached_by_loads = max(reached_by_loads, batch.next_offset)
         if batch.kind is BatchKind.LIVE:
             yield batch
     if reached < next_offset:

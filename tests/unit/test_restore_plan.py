@@ -168,6 +168,15 @@ def test_a_restore_over_a_cut_log_accounts_for_the_rows_of_both_logs() -> None:
     assert account.old == []
 
 
+def test_a_repair_over_several_live_ranges_overlaps_none_of_them() -> None:
+    """An hour has four runs, and a restore repairs it as one."""
+    first, second = batch(0, 10, count=9), batch(10, 20, count=10)
+    repair = batch(0, 20, kind=BatchKind.RESTORE, count=1)
+    assert account_of(first, repair, second, next_offset=20).overlaps == []
+    twice = account_of(first, repair, batch(8, 20, count=10), next_offset=20)
+    assert twice.overlaps == [(8, 10)]
+
+
 class Log:
     """A partition that still has everything."""
 
