@@ -517,13 +517,6 @@ class TakenOver:
         )
         return sum(own, EMPTY_SUM)
 
-    def count_entries(self, partition: TopicPart, first_offset: int, next_offset: int) -> int:
-        """How many entries lie in a range."""
-        return sum(
-            each.partition == partition and first_offset <= each.offset < next_offset
-            for each in self.entries
-        )
-
 
 NOTHING_TAKEN_OVER = TakenOver()
 

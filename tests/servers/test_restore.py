@@ -89,6 +89,13 @@ def content(platform: Platform, store: str) -> Content:
     return Content(partitions, states, list(opened.sum_postings(through_sequence=2**62)))
 
 
+def count_entries(content: Content) -> int:
+    """Of quarantine: a conflict and three values that are none."""
+    count = sum(entries for *_, entries in content.partitions.values())
+    assert count == 4
+    return count
+
+
 def restore(platform: Platform, store: str, origin: str) -> Restored:
     """As the command and the job do it."""
     told: list[RestoreProgress] = []
@@ -154,6 +161,7 @@ def test_a_store_that_lost_everything_comes_back_from_its_mirror(
     assert restored.is_whole
     assert content(platform, store) == before
     assert sum(restored.report.restored_records.values()) == planned.records
+    assert restored.report.quarantined_records == count_entries(before)
     assert platform.audit(deep=True).whole
     platform.publish(QUOTES, numbered_quotes(201, 230))
     platform.load_both()
@@ -175,6 +183,7 @@ def test_a_store_comes_back_from_kafka_while_that_has_everything(
 
     assert restored.is_whole
     assert content(platform, store) == before
+    assert restored.report.quarantined_records == count_entries(before)
 
 
 def test_what_kafka_no_longer_has_is_named_lost_until_the_mirror_gives_it(

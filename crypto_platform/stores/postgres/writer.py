@@ -219,7 +219,6 @@ def _account_for_all(connection: Connection, tally: Tally, taken: TakenOver) -> 
     if tally.repeated:
         tally.stored = reader.sum_arrived(connection, tally.claim.feed, *place)
     tally.stored += taken.sum_removed(*place)
-    tally.quarantined += taken.count_entries(*place)
 
 
 def _release(
