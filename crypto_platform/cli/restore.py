@@ -36,9 +36,6 @@ from crypto_platform.stores import STORES
 
 BACKUP = "backup:"
 PROGRESS_EVERY_S = 1.0
-RECORDS_PER_S_ROUGH = 15_000
-"""For the estimate of a dry run, which is said to be rough: no machine and no feed is like another
-(docs/redundancy.md has what was measured). A restore that runs says its own speed."""
 
 _COLUMNS = ("feed", "partitions", "there already", "to read", "lost offsets")
 
@@ -210,11 +207,6 @@ def _count_lost(parts: Sequence[PartPlan]) -> int:
     return sum(lost.next_offset - lost.first_offset for part in parts for lost in part.lost)
 
 
-def estimate_s(planned: RestorePlan) -> float:
-    """Very roughly how long it takes."""
-    return planned.records / RECORDS_PER_S_ROUGH
-
-
 def format_plan(planned: RestorePlan) -> list[str]:
     """A line a feed, and what it adds up to."""
     rows = [
@@ -230,10 +222,9 @@ def format_plan(planned: RestorePlan) -> list[str]:
     summary = f"{planned.sink} from {planned.origin}: {planned.records:,} records to read"
     if not planned.work:
         return [f"{planned.sink} lacks nothing that {planned.origin} has: nothing would be written"]
-    duration = format_age(max(estimate_s(planned), 1.0))
     return [
         *format_table(_COLUMNS, rows, right=frozenset({1, 2, 3, 4})),
-        f"{summary}, roughly {duration} at {RECORDS_PER_S_ROUGH:,} a second; nothing overwritten",
+        f"{summary}; nothing overwritten",
     ]
 
 
@@ -245,8 +236,6 @@ def build_plan(planned: RestorePlan, objection: str | None) -> dict[str, object]
         "is_store_empty": planned.is_store_empty,
         "records": planned.records,
         "there_already_records": planned.whole_records,
-        "estimated_s": round(estimate_s(planned), 1),
-        "estimated_at_records_per_s": RECORDS_PER_S_ROUGH,
         "needs_yes": objection,
         "partitions": [
             {
