@@ -4,7 +4,7 @@ Here: which ranges of a partition the store lacks, by its own account of them, a
 here: writing (restore.py).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crypto_platform.delivery.audit_batches import (
@@ -12,6 +12,7 @@ from crypto_platform.delivery.audit_batches import (
     build_account,
     list_possible_sums,
 )
+from crypto_platform.delivery.audit_removed import Removals
 from crypto_platform.delivery.restore_plan import (
     Lost,
     PartPlan,
@@ -33,11 +34,13 @@ from crypto_platform.stores.base import (
     Claim,
     EntryState,
     QuarantineEntry,
+    Removed,
     Slice,
     Store,
     StoredOffset,
     TakenOver,
     TopicPart,
+    sum_of,
     without_offsets,
 )
 
@@ -76,8 +79,8 @@ class KafkaOrigin:
 
     Attributes:
         store: Which is restored; only read here.
-        mirror: The other one, for what was decided of quarantined values; None where it does not
-            answer.
+        mirror: The other one, for what was decided of quarantined values and what retention took;
+            None where it does not answer.
     """
 
     settings: Settings
@@ -96,8 +99,8 @@ class KafkaOrigin:
         if self.mirror is not None:
             return None
         return (
-            "the mirror does not answer: what was discarded from quarantine in a store that lost "
-            "its books comes back, loaded or in quarantine"
+            "the mirror does not answer: what was discarded from quarantine or removed by "
+            "retention, in a store that lost its books, comes back, loaded or in quarantine"
         )
 
     def list_places(self) -> list[Place]:
@@ -152,6 +155,9 @@ class KafkaOrigin:
         place = part.place
         begun_at = claim.max_ts_append if range_.hour is None else range_.hour
         last = replace(claim, next_offset=range_.first_offset, max_ts_append=begun_at)
+        # of what it still has, the store's own books tell; of the rest the mirror's
+        books = self.store if range_.is_repair else self.mirror
+        removed = Removals(() if books is None else books.read_removed(place.partition))
         for records in read_range(
             self.settings,
             Part(place.topic, place.partition.part),
@@ -162,7 +168,9 @@ class KafkaOrigin:
             read = PartRead.collect(records, next_offset=records[-1].offset + 1)
             bytes_max = self.settings.load.record_bytes_max
             for slice_ in cut_slices(last, read, record_bytes_max=bytes_max):
-                yield self._heed_decisions(place, replace(slice_, claim=claim))
+                left, gone = self._heed_retention(removed, replace(slice_, claim=claim))
+                left, taken = self._heed_decisions(place, left)
+                yield left, replace(taken, removed=() if range_.is_repair else gone)
                 last = replace(
                     last, next_offset=slice_.next_offset, max_ts_append=slice_.max_ts_append
                 )
@@ -189,9 +197,56 @@ class KafkaOrigin:
         discarded = [entry for entry in entries if entry.state == EntryState.DISCARDED]
         return leave_out_discarded(slice_, discarded)
 
+    def _heed_retention(self, removed: Removals, slice_: Slice) -> tuple[Slice, Sequence[Removed]]:
+        """What is older than what went, and is in the mirror no more, went too.
+
+        The mirror decides, for a record that came after the removal is there until the next one.
+        """
+        feed = slice_.claim.feed
+        old = find_old(slice_, removed)
+        if old and self.mirror is not None:
+            ids = [old[offset] for offset in old]
+            there = {row.event_id for row in self.mirror.read_records(feed, ids)}
+            old = {offset: event_id for offset, event_id in old.items() if event_id not in there}
+        return leave_out_removed(slice_, removed, old)
+
     def list_changed(self) -> Sequence[str]:
         """Kafka's values cannot be changed."""
         return ()
+
+
+def find_old(slice_: Slice, removed: Removals) -> Mapping[int, str]:
+    """Ids of the records that may have been removed, by offset."""
+    feed, arrivals = slice_.claim.feed, slice_.arrivals
+    if not removed.rows:
+        return {}
+    found: dict[int, str] = {}
+    for offset, record in zip(arrivals.offsets, arrivals.records, strict=True):
+        event_us, cut = feed.event_time_of(record), removed.find_cut(offset)
+        if event_us is not None and cut is not None and event_us < cut:
+            found[offset] = record.event_id
+    return found
+
+
+def leave_out_removed(
+    slice_: Slice, removed: Removals, offsets: Collection[int]
+) -> tuple[Slice, Sequence[Removed]]:
+    """A range without the records at these offsets, and the account of what it lacks."""
+    if not offsets:
+        return slice_, ()
+    latest = max(
+        (row for row in removed.rows if row.first_offset <= max(offsets)),
+        key=lambda row: row.events_before,
+    )
+    arrivals = slice_.arrivals
+    pairs = zip(arrivals.offsets, arrivals.content_hashes, strict=True)
+    gone = replace(
+        latest,
+        hour=slice_.hour,
+        first_offset=slice_.first_offset,
+        removed=sum_of([content_hash for offset, content_hash in pairs if offset in offsets]),
+    )
+    return without_offsets(slice_, offsets), [gone]
 
 
 def leave_out_discarded(

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import psycopg
@@ -15,6 +15,7 @@ from pymongo import MongoClient
 
 from crypto_platform.delivery.audit_report import AuditReport
 from crypto_platform.delivery.load import load
+from crypto_platform.delivery.restore_store import KAFKA
 from crypto_platform.delivery.retention import Removal, count_old, plan_cuts, remove_old
 from crypto_platform.domain.hours import from_time_us
 from crypto_platform.feeds import FEEDS
@@ -25,6 +26,7 @@ from crypto_platform.stores import STORES
 from crypto_platform.stores.base import Removed, Store, TopicPart
 from tests.platform_harness import Platform, clock
 from tests.servers.test_cli_servers import REFUSED
+from tests.servers.test_restore import restore, wipe
 
 DAY_US = 24 * 3_600_000_000
 
@@ -75,13 +77,15 @@ def faults(report: AuditReport) -> list[tuple[str, str, int]]:
     return sorted((f.store, f.kind.value, f.records) for f in report.findings)
 
 
-def delete_by_hand(platform: Platform, event_id: str) -> None:
+def delete_by_hand(platform: Platform, event_id: str, *, stores: Collection[str] = STORES) -> None:
     """As nobody should."""
-    with platform.postgres_admin() as connection:
-        connection.execute("DELETE FROM market.order_book WHERE event_id = %s", [event_id])
-    mongo: MongoClient[dict[str, object]] = MongoClient(platform.servers.mongo_admin_url)
-    with mongo:
-        mongo[platform.name]["order_books"].delete_one({"_id": event_id})
+    if "postgres" in stores:
+        with platform.postgres_admin() as connection:
+            connection.execute("DELETE FROM market.order_book WHERE event_id = %s", [event_id])
+    if "mongo" in stores:
+        mongo: MongoClient[dict[str, object]] = MongoClient(platform.servers.mongo_admin_url)
+        with mongo:
+            mongo[platform.name]["order_books"].delete_one({"_id": event_id})
 
 
 OLD = [book(number, days_ago=days) for number, days in enumerate((9, 9, 5, 4))]
@@ -108,6 +112,40 @@ def test_both_stores_forget_the_same_and_the_audit_is_whole(forgotten: Platform)
     assert forgotten.delete_records(ORDER_BOOKS, below=5)
     for deep in (False, True):
         assert faults(forgotten.audit(deep=deep)) == []
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_store_restored_from_kafka_lacks_what_went(forgotten: Platform, store: str) -> None:
+    """Kafka still has it; brought back, it would be in one store and not in the other."""
+    late = book(50, days_ago=9)
+    forgotten.publish(ORDER_BOOKS, [late])
+    forgotten.load_both()
+    wipe(forgotten, store)
+
+    assert restore(forgotten, store, KAFKA).is_whole
+
+    left = {record.event_id for record in (*YOUNG, late)}
+    assert {name: ids_in(forgotten, name) for name in STORES} == dict.fromkeys(STORES, left)
+    assert faults(forgotten.audit()) == []
+    assert counts(forget(forgotten)) == in_both(1)
+    assert faults(forgotten.audit()) == []
+    assert forgotten.delete_records(ORDER_BOOKS, below=5)
+    assert faults(forgotten.audit()) == []
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_range_repaired_from_kafka_lacks_what_went(forgotten: Platform, store: str) -> None:
+    """It would be removed a second time, and the range be said to hold less than nothing."""
+    delete_by_hand(forgotten, YOUNG[0].event_id, stores=[store])
+
+    restored = restore(forgotten, store, KAFKA)
+
+    assert restored.report.restored_records == {ORDER_BOOKS.name: 1}
+    assert restored.is_whole
+    left = {record.event_id for record in YOUNG}
+    assert {name: ids_in(forgotten, name) for name in STORES} == dict.fromkeys(STORES, left)
+    assert counts(forget(forgotten)) == in_both(0)
+    assert faults(forgotten.audit()) == []
 
 
 def test_whole_partitions_went_and_the_loader_made_them_anew(forgotten: Platform) -> None:
