@@ -44,11 +44,16 @@ def running_load(
 
 @contextmanager
 def running_restore(
-    platform: Platform, store: str, origin: str, **variables: str
+    platform: Platform, store: str, origin: str, *, is_heard: bool = False, **variables: str
 ) -> "Generator[subprocess.Popen[str]]":
-    """A restore of this store; see `running_load`."""
+    """A restore of this store; see `running_load`.
+
+    Args:
+        is_heard: The test reads what it says on stderr.
+    """
     command = ("-m", "crypto_platform.cli", "restore", store, "--from", origin, "--yes", "--json")
-    with _running([*command, "--data-dir", str(platform.data_dir)], variables) as process:
+    arguments = [*command, "--data-dir", str(platform.data_dir)]
+    with _running(arguments, variables, is_heard=is_heard) as process:
         yield process
 
 
@@ -70,7 +75,7 @@ def wait_until_stopped(process: "subprocess.Popen[str]") -> None:
 
 @contextmanager
 def _running(
-    arguments: list[str], variables: Mapping[str, str]
+    arguments: list[str], variables: Mapping[str, str], *, is_heard: bool = False
 ) -> "Generator[subprocess.Popen[str]]":
     inherited = {k: v for k, v in process_environment().items() if not k.startswith(ENV_PREFIX)}
     settings = {f"{ENV_PREFIX}{name}": value for name, value in variables.items()}
@@ -79,6 +84,7 @@ def _running(
         cwd=ROOT,
         env=inherited | settings,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if is_heard else None,
         text=True,
     )
     try:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 import dagster as dg
 import msgspec
@@ -30,11 +30,13 @@ from crypto_platform.migrations.run import migrate
 from crypto_platform.settings import ENV_PREFIX, process_environment
 from crypto_platform.stores import STORES
 from crypto_platform.stores.base import PostingSum, Sum, Whole
+from crypto_platform.stores.postgres.dump import APPLICATION_NAME
 from tests.account_steps import build_busy_company
 from tests.fault_children import START_S, running_restore
 from tests.fault_steps import numbered_quotes
 from tests.feed_samples import build_record, renamed
 from tests.platform_harness import Platform
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -350,6 +352,72 @@ def test_a_backup_comes_back_equal_and_loads_what_came_later(
     done = run(platform, "restore", store, "--from", f"backup:{folder}", "--yes", "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["audit_whole"]
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_backup_that_was_killed_on_its_way_back_is_put_back_by_the_same_command(
+    platform: Platform, store: str, tmp_path: Path
+) -> None:
+    """Half a store is there, or the old one: either way loads wait, and nothing is to be mended."""
+    publish_everything(platform)
+    platform.load_both()
+    folder = tmp_path / "backup"
+    made = run(platform, "backup", "--store", store, "--to", str(folder))
+    assert made.exit_code == 0, made.output
+    platform.publish(QUOTES, numbered_quotes(301, 320))
+    platform.load_both()
+    before = content(platform, store)
+
+    for _ in range(2):
+        kill_on_the_way_back(platform, store, folder)
+        assert platform.load(store).progress.stored_records == {}
+    done = run(platform, "restore", store, "--from", f"backup:{folder}", "--yes", "--json")
+
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["audit_whole"]
+    assert content(platform, store) == before
+    assert not any(row.blocked_by for row in platform.store(store).read_offsets())
+    platform.publish(QUOTES, numbered_quotes(321, 330))
+    platform.load_both()
+    assert platform.audit(deep=True).whole
+
+
+def kill_on_the_way_back(platform: Platform, store: str, folder: Path) -> None:
+    """Kill -9: in PostgreSQL's one transaction, or when MongoDB's first collection is back."""
+    with (
+        platform.postgres_admin() as connection,
+        running_restore(platform, store, f"backup:{folder}", is_heard=True) as child,
+    ):
+        if store == "mongo":
+            assert child.stderr is not None
+            assert any("are back" in line for line in child.stderr)
+            child.kill()
+            return
+        # whoever reads a table holds up who drops it
+        with connection.transaction():
+            connection.execute("LOCK TABLE market.trade IN ACCESS SHARE MODE")
+            eventually(lambda: is_held_up(platform), within_s=START_S)
+            child.kill()
+            child.wait()
+    eventually(lambda: not has_writer(platform), within_s=START_S)
+
+
+def is_held_up(platform: Platform) -> bool:
+    """Its transaction has begun, and waits for somebody."""
+    return has_writer(platform, "wait_event_type = 'Lock'")
+
+
+def has_writer(platform: Platform, condition: LiteralString = "true") -> bool:
+    """Whether a backup is on its way back."""
+    with platform.postgres_admin() as connection:
+        [(count,)] = connection.execute(
+            sql.SQL(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND application_name = %s AND {}"
+            ).format(sql.SQL(condition)),
+            [APPLICATION_NAME],
+        ).fetchall()
+    return bool(count)
 
 
 def test_a_damaged_backup_overwrites_nothing(platform: Platform, tmp_path: Path) -> None:
