@@ -51,6 +51,13 @@ _COLUMNS = ("feed", "partitions", "there already", "to read", "lost offsets")
     help="Kafka has what its retention has left, the mirror (the other store) everything; a "
     "backup replaces all that is there.",
 )
+@click.option(
+    "--derived",
+    "is_derived",
+    is_flag=True,
+    help="Write all orders and wallets anew from their events, also where as many are there as "
+    "belong: somebody has changed one.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
 @yes_option
 @json_option
@@ -59,6 +66,7 @@ def restore_command(
     *,
     store_name: str,
     origin: str,
+    is_derived: bool,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -73,6 +81,9 @@ def restore_command(
     """
     settings = load_settings(data_dir)
     if origin.startswith(BACKUP):
+        if is_derived:
+            message = "a backup brings its own orders and wallets: leave out --derived"
+            raise click.UsageError(message)
         folder = Path(origin.removeprefix(BACKUP)).absolute()
         _restore_backup(settings, store_name, folder, dry_run=dry_run, yes=yes, as_json=as_json)
         return
@@ -80,7 +91,7 @@ def restore_command(
         message = f"{origin!r} is neither {', '.join(ORIGINS)} nor {BACKUP}DIR"
         raise click.BadParameter(message, param_hint="--from")
     is_gone = store_name == "postgres" and lacks_database(settings)
-    planned = plan(settings, store_name, origin, is_gone=is_gone)
+    planned = plan(settings, store_name, origin, is_derived=is_derived, is_gone=is_gone)
     objection = find_objection(planned)
     if dry_run:
         _echo_plan(planned, objection, as_json=as_json)
@@ -96,6 +107,7 @@ def restore_command(
         store_name,
         origin,
         run_id=f"restore-{uuid.uuid4()}",
+        is_derived=is_derived,
         migrate=lambda: _migrate(settings, store_name),
         stop=stop_on(signal.SIGINT, signal.SIGTERM),
         progress=speaker.note,
@@ -224,6 +236,7 @@ def format_plan(planned: RestorePlan) -> list[str]:
         return [f"{planned.sink} lacks nothing that {planned.origin} has: nothing would be written"]
     return [
         *format_table(_COLUMNS, rows, right=frozenset({1, 2, 3, 4})),
+        *(f"{odd}: they are written anew from their records" for odd in planned.odd_states),
         f"{summary}; nothing overwritten",
     ]
 
@@ -237,6 +250,15 @@ def build_plan(planned: RestorePlan, objection: str | None) -> dict[str, object]
         "records": planned.records,
         "there_already_records": planned.whole_records,
         "needs_yes": objection,
+        "odd_states": [
+            {
+                "feed": odd.feed.name,
+                "states": odd.projection.collection,
+                "there": None if odd.account is None else odd.account.there.states,
+                "belong": None if odd.account is None else odd.account.told.states,
+            }
+            for odd in planned.odd_states
+        ],
         "partitions": [
             {
                 "topic": part.place.topic,

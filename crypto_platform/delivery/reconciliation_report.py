@@ -41,8 +41,8 @@ class Discrepancy(StrEnum):
 
 
 _STATES_AGAIN = (
-    "find out who changed it; then, as the owner of the tables, delete the state and replay the "
-    "hours of its events (`crypto-platform replay`), which writes it anew"
+    "find out who changed it; then `crypto-platform restore STORE --derived` writes it anew from "
+    "its events (one of a number that no event has is deleted by the owner of the tables first)"
 )
 _FACTS = (
     "run `crypto-platform audit --deep`: it names the events that are not what Kafka holds; delete "

@@ -32,6 +32,7 @@ from crypto_platform.delivery.restore_plan import (
     Range,
     RestorePlan,
     Stretches,
+    find_odd_states,
 )
 from crypto_platform.errors import IncidentError, IncidentKind, PlatformError
 from crypto_platform.feeds import Feed, Record
@@ -125,16 +126,32 @@ def open_origin(
     return MirrorOrigin(settings=settings, store=store, mirror=mirror, feeds=feeds, topics=topics)
 
 
-def plan_restore(store: Store, origin: Origin) -> RestorePlan:
+def plan_restore(store: Store, origin: Origin, *, is_derived: bool = False) -> RestorePlan:
     """What a restore would do; nothing is written.
+
+    Args:
+        is_derived: All that is derived of records is written anew, also where it looks whole.
 
     Raises:
         StoreUnavailableError, StoreRefusedError: No answer, or no tables; nothing is known.
         ConfigurationError: The origin cannot serve.
     """
     rows = {row.partition: row for row in store.read_offsets()}
-    parts = [origin.plan(place, rows.get(place.partition)) for place in origin.list_places()]
-    return RestorePlan(sink=store.sink, origin=origin.name, parts=parts, warning=origin.warning)
+    places = origin.list_places()
+    odd = find_odd_states(store, places)
+    rewritten = {each.feed.name for each in odd}
+    parts = [
+        origin.plan(
+            place,
+            rows.get(place.partition),
+            rewrites_states=place.feed.name in rewritten
+            or (is_derived and bool(place.feed.projections)),
+        )
+        for place in places
+    ]
+    return RestorePlan(
+        sink=store.sink, origin=origin.name, parts=parts, warning=origin.warning, odd_states=odd
+    )
 
 
 def plan_into_nothing(sink: str, origin: Origin) -> RestorePlan:
@@ -148,6 +165,7 @@ def restore(
     origin: Origin,
     *,
     run_id: str,
+    is_derived: bool = False,
     clock: Callable[[], int],
     stop: threading.Event,
     progress: Callable[[RestoreProgress], None] = lambda _: None,
@@ -158,6 +176,7 @@ def restore(
     Args:
         store: As role loader; its tables are there.
         run_id: Names the ranges it writes.
+        is_derived: See plan_restore.
         clock: Microseconds now.
         stop: Ends it after the transaction it is in.
         progress: Called after each transaction; must be quick.
@@ -170,7 +189,7 @@ def restore(
     """
     begun = time.monotonic()
     run = _Restore(store, origin, run_id=run_id, stop=stop, progress=progress)
-    run.go()
+    run.go(is_derived=is_derived)
     run.report.changed = origin.list_changed()
     if not run.report.is_stopped:
         run.answer(clock(), publish_incident)
@@ -219,9 +238,9 @@ class _Restore:
         self._all_records = self._left_records = self._later_records = 0
         self.report = RestoreReport(run_id=run_id)
 
-    def go(self) -> None:
+    def go(self, *, is_derived: bool) -> None:
         """Claim what is to be written, then each partition until it is complete."""
-        plan = plan_restore(self._store, self._origin)
+        plan = plan_restore(self._store, self._origin, is_derived=is_derived)
         self._all_records = self._left_records = self._later_records = plan.records
         work = plan.work
         wanted = [part.place for part in work]
@@ -243,7 +262,11 @@ class _Restore:
                 row = self._read_row(place)
                 is_as_planned = tries == 0 and row.next_offset == planned.next_offset
                 # what a load wrote before the claim is no longer to be written
-                part = replace(planned, row=row) if is_as_planned else self._origin.plan(place, row)
+                part = (
+                    replace(planned, row=row)
+                    if is_as_planned
+                    else self._origin.plan(place, row, rewrites_states=planned.rewrites_states)
+                )
                 self._write(part, claim)
                 if not self._stop.is_set():
                     self._let_go(part, claim)

@@ -107,7 +107,9 @@ class KafkaOrigin:
         """The partitions of today's topics."""
         return self.topics.places
 
-    def plan(self, place: Place, row: StoredOffset | None) -> PartPlan:
+    def plan(
+        self, place: Place, row: StoredOffset | None, *, rewrites_states: bool = False
+    ) -> PartPlan:
         """Ranges whose rows no longer add up to what was stored, and what follows on the end."""
         bounds = self.topics.read_bounds(place)
         if bounds is None:
@@ -120,11 +122,12 @@ class KafkaOrigin:
         for summed in self._read_account(place, start):
             hour, first_offset, next_offset = summed.hour, summed.first_offset, summed.next_offset
             there = sum_there(self.store, place, first_offset, next_offset)
-            if there in list_possible_sums(summed):
+            is_whole = there in list_possible_sums(summed)
+            if is_whole and not rewrites_states:
                 whole_records += there.count
                 continue
             begin, end = max(first_offset, bounds.low), min(next_offset, start)
-            if first_offset < bounds.low:
+            if first_offset < bounds.low and not is_whole:
                 lost.append(Lost(first_offset, min(bounds.low, end)))
             if begin < end:
                 ranges.append(_range(begin, end, hour=hour, is_repair=True))
@@ -137,7 +140,14 @@ class KafkaOrigin:
         begin = max(start, bounds.low)
         if begin < bounds.last_stable:
             ranges.append(_range(begin, bounds.last_stable, hour=None))
-        return PartPlan(place=place, row=row, ranges=ranges, whole_records=whole_records, lost=lost)
+        return PartPlan(
+            place=place,
+            row=row,
+            ranges=ranges,
+            whole_records=whole_records,
+            lost=lost,
+            rewrites_states=rewrites_states,
+        )
 
     def _read_account(self, place: Place, next_offset: int) -> list[SummedRange]:
         """What should be in each stretch, as the audit has it of a Kafka that has nothing left."""

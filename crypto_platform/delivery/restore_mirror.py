@@ -93,7 +93,9 @@ class MirrorOrigin:
         places = [Place(feed_of[row.topic], row.topic, row.partition) for row in rows]
         return sorted(places, key=lambda place: (order[place.feed.name], place.partition))
 
-    def plan(self, place: Place, row: StoredOffset | None) -> PartPlan:
+    def plan(
+        self, place: Place, row: StoredOffset | None, *, rewrites_states: bool = False
+    ) -> PartPlan:
         """What the mirror has in other sums than the store, and what follows on the store's end."""
         own = self._rows[place.partition]
         start = 0 if row is None else row.next_offset
@@ -105,7 +107,8 @@ class MirrorOrigin:
             if first_offset < start:
                 end = min(next_offset, start)
                 there = self.mirror.sum_range(place.feed, place.partition, first_offset, end)
-                if there == sum_there(self.store, place, first_offset, end):
+                is_whole = there == sum_there(self.store, place, first_offset, end)
+                if is_whole and not (rewrites_states and there.count):
                     whole_records += there.count
                 else:
                     ranges.append(
@@ -131,7 +134,14 @@ class MirrorOrigin:
             hour = hour_of(own.max_ts_append)
             ranges.append(_lose(reached, bounds.low, hour))
             lost.append(Lost(reached, bounds.low))
-        return PartPlan(place=place, row=row, ranges=ranges, whole_records=whole_records, lost=lost)
+        return PartPlan(
+            place=place,
+            row=row,
+            ranges=ranges,
+            whole_records=whole_records,
+            lost=lost,
+            rewrites_states=rewrites_states,
+        )
 
     def _cut(
         self,

@@ -9,6 +9,9 @@ Of each partition two kinds of range come about:
 
 - from the store's next_offset on: they move it, and so account for all that lies in them;
 - below it, where rows are missing although the store once had them: repairs, absorbed by ids.
+
+Where states alone are missing or stale (orders, wallets), all ranges of their feed are repairs: no
+row is, but with the records their states are written anew.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +20,7 @@ from typing import NamedTuple, Protocol
 
 from crypto_platform.errors import StoreRefusedError
 from crypto_platform.feeds import Feed, Record
+from crypto_platform.feeds.projection import Projection
 from crypto_platform.stores.base import (
     EMPTY_SUM,
     RESTORING,
@@ -24,6 +28,7 @@ from crypto_platform.stores.base import (
     Claim,
     LoadBatch,
     Slice,
+    StatesAccount,
     Store,
     StoredOffset,
     Sum,
@@ -97,6 +102,7 @@ class PartPlan:
         ranges: In the order in which they are written: repairs, then rising from next_offset.
         whole_records: There already, in ranges that are skipped.
         lost: Records that this restore does not bring back.
+        rewrites_states: Ranges are read although their rows are whole, for the states they tell.
     """
 
     place: Place
@@ -104,6 +110,7 @@ class PartPlan:
     ranges: Sequence[Range] = ()
     whole_records: int = 0
     lost: Sequence[Lost] = ()
+    rewrites_states: bool = False
 
     @property
     def next_offset(self) -> int:
@@ -126,6 +133,28 @@ class PartPlan:
         return self.row is not None and (self.row.blocked_by or "").startswith(RESTORING)
 
 
+class OddStates(NamedTuple):
+    """States that are not as many, or not as new, as the store's own records tell.
+
+    Attributes:
+        account: None where the store does not even have a place for them.
+    """
+
+    feed: Feed[Record]
+    projection: Projection
+    account: StatesAccount | None
+
+    def __str__(self) -> str:
+        if self.account is None:
+            return f"{self.projection.collection} are not there at all"
+        there, told = self.account
+        if there.states != told.states:
+            return (
+                f"{there.states:,} {self.projection.collection} are there, {told.states:,} belong"
+            )
+        return f"some of {there.states:,} {self.projection.collection} are not the last"
+
+
 @dataclass(frozen=True, kw_only=True)
 class RestorePlan:
     """What would happen to a store.
@@ -134,12 +163,14 @@ class RestorePlan:
         sink: Which store.
         origin: Where from, for people.
         warning: What the origin cannot bring back beside records.
+        odd_states: What made it read the records of whole ranges again.
     """
 
     sink: str
     origin: str
     parts: Sequence[PartPlan]
     warning: str | None = None
+    odd_states: Sequence[OddStates] = ()
 
     @property
     def work(self) -> list[PartPlan]:
@@ -186,8 +217,14 @@ class Origin(Protocol):
         """The partitions it knows, by feed and partition."""
         ...
 
-    def plan(self, place: Place, row: StoredOffset | None) -> PartPlan:
-        """What would be written into a store that has come so far."""
+    def plan(
+        self, place: Place, row: StoredOffset | None, *, rewrites_states: bool = False
+    ) -> PartPlan:
+        """What would be written into a store that has come so far.
+
+        Args:
+            rewrites_states: Whole ranges are read as well, where the origin still has them.
+        """
         ...
 
     def read(
@@ -228,6 +265,24 @@ def sum_there(store: Store, place: Place, first_offset: int, next_offset: int) -
         return store.sum_range(place.feed, place.partition, first_offset, next_offset)
     except StoreRefusedError:
         return EMPTY_SUM
+
+
+def find_odd_states(store: Store, places: Iterable[Place]) -> list[OddStates]:
+    """The states of these places' feeds that do not fit the store's records; see Store.sum_states.
+
+    Contents are not compared, which the audit does.
+    """
+    feeds = {place.feed.name: place.feed for place in places}
+    odd: list[OddStates] = []
+    for feed in feeds.values():
+        for projection in feed.projections:
+            try:
+                account = store.sum_states(feed, projection)
+            except StoreRefusedError:
+                account = None
+            if account is None or account.there != account.told:
+                odd.append(OddStates(feed, projection, account))
+    return odd
 
 
 def find_objection(plan: RestorePlan) -> str | None:

@@ -94,18 +94,24 @@ def _open_mirror(
 
 
 def plan(
-    settings: Settings, store_name: str, origin_name: str, *, is_gone: bool = False
+    settings: Settings,
+    store_name: str,
+    origin_name: str,
+    *,
+    is_derived: bool = False,
+    is_gone: bool = False,
 ) -> RestorePlan:
     """What would be done, also into a store that has no tables any more; nothing is written.
 
     Args:
+        is_derived: See plan_restore.
         is_gone: The store cannot even be asked: its database is missing.
     """
     with _opened(settings, store_name, origin_name, FEEDS) as (store, origin):
         if is_gone:
             return plan_into_nothing(store_name, origin)
         try:
-            return plan_restore(store, origin)
+            return plan_restore(store, origin, is_derived=is_derived)
         except StoreRefusedError:
             return plan_into_nothing(store_name, origin)
 
@@ -116,6 +122,7 @@ def carry_out(
     origin_name: str,
     *,
     run_id: str,
+    is_derived: bool = False,
     migrate: Callable[[], None],
     stop: threading.Event,
     progress: Callable[[RestoreProgress], None],
@@ -125,6 +132,7 @@ def carry_out(
 
     Args:
         origin_name: One of ORIGINS.
+        is_derived: See plan_restore.
         migrate: Makes tables and collections that are missing.
         publish_incident: Best effort.
     """
@@ -134,6 +142,7 @@ def carry_out(
         store_name,
         origin_name,
         run_id=run_id,
+        is_derived=is_derived,
         stop=stop,
         progress=progress,
         publish_incident=publish_incident,
@@ -245,6 +254,7 @@ def _restore_from(
     origin_name: str,
     *,
     run_id: str,
+    is_derived: bool = False,
     stop: threading.Event,
     progress: Callable[[RestoreProgress], None] = lambda _: None,
     publish_incident: Callable[[Incident], None],
@@ -255,6 +265,7 @@ def _restore_from(
             store,
             origin,
             run_id=run_id,
+            is_derived=is_derived,
             clock=_clock,
             stop=stop,
             progress=progress,

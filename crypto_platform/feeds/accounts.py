@@ -252,4 +252,5 @@ WALLETS = Projection(
     state=Wallet,
     key_names=("user_id", "currency"),
     derive=derive_wallets,
+    list_names=_IN_LISTS,
 )

@@ -7,7 +7,7 @@ there are (accounts.py).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
@@ -95,6 +95,8 @@ class Projection:
         state: The struct.
         key_names: Fields that tell one thing from another, the most general first.
         derive: The states of some records, each as its record leaves it, in any order.
+        list_names: Of a state's fields, those that a record lists, an element a state, and the
+            record's field; all others are the record's own.
         parts: What belongs to a state piece by piece; the state's key is one field then.
         indexes: Beside the key.
     """
@@ -105,6 +107,7 @@ class Projection:
     state: type[State]
     key_names: tuple[str, ...]
     derive: Callable[[Named], Derived]
+    list_names: Mapping[str, str] = field(default_factory=dict[str, str], compare=False)
     parts: Parts | None = None
     indexes: tuple[Index, ...] = ()
 

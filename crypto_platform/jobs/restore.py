@@ -33,6 +33,10 @@ class RestoreConfig(dg.Config):
 
     store: str = Field(description=f"Which store: {' or '.join(STORES)}.")
     source: str = Field(default=MIRROR, description=f"Where from: {' or '.join(ORIGINS)}.")
+    derived: bool = Field(
+        default=False,
+        description="Write all orders and wallets anew from their events: somebody changed one.",
+    )
     yes: bool = Field(
         default=False,
         description="Needed where the store is not empty, or something does not come back.",
@@ -84,7 +88,7 @@ def _restore(
     config: RestoreConfig,
     migrate: Callable[[str], None],
 ) -> Restored:
-    planned = plan(settings, config.store, config.source)
+    planned = plan(settings, config.store, config.source, is_derived=config.derived)
     objection = find_objection(planned)
     context.log.info(
         "%s from %s: %s records to read in %s partitions, %s are there already",
@@ -123,6 +127,7 @@ def _restore(
             config.store,
             config.source,
             run_id=context.run_id,
+            is_derived=config.derived,
             migrate=lambda: migrate(config.store),
             stop=stop,
             progress=lambda each: events.put(each) if each.is_part_done else None,

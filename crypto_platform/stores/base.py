@@ -579,6 +579,20 @@ class Whole(NamedTuple):
     parts: Sequence[State]
 
 
+class StatesSum(NamedTuple):
+    """So many states, and their sequences added up: what tells that one is missing or stale."""
+
+    states: int
+    sequences: int
+
+
+class StatesAccount(NamedTuple):
+    """States as they are there, and as the records of the same store tell them, at one moment."""
+
+    there: StatesSum
+    told: StatesSum
+
+
 class TransactionsPage(NamedTuple):
     """Which of a user's transactions; see Store.read_transactions."""
 
@@ -1047,6 +1061,10 @@ class Store(Protocol):
     # What the reconciliation reads.
     def read_states(self, feed: Feed[Record], projection: Projection) -> Iterator[Whole]:
         """All states of a projection, streamed in the order of their keys, byte by byte."""
+        ...
+
+    def sum_states(self, feed: Feed[Record], projection: Projection) -> StatesAccount:
+        """How many states there are, and how many there should be; contents are not compared."""
         ...
 
     def read_sequences(self) -> Iterator[int]:

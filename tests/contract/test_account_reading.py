@@ -14,7 +14,16 @@ import pytest
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.account_events import seal_account_event
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent
-from crypto_platform.stores.base import Half, Slice, Span, Store, TopicPart, Whole
+from crypto_platform.stores.base import (
+    Half,
+    Slice,
+    Span,
+    StatesAccount,
+    StatesSum,
+    Store,
+    TopicPart,
+    Whole,
+)
 from tests.account_steps import SECOND, SmallCompany, build_busy_company
 from tests.store_harness import StoreFactory
 from tests.store_steps import NOON, TOPIC_ID, claim, piece
@@ -39,6 +48,9 @@ def check(store: Store, company: SmallCompany) -> None:
     assert list(store.read_states(EVENTS, ORDERS)) == orders
     wallets = sorted(company.wallets.items(), key=lambda item: [key.encode() for key in item[0]])
     assert list(store.read_states(EVENTS, WALLETS)) == [Whole(each, ()) for _, each in wallets]
+    for projection, states in ((ORDERS, company.orders), (WALLETS, company.wallets)):
+        told = StatesSum(len(states), sum(state.sequence for state in states.values()))
+        assert store.sum_states(EVENTS, projection) == StatesAccount(there=told, told=told)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any, LiteralString, NamedTuple
 import dagster as dg
 import msgspec
 import pytest
+from bson.decimal128 import Decimal128
 from click.testing import CliRunner, Result
 from psycopg import sql
 from pymongo import MongoClient
@@ -230,6 +231,62 @@ def test_only_what_is_missing_is_written(platform: Platform, store: str) -> None
     assert restored.report.restored_records == {"quotes": 1}
     assert restored.is_whole
     assert content(platform, store) == before
+
+
+@pytest.mark.parametrize("origin", [KAFKA, MIRROR])
+@pytest.mark.parametrize("store", STORES)
+def test_states_that_alone_were_lost_or_changed_are_written_anew(
+    platform: Platform, store: str, origin: str
+) -> None:
+    """Their events are all there, so that no range of records shows what is wrong."""
+    platform.publish(ACCOUNT_EVENTS, build_many(ACCOUNT_EVENTS))
+    platform.load_both()
+    before = content(platform, store)
+    assert plan(platform.settings, store, origin).work == []
+
+    lose_orders(platform, store)
+    planned = plan(platform.settings, store, origin)
+    there = [(odd.projection.table, odd.account) for odd in planned.odd_states]
+    assert [(table, account and account.there.states) for table, account in there] == [("order", 0)]
+    assert planned.lost == []
+    done = run(platform, "restore", store, "--from", origin, "--yes")
+    assert (done.exit_code, "0 orders are there" in done.stderr) == (0, True), done.output
+    assert content(platform, store) == before
+
+    change_wallet(platform, store)
+    assert content(platform, store) != before
+    assert plan(platform.settings, store, origin).work == []
+    done = run(platform, "restore", store, "--from", origin, "--derived", "--yes")
+    assert done.exit_code == 0, done.output
+    assert content(platform, store) == before
+    assert platform.audit(deep=True).whole
+
+
+def lose_orders(platform: Platform, store: str) -> None:
+    """Somebody emptied a table that looks like nobody's."""
+    if store == "postgres":
+        with platform.postgres_admin() as connection:
+            connection.execute('DELETE FROM accounts."order"')
+        return
+    client: MongoClient[dict[str, Any]] = MongoClient(platform.servers.mongo_admin_url)
+    with client:
+        assert client[platform.name]["orders"].delete_many({}).deleted_count
+
+
+def change_wallet(platform: Platform, store: str) -> None:
+    """One more dollar for ann, of an event that does not say so."""
+    if store == "postgres":
+        with platform.postgres_admin() as connection:
+            connection.execute(
+                "UPDATE accounts.wallet SET available = available + 1"
+                " WHERE user_id = 'ann' AND currency = 'USD'"
+            )
+        return
+    client: MongoClient[dict[str, Any]] = MongoClient(platform.servers.mongo_admin_url)
+    with client:
+        own = {"user_id": "ann", "currency": "USD"}
+        one_more = {"$inc": {"available": Decimal128("1")}}
+        assert client[platform.name]["wallets"].update_one(own, one_more).modified_count == 1
 
 
 def test_tables_that_were_dropped_come_back_with_their_views(platform: Platform) -> None:

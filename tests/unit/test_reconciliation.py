@@ -123,7 +123,7 @@ def test_a_changed_wallet_is_named_with_its_user_currency_and_amounts(scene: Sce
         "491.00 available and 7.50 locked in the wallet, its postings add up to 490 available "
         "and 7.50 locked"
     )
-    assert "replay" in mismatch.next_step
+    assert "restore STORE --derived" in mismatch.next_step
 
 
 def test_a_wallet_that_is_gone_is_missed(scene: Scene) -> None:

@@ -11,15 +11,26 @@ from itertools import islice
 from typing import Any
 
 import pymongo
+from pymongo.client_session import ClientSession
 from pymongo.command_cursor import CommandCursor
+from pymongo.read_concern import ReadConcern
 
 from crypto_platform.domain.exact import EXACT, total
+from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent, Order, Wallet
 from crypto_platform.feeds.api_keys import API_KEYS, ApiKey
 from crypto_platform.feeds.feed import Projection, State
 from crypto_platform.feeds.projection import Key, arrange_parts
-from crypto_platform.stores.base import Half, PostingSum, TransactionsPage, UserCount, Whole
+from crypto_platform.stores.base import (
+    Half,
+    PostingSum,
+    StatesAccount,
+    StatesSum,
+    TransactionsPage,
+    UserCount,
+    Whole,
+)
 from crypto_platform.stores.mongo.connection import Connection, Document
 from crypto_platform.stores.mongo.documents import decode_fields, stored_name
 from crypto_platform.stores.mongo.pieces import documents_of
@@ -103,6 +114,44 @@ def read_states(connection: Connection, projection: Projection) -> Iterator[Whol
     with found:
         while page := list(islice(found, STATES_PAGE)):
             yield from _complete(connection, projection, page)
+
+
+def sum_states(connection: Connection, feed: Feed[Record], projection: Projection) -> StatesAccount:
+    """See Store.sum_states; on one snapshot."""
+    fields = {name: projection.list_names.get(name, name) for name in projection.key_names}
+    listed = [field for name, field in fields.items() if name in projection.list_names]
+    known = {field: {"$ne": None} for field in fields.values() if field not in listed}
+    key = {name: f"${field}" for name, field in fields.items()}
+    with connection.client.start_session(snapshot=True) as session:
+        there = _sum_sequences(connection, projection.collection, [], session)
+        told = _sum_sequences(
+            connection,
+            feed.collection,
+            [
+                {"$match": known},
+                {"$project": dict.fromkeys(("sequence", *fields.values()), 1)},
+                *({"$unwind": f"${field}"} for field in listed),
+                {"$group": {"_id": key, "sequence": {"$max": "$sequence"}}},
+            ],
+            session,
+        )
+    return StatesAccount(there=there, told=told)
+
+
+def _sum_sequences(
+    connection: Connection,
+    collection: str,
+    pipeline: Sequence[Mapping[str, Any]],
+    session: ClientSession,
+) -> StatesSum:
+    whole = {"_id": None, "count": {"$sum": 1}, "sequences": {"$sum": "$sequence"}}
+    # the snapshot is a read concern of its own
+    plain = connection.collection(collection).with_options(read_concern=ReadConcern())
+    with pymongo.timeout(FIRST_ANSWER_S_MAX):
+        found = plain.aggregate([*pipeline, {"$group": whole}], allowDiskUse=True, session=session)
+    for document in found:
+        return StatesSum(int(document["count"]), int(document["sequences"]))
+    return StatesSum(0, 0)
 
 
 def read_sequences(connection: Connection) -> Iterator[int]:

@@ -109,9 +109,17 @@ def merge(many: Sequence[EncodedStates]) -> EncodedStates:
 
 
 def write(
-    session: ClientSession, connection: Connection, projection: Projection, told: EncodedStates
+    session: ClientSession,
+    connection: Connection,
+    projection: Projection,
+    told: EncodedStates,
+    *,
+    is_replay: bool,
 ) -> None:
     """Bring the states up to what was told.
+
+    Args:
+        is_replay: A state that is of the same record is written anew: somebody may have changed it.
 
     Raises:
         OperationFailure: The transaction has failed; a write conflict is transient.
@@ -123,7 +131,11 @@ def write(
     new = {own_id: state for own_id, state in told.items() if own_id not in known}
     for chunk in split_by_size(documents.build_whole(new), bytes_max=BATCH_BYTES_MAX):
         connection.insert(session, name, chunk)
-    newer = {own_id: told[own_id] for own_id in known if known[own_id] < told[own_id].sequence}
+    newer = {
+        own_id: told[own_id]
+        for own_id, sequence in known.items()
+        if sequence < told[own_id].sequence + is_replay
+    }
     changes = [
         {"q": {"_id": own_id}, "u": document}
         for own_id, document in zip(newer, documents.build_whole(newer), strict=True)

@@ -36,6 +36,7 @@ from crypto_platform.stores.base import (
     Removed,
     Slice,
     Span,
+    StatesAccount,
     StoredContent,
     StoredOffset,
     StoredRecord,
@@ -436,6 +437,11 @@ class MongoStore:
         _ = feed
         with translating("read states"):
             yield from accounts.read_states(self._connection, projection)
+
+    def sum_states(self, feed: Feed[Record], projection: Projection) -> StatesAccount:
+        """See Store."""
+        with translating("add up states", table=projection.collection):
+            return accounts.sum_states(self._connection, feed, projection)
 
     def read_sequences(self) -> Iterator[int]:
         """See Store."""

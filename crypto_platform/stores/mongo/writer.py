@@ -238,17 +238,19 @@ class Writer:
             records.insert(*about, stored)
         told = zip(*[piece.states(indexes) for piece, indexes in stored], strict=True)
         for projection, own in zip(feed.projections, told, strict=True):
-            self._write_states(session, feed, projection, states.merge(own))
+            self._write_states(session, attempt, feed, projection, states.merge(own))
 
     def _write_states(
         self,
         session: ClientSession,
+        attempt: _Attempt,
         feed: Feed[Record],
         projection: Projection,
         told: states.EncodedStates,
     ) -> None:
+        is_replay = attempt.kind is not BatchKind.LIVE
         try:
-            states.write(session, self._connection, projection, told)
+            states.write(session, self._connection, projection, told, is_replay=is_replay)
         except OperationFailure as error:
             if is_transient(error) or error.code == DUPLICATE_KEY:
                 raise

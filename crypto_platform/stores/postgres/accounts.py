@@ -18,7 +18,15 @@ from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent, Order,
 from crypto_platform.feeds.api_keys import API_KEYS, ApiKey
 from crypto_platform.feeds.feed import Field, Projection, R, State
 from crypto_platform.feeds.projection import Key, Parts, arrange_parts
-from crypto_platform.stores.base import Half, PostingSum, TransactionsPage, UserCount, Whole
+from crypto_platform.stores.base import (
+    Half,
+    PostingSum,
+    StatesAccount,
+    StatesSum,
+    TransactionsPage,
+    UserCount,
+    Whole,
+)
 from crypto_platform.stores.postgres.reader import (
     read_structs,
     read_values,
@@ -67,6 +75,15 @@ ORDER BY sequence DESC LIMIT %(records_max)s
 _READ_API_KEYS = "SELECT {columns} FROM {table} WHERE user_id = %s"
 
 _ALLOW_AN_HOUR = "SET statement_timeout = '1h'"
+
+_SUM_STATES = """
+SELECT there.count, there.sequences, told.count, told.sequences
+FROM (SELECT count(*), coalesce(sum(sequence), 0) AS sequences FROM {states}) AS there
+CROSS JOIN (
+  SELECT count(*), coalesce(sum(sequence), 0) AS sequences
+  FROM (SELECT max(sequence) AS sequence FROM {table} {unfolded} WHERE {known} GROUP BY {keys})
+) AS told
+"""
 
 _READ_SEQUENCES = "SELECT sequence FROM accounts.event"
 
@@ -189,6 +206,30 @@ def read_states(session: Session, feed: Feed[Record], projection: Projection) ->
         last = list(projection.key_of(found[-1]))
 
 
+def sum_states(session: Session, feed: Feed[Record], projection: Projection) -> StatesAccount:
+    """See Store.sum_states; one statement, so of one moment."""
+    keys = list(map(sql.Identifier, projection.key_names))
+    unfolded = [
+        sql.SQL("CROSS JOIN LATERAL unnest({}) AS {}({})").format(
+            sql.Identifier(listed), sql.Identifier(f"of_{listed}"), sql.Identifier(name)
+        )
+        for name, listed in projection.list_names.items()
+        if name in projection.key_names
+    ]
+    statement = sql.SQL(_SUM_STATES).format(
+        states=sql.Identifier(projection.schema, projection.table),
+        table=sql.Identifier(feed.schema, feed.table),
+        unfolded=sql.SQL(" ").join(unfolded),
+        known=sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(key) for key in keys]),
+        keys=sql.SQL(", ").join(keys),
+    )
+    [found] = _stream(session, "sum_states", statement.as_bytes(None), [])
+    there_count, there_sequences, told_count, told_sequences = map(int, found)
+    return StatesAccount(
+        there=StatesSum(there_count, there_sequences), told=StatesSum(told_count, told_sequences)
+    )
+
+
 def read_sequences(session: Session) -> Iterator[int]:
     """See Store.read_sequences."""
     for (sequence,) in _stream(session, "sequences", _READ_SEQUENCES, []):
@@ -222,7 +263,7 @@ def read_account_events(session: Session, wanted: Sequence[tuple[str, int]]) -> 
 
 
 def _stream(
-    session: Session, name: str, statement: LiteralString, parameters: list[object]
+    session: Session, name: str, statement: LiteralString | bytes, parameters: list[object]
 ) -> Iterator[tuple[Any, ...]]:
     """Rows of a cursor WITH HOLD, so that no transaction stays open.
 

@@ -30,7 +30,7 @@ _WRITE = """
 INSERT INTO {table} AS t ({columns})
 SELECT DISTINCT ON ({key}) {columns} FROM {stage} ORDER BY {key}, sequence DESC
 ON CONFLICT ({key}) DO UPDATE SET ({columns}) = ROW ({excluded})
-WHERE t.sequence < excluded.sequence
+WHERE t.sequence {older} excluded.sequence
 """
 
 
@@ -42,8 +42,13 @@ class _Statements(NamedTuple):
     write: bytes
 
 
-def write(connection: Connection, feed: Feed[Record], fates: Sequence[Fate]) -> None:
+def write(
+    connection: Connection, feed: Feed[Record], fates: Sequence[Fate], *, is_replay: bool
+) -> None:
     """Bring the feed's states up to what these records say.
+
+    Args:
+        is_replay: A state that is of the same record is written anew: somebody may have changed it.
 
     Raises:
         StoreUnavailableError: The transaction has to be rolled back.
@@ -55,16 +60,17 @@ def write(connection: Connection, feed: Feed[Record], fates: Sequence[Fate]) -> 
     told = zip(*[fate.states() for fate in fates], strict=True)
     for projection, own in zip(feed.projections, told, strict=True):
         try:
-            _write(connection, projection, b"".join(own))
+            _write(connection, projection, b"".join(own), is_replay=is_replay)
         except psycopg.Error as error:
             raise translate(error, table=table_name(feed)) from error
 
 
-def _write(connection: Connection, projection: Projection, rows: bytes) -> None:
+def _write(connection: Connection, projection: Projection, rows: bytes, *, is_replay: bool) -> None:
     if not rows:
         return
     names = tuple([field.name for field in projection.fields])
-    statements = _build(projection.schema, projection.table, projection.key_names, names)
+    about = (projection.schema, projection.table, projection.key_names, names)
+    statements = _build(*about, is_replay=is_replay)
     connection.execute(statements.stage)
     with connection.cursor() as cursor, cursor.copy(statements.copy) as copy:
         copy.write(rows)
@@ -72,12 +78,15 @@ def _write(connection: Connection, projection: Projection, rows: bytes) -> None:
 
 
 @cache
-def _build(schema: str, table: str, keys: tuple[str, ...], columns: tuple[str, ...]) -> _Statements:
+def _build(
+    schema: str, table: str, keys: tuple[str, ...], columns: tuple[str, ...], *, is_replay: bool
+) -> _Statements:
     names = {
         "table": sql.Identifier(schema, table),
         "stage": sql.Identifier("pg_temp", f"{schema}_{table}"),
         "columns": sql.SQL(", ").join(map(sql.Identifier, columns)),
         "key": sql.SQL(", ").join(map(sql.Identifier, keys)),
+        "older": sql.SQL("<=" if is_replay else "<"),
         "excluded": sql.SQL(", ").join([sql.Identifier("excluded", name) for name in columns]),
     }
     texts = (_STAGE, _COPY, _WRITE)

@@ -34,6 +34,7 @@ from crypto_platform.stores.base import (
     Removed,
     Slice,
     Span,
+    StatesAccount,
     StoredContent,
     StoredOffset,
     StoredRecord,
@@ -313,6 +314,10 @@ class PostgresStore:
     def read_states(self, feed: Feed[Record], projection: Projection) -> Iterator[Whole]:
         """See Store."""
         return accounts.read_states(self._session, feed, projection)
+
+    def sum_states(self, feed: Feed[Record], projection: Projection) -> StatesAccount:
+        """See Store."""
+        return accounts.sum_states(self._session, feed, projection)
 
     def read_sequences(self) -> Iterator[int]:
         """See Store."""

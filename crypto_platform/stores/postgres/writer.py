@@ -195,7 +195,7 @@ class Writer:
         for feed, own in _by_feed(slices):
             look_up = kind is BatchKind.REPLAY
             fates = self._facts.write(connection, feed, own, look_up=look_up)
-            states.write(connection, feed, fates)
+            states.write(connection, feed, fates, is_replay=is_replay)
             for fate in fates:
                 account.take(feed, fate)
                 if is_replay:
