@@ -6,7 +6,7 @@ here: what people see there (tests/servers/test_dagster_ui.py).
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from crypto_platform.kafka.connection import client_config
 from crypto_platform.kafka.cursors import Cursor, cursor_key, encode_cursor
 from crypto_platform.kafka.topics import CURSORS_TOPIC
 from crypto_platform.kafka.watermarks import Part, Watermarks
-from crypto_platform.serving.dagster_api import ask_dagster, find_url
+from crypto_platform.serving.dagster_api import REPOSITORY, ask_dagster, find_url
 from crypto_platform.settings import Settings, load_settings
 from crypto_platform.stack.embedded import embedded_servers, find_admin_urls
 from tests.stack_harness import run_cli, running_up, stack_folder
@@ -52,6 +52,14 @@ _BACKFILL = """query Backfill($id: String!) { partitionBackfillOrError(backfillI
     ... on PartitionBackfill { status } } }"""
 _RUNS = """query Runs($filter: RunsFilter!) { runsOrError(filter: $filter) {
     ... on Runs { results { runId status } } } }"""
+_LAUNCH_RUN = """mutation Launch($params: ExecutionParams!) {
+    launchRun(executionParams: $params) { __typename
+        ... on LaunchRunSuccess { run { runId } }
+        ... on RunConfigValidationInvalid { errors { message } }
+        ... on PythonError { message } } }"""
+_OUTPUTS = """query Outputs($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events {
+    ... on ExecutionStepOutputEvent { metadataEntries { label
+        ... on IntMetadataEntry { intValue } ... on BoolMetadataEntry { boolValue } } } } } } }"""
 _FAILURES = """query Failures($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events {
     ... on ExecutionStepFailureEvent { failureMetadata { description } } } } } }"""
 
@@ -86,13 +94,15 @@ class Stack:
             for check in node["assetChecksOrError"].get("checks", [])
         }
 
-    def ask_audit(self, partition: str) -> Mapping[str, Any]:
+    def ask_audit(
+        self, partition: str, *, feed: str = "quotes", checks: Iterable[str] = QUESTIONS
+    ) -> Mapping[str, Any]:
         """What the last audit of this hour answered, by check; the schedule audits others."""
-        path = ["audit", "quotes"]
+        path = ["audit", feed]
         latest = f'assetMaterializations(partitions: ["{partition}"], limit: 1) {{ runId }}'
         [audited] = self.ask_node(path, latest)["assetMaterializations"]
         answers: dict[str, Any] = {}
-        for check in QUESTIONS:
+        for check in checks:
             found = self.ask(_ANSWERS, key={"path": path}, check=check)["assetCheckExecutions"]
             [answers[check]] = [
                 answer["evaluation"]
@@ -122,6 +132,22 @@ class Stack:
         runs = self.ask(_RUNS, filter=tags)["runsOrError"]["results"]
         return status(), [text for run in runs for text in self._ask_failures(run["runId"])]
 
+    def materialize(self, path: Sequence[str], partition: str) -> list[str]:
+        """One hour of one asset, as its button does; why that failed."""
+        wanted = {"jobName": "__ASSET_JOB", "assetSelection": [{"path": path}]}
+        return self._ask_failures(self._run(wanted, tags={"dagster/partition": partition}))
+
+    def run_job(self, name: str, config: Mapping[str, object]) -> tuple[list[str], dict[str, Any]]:
+        """Launch a job as the launchpad does; why it failed, and what its step said in the end."""
+        run_id = self._run({"jobName": name}, config=config)
+        events = self.ask(_OUTPUTS, id=run_id)["logsForRun"]["events"]
+        said = {
+            entry["label"]: entry.get("intValue", entry.get("boolValue"))
+            for event in events
+            for entry in event.get("metadataEntries", [])
+        }
+        return self._ask_failures(run_id), said
+
     def _ask_failures(self, run_id: str) -> list[str]:
         events = self.ask(_FAILURES, id=run_id)["logsForRun"]["events"]
         found = [event["failureMetadata"] for event in events if event.get("failureMetadata")]
@@ -132,6 +158,43 @@ class Stack:
         said = run_cli("audit", "--json", "--wait", "60", "--data-dir", folder, timeout_s=180)
         document: dict[str, Any] = json.loads(said.stdout)
         return document
+
+    def _run(
+        self,
+        job: Mapping[str, object],
+        *,
+        config: Mapping[str, object] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """Launch a run and wait for its end."""
+        params = {
+            "selector": {**REPOSITORY, **job},
+            "runConfigData": config or {},
+            "executionMetadata": {
+                "tags": [{"key": key, "value": value} for key, value in (tags or {}).items()]
+            },
+        }
+        launched = self.ask(_LAUNCH_RUN, params=params)["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        run_id = str(launched["run"]["runId"])
+
+        def has_ended() -> bool:
+            [run] = self.ask(_RUNS, filter={"runIds": [run_id]})["runsOrError"]["results"]
+            return run["status"] in {"SUCCESS", "FAILURE", "CANCELED"}
+
+        eventually(has_ended, within_s=180)
+        return run_id
+
+    def change_ended_order(self) -> str:
+        """Somebody's mistake in MongoDB, which no later event covers; whose order it was."""
+        mongo: MongoClient[dict[str, Any]] = MongoClient(find_admin_urls(self.folder).mongo)
+        with mongo:
+            orders = mongo[self.settings.mongo.database]["orders"]
+            changed = orders.find_one_and_update(
+                {"is_open": False}, {"$set": {"order_reason": "by hand"}}
+            )
+        assert changed is not None
+        return str(changed["user_id"])
 
     def delete_past_hours(self) -> None:
         """Somebody's mistake, in both stores."""

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from crypto_platform.assets.audits import ACCOUNT_QUESTIONS, COMPANY, RECONCILED
 from crypto_platform.feeds.quotes import QUOTES
+from crypto_platform.jobs.restore import RESTORE_JOB, RESTORE_OP
 from crypto_platform.stores import STORES
 from tests.stack_harness import pid_of, run_cli
 from tests.trouble_steps import (
@@ -180,6 +182,35 @@ def test_the_audit_of_an_hour_answers_its_checks_and_names_what_is_missing(stack
         assert replayed.returncode == 0, replayed.stderr
     assert run_cli(*audit_hour, timeout_s=240).returncode == 0
     assert stack.ask_audit(hour)["counts"]["success"]
+    assert stack.audit()["whole"]
+
+
+def test_accounts_are_reconciled_and_a_changed_order_is_mended_from_the_ui(stack: Stack) -> None:
+    """Whoever finds the red check in the graph can do all that follows there."""
+    hour = stack.partitions[0]
+
+    def reconcile() -> Mapping[str, Any]:
+        assert stack.materialize(["audit", "account_events"], hour) == []
+        return stack.ask_audit(hour, feed="account_events", checks=ACCOUNT_QUESTIONS)
+
+    def is_good() -> bool:
+        return all(answer["success"] for answer in reconcile().values())
+
+    assert is_good()
+
+    user_id = stack.change_ended_order()
+    found = reconcile()
+    assert (found[RECONCILED]["success"], found[COMPANY]["success"]) == (False, True)
+    assert f"{user_id} " in found[RECONCILED]["description"]
+    assert "restore STORE --derived" in found[RECONCILED]["description"]
+
+    wanted = {"store": "mongo", "derived": True}
+    [refused], _ = stack.run_job(RESTORE_JOB, {"ops": {RESTORE_OP: {"config": wanted}}})
+    assert "mongo is not empty" in refused
+    wanted["yes"] = True
+    failures, said = stack.run_job(RESTORE_JOB, {"ops": {RESTORE_OP: {"config": wanted}}})
+    assert (failures, said["audit_whole"], said["restored_records"]) == ([], True, 0)
+    assert is_good()
     assert stack.audit()["whole"]
 
 
