@@ -14,6 +14,7 @@ from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.stores.base import StoredContent
 from crypto_platform.stores.mongo.contents import proofs_of
 from crypto_platform.stores.mongo.documents import ArrivalEncoder, Documents
+from crypto_platform.stores.mongo.layout import Raw
 from tests.feed_samples import build_record
 from tests.store_steps import NOON, TOPIC_ID
 
@@ -28,7 +29,7 @@ def derive(
         document: dict[str, Any] = bson.decode(body)
         change(document)
         body = bson.encode(document)
-    return proofs_of(feed).derive(body, 0, len(body))
+    return proofs_of(feed).derive(Raw(body, 0, len(body)))
 
 
 @pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)

@@ -7,6 +7,7 @@ writing (states.py), the view that people use themselves (views.py).
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -21,7 +22,7 @@ from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent, Order, Wallet
 from crypto_platform.feeds.api_keys import API_KEYS, ApiKey
 from crypto_platform.feeds.feed import Projection, State
-from crypto_platform.feeds.projection import Key, arrange_parts
+from crypto_platform.feeds.projection import Key, Parts, arrange_parts
 from crypto_platform.stores.base import (
     Half,
     PostingSum,
@@ -31,8 +32,9 @@ from crypto_platform.stores.base import (
     UserCount,
     Whole,
 )
-from crypto_platform.stores.mongo.connection import Connection, Document
-from crypto_platform.stores.mongo.documents import decode_fields, stored_name
+from crypto_platform.stores.mongo.connection import Connection
+from crypto_platform.stores.mongo.documents import decode_amount, stored_name
+from crypto_platform.stores.mongo.layout import FieldReader, Layout, iterate_raw
 from crypto_platform.stores.mongo.pieces import documents_of
 from crypto_platform.stores.mongo.schema import build_part_filter
 from crypto_platform.stores.mongo.states import states_of
@@ -61,7 +63,7 @@ def read_order(connection: Connection, user_id: str, order_id: str) -> Whole | N
     """See Store.read_order."""
     query = {"_id": {"$eq": order_id}, "user_id": {"$eq": user_id}}
     document = connection.collection(ORDERS.collection).find_one(query)
-    found = [] if document is None else [document]
+    found = [] if document is None else [states_of(ORDERS).decode(document)]
     return next(_complete(connection, ORDERS, found), None)
 
 
@@ -108,11 +110,12 @@ def read_states(connection: Connection, projection: Projection) -> Iterator[Whol
     """See Store.read_states."""
     keys = projection.key_names
     order = [("_id", 1)] if len(keys) == 1 else [(name, 1) for name in keys]
-    found = connection.collection(projection.collection).find(
+    found = connection.collection(projection.collection).find_raw_batches(
         sort=order, batch_size=BATCH_DOCUMENTS
     )
+    read, raw = states_of(projection).read, iterate_raw(found)
     with found:
-        while page := list(islice(found, STATES_PAGE)):
+        while page := [read(each) for each in islice(raw, STATES_PAGE)]:
             yield from _complete(connection, projection, page)
 
 
@@ -283,8 +286,8 @@ def read_halves(connection: Connection, *, through_sequence: int) -> Iterator[Ha
                 int(each["sequence"]),
                 each["user_id"],
                 each["liquidity"],
-                f"{each['fill_price'].to_decimal():f}",
-                f"{each['fill_quantity'].to_decimal():f}",
+                decode_amount(each["fill_price"]),
+                decode_amount(each["fill_quantity"]),
             )
 
 
@@ -323,27 +326,37 @@ def _aggregate(
 
 
 def _complete(
-    connection: Connection, projection: Projection, documents: Sequence[Document]
+    connection: Connection, projection: Projection, states: Sequence[State]
 ) -> Iterator[Whole]:
     """The states with their parts, which the facts tell."""
-    states = [states_of(projection).decode(document) for document in documents]
     own = projection.parts
     parts: dict[Key, list[State]] = {}
     if own is not None and states:
         [key_name] = projection.key_names
         keys = [getattr(state, key_name) for state in states]
-        found = connection.collection(ACCOUNT_EVENTS.collection).find(
+        reader = _part_reader(own)
+        found = connection.collection(ACCOUNT_EVENTS.collection).find_raw_batches(
             {key_name: {"$in": keys}, **build_part_filter(own)},
-            dict.fromkeys((*own.owner_names, *map(stored_name, own.fields)), 1),
+            dict.fromkeys(map(stored_name, reader.fields), 1),
             batch_size=BATCH_DOCUMENTS,
         )
         with found:
-            for document in found:
-                owner = tuple([document[name] for name in own.owner_names])
-                part = own.part(**decode_fields(own.fields, document))
+            for raw in iterate_raw(found):
+                values = reader.read(raw)
+                owner = tuple([values[name] for name in own.owner_names])
+                part = own.part(**{field.name: values[field.name] for field in own.fields})
                 parts.setdefault(owner, []).append(part)
     for state in states:
         if own is None:
             yield Whole(state, ())
         else:
             yield Whole(state, arrange_parts(own, state, parts.get(own.owner_of(state), ())))
+
+
+@cache
+def _part_reader(parts: Parts) -> FieldReader:
+    """Reads what a part and its owner are, of events that hold nothing else."""
+    names = {*parts.owner_names, *(field.name for field in parts.fields)}
+    fields = [field for field in ACCOUNT_EVENTS.fields if field.name in names]
+    own_id = [field for field in ACCOUNT_EVENTS.fields if field.name == "event_id"]
+    return FieldReader(Layout([*own_id, *fields], has_dates=False), fields)

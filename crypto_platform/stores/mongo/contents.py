@@ -1,24 +1,15 @@
 """Documents read back for the deep audit: what their bytes say, and could a load have written them?
 
 Here: the content hash of a document as it is stored, and what is wrong with its types and times.
-Two ways: nearly every document has the very layout that documents.py writes, which one regular
-expression a feed matches, types and names included; any other (a field of a later version, a wrong
-type, another order) is decoded and looked at field by field. Not here: what an audit makes of it.
-
-Measured on quotes with 14 amounts: 12 us a document; decoded by the driver 95 us, most of it for
-Decimal128.
-
-Source: bsonspec.org 1.1; IEEE 754-2008 decimal128, binary integer significand.
+Two ways: nearly every document has the very layout that documents.py writes (layout.py); any other
+is decoded and looked at field by field. Not here: what an audit makes of it.
 """
 
-import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
-import bson
-from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.datetime_ms import DatetimeMS
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
@@ -27,15 +18,15 @@ from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.facts import derive_hash, encode_facts, facts_type, list_facts
 from crypto_platform.feeds.feed import Field, FieldKind
 from crypto_platform.stores.base import Arrival, StoredContent, StoredRecord, TopicPart
-from crypto_platform.stores.mongo.connection import Connection, Document
-from crypto_platform.stores.mongo.documents import decode_amount, parse_amount, stored_name
+from crypto_platform.stores.mongo.connection import Connection
+from crypto_platform.stores.mongo.documents import decode_amount, stored_name
+from crypto_platform.stores.mongo.layout import PARSERS, Layout, Raw, iterate_raw
 from crypto_platform.stores.mongo.pieces import documents_of
 from crypto_platform.stores.mongo.reader import of_range, parse_stored, sort_equal_offsets
 
 BATCH_DOCUMENTS = 2_000
 """In one answer, which has 16 MB at most."""
 
-_unpack_int32 = struct.Struct("<i").unpack_from
 _unpack_int64 = struct.Struct("<q").unpack
 
 _ARRIVAL = (
@@ -44,15 +35,6 @@ _ARRIVAL = (
     Field(name="arrival_offset", kind=FieldKind.INTEGER, nullable=True),
     Field(name="ts_append", kind=FieldKind.TIME_US, nullable=True),
 )
-
-_OPTIONS: "CodecOptions[dict[str, Any]]" = CodecOptions(
-    datetime_conversion=DatetimeConversion.DATETIME_MS
-)
-
-
-def _decode_document(data: bytes) -> Document:
-    return bson.decode(data, _OPTIONS)  # pyright: ignore[reportUnknownMemberType] - driver's stub
-
 
 _TYPE_NAMES: Mapping[type, str] = {
     str: "string",
@@ -95,8 +77,8 @@ def _read_contents(
     connection: Connection, feed: Feed[Record], query: Mapping[str, Any]
 ) -> Iterator[StoredContent]:
     proofs = proofs_of(feed)
-    for data, start, end in _read_raw(connection, feed, query):
-        yield proofs.derive(data, start, end)
+    for raw in _read_raw(connection, feed, query):
+        yield proofs.derive(raw)
 
 
 def read_arrivals(
@@ -108,25 +90,18 @@ def read_arrivals(
 ) -> Iterator[Arrival]:
     """See Store.read_arrivals."""
     proofs = proofs_of(feed)
-    for data, start, end in _read_raw(
-        connection, feed, of_range(partition, first_offset, next_offset)
-    ):
-        yield proofs.read(data, start, end)
+    for raw in _read_raw(connection, feed, of_range(partition, first_offset, next_offset)):
+        yield proofs.read(raw)
 
 
 def _read_raw(
     connection: Connection, feed: Feed[Record], query: Mapping[str, Any]
-) -> Iterator[tuple[bytes, int, int]]:
-    """Documents in order of offset, each as a place in some bytes."""
+) -> Iterator[Raw]:
+    """In order of offset."""
     found = connection.collection(feed.collection).find_raw_batches(
         query, sort=[("arrival_offset", 1)], batch_size=BATCH_DOCUMENTS
     )
-    for batch in cast("Iterable[bytes]", found):  # the stub calls them documents
-        place = 0
-        while place < len(batch):
-            (length,) = _unpack_int32(batch, place)
-            yield batch, place, place + length
-            place += length
+    return iterate_raw(found)
 
 
 class Proofs:
@@ -135,8 +110,8 @@ class Proofs:
     def __init__(self, feed: Feed[Record]) -> None:
         """Build the layout once."""
         self._feed = feed
-        self._match = re.compile(_build_layout(feed), re.DOTALL).match
-        places = {name: index for index, name in enumerate(_list_groups(feed))}
+        self._layout = Layout((*feed.fields, *_ARRIVAL))
+        places = self._layout.places
         self._arrival = tuple(
             places[name]
             for name in ("_id", "content_hash", *(stored_name(each) for each in _ARRIVAL[:3]))
@@ -147,32 +122,30 @@ class Proofs:
             if field.kind is FieldKind.TIME_US
         )
         self._facts = tuple(
-            (places[stored_name(field)], _PARSERS[field.kind]) for field in list_facts(feed)
+            (places[stored_name(field)], PARSERS[field.kind]) for field in list_facts(feed)
         )
         self._build = facts_type(feed)
         self._fields = tuple(
-            (field.name, places[stored_name(field)], _PARSERS[field.kind]) for field in feed.fields
+            (field.name, places[stored_name(field)], PARSERS[field.kind]) for field in feed.fields
         )
         self._place = (places["arrival_offset"], places["ts_append_us"])
 
-    def read(self, data: bytes, start: int, end: int) -> Arrival:
-        """The record of the document in these bytes, and its arrival."""
-        match = self._match(data, start, end)
-        groups = () if match is None or match.end() != end else match.groups()
-        if not groups or any(groups[place] is None for place in self._place):
-            document = _decode_document(data[start:end])
+    def read(self, raw: Raw) -> Arrival:
+        """The record of a document, and its arrival."""
+        groups = self._layout.match(raw)
+        if groups is None or any(groups[place] is None for place in self._place):
+            document = raw.decode()
             record = documents_of(self._feed).decode(document)
             return Arrival(record, int(document["arrival_offset"]), int(document["ts_append_us"]))
         values = {name: parse(groups[place]) for name, place, parse in self._fields}
         offset, ts_append = (_unpack_int64(groups[place])[0] for place in self._place)
         return Arrival(self._feed.record(**values), offset, ts_append)
 
-    def derive(self, data: bytes, start: int, end: int) -> StoredContent:
-        """What the document in these bytes says."""
-        match = self._match(data, start, end)
-        if match is None or match.end() != end:
-            return self._explain(data[start:end])
-        groups = match.groups()
+    def derive(self, raw: Raw) -> StoredContent:
+        """What a document says."""
+        groups = self._layout.match(raw)
+        if groups is None:
+            return self._explain(raw)
         event_id, content_hash, topic_id, part, offset = map(groups.__getitem__, self._arrival)
         record = StoredRecord(
             event_id.decode(),
@@ -188,9 +161,9 @@ class Proofs:
                     return StoredContent(record, None, _describe_date(name, date_ms, time_us))
         return self._prove(record, [parse(groups[place]) for place, parse in self._facts])
 
-    def _explain(self, data: bytes) -> StoredContent:
+    def _explain(self, raw: Raw) -> StoredContent:
         """The slow way: field by field, and why."""
-        document = _decode_document(data)
+        document = raw.decode()
         record = parse_stored(document)
         problems = [
             problem
@@ -209,87 +182,6 @@ class Proofs:
 
 proofs_of = cache(Proofs)
 """The Proofs of a feed, built once."""
-
-
-def _list_groups(feed: Feed[Record]) -> list[str]:
-    """The keys of a document whose values the layout catches, in order."""
-    names: list[str] = []
-    for field in (*feed.fields, *_ARRIVAL):
-        names.append(stored_name(field))
-        if field.kind is FieldKind.TIME_US:
-            names.append(field.name)
-    return names
-
-
-def _build_layout(feed: Feed[Record]) -> bytes:
-    elements = b"".join(map(_build_element, (*feed.fields, *_ARRIVAL)))
-    return b".{4}%b\0" % elements
-
-
-def _build_element(field: Field) -> bytes:
-    name = re.escape(stored_name(field).encode())
-    value, null = _VALUES[field.kind] % name, b"\x0a%b\0" % name
-    if field.kind is FieldKind.TIME_US:
-        date = re.escape(field.name.encode())
-        value += b"\x09%b\0(.{8})" % date
-        null += b"\x0a%b\0" % date
-    return b"(?:%b|%b)" % (value, null) if field.nullable else value
-
-
-_VALUES: Mapping[FieldKind, bytes] = {
-    # no text of ours holds a NUL; one that does is looked at the slow way
-    FieldKind.TEXT: b"\x02%b\0.{4}([^\0]*)\0",
-    FieldKind.AMOUNT: b"\x13%b\0(.{16})",
-    FieldKind.AMOUNTS: b"\x04%b\0.{4}((?:\x13[0-9]++\0.{16})*+)\0",
-    FieldKind.TEXTS: b"\x04%b\0.{4}((?:\x02[0-9]++\0.{4}[^\0]*+\0)*+)\0",
-    FieldKind.TIME_US: b"\x12%b\0(.{8})",
-    FieldKind.INTEGER: b"\x12%b\0(.{8})",
-    FieldKind.FLAG: b"\x08%b\0([\0\x01])",
-    # its length would have to be read first: this never matches
-    FieldKind.BYTES: b"(?!)%b()",
-}
-
-
-def _parse_text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode()
-
-
-def _parse_integer(value: bytes | None) -> int | None:
-    return None if value is None else _unpack_int64(value)[0]
-
-
-def _parse_amount(value: bytes | None) -> str | None:
-    return None if value is None else parse_amount(value)
-
-
-_find_amounts = re.compile(b"\x13[0-9]+\0(.{16})", re.DOTALL).findall
-
-
-def _parse_amounts(value: bytes | None) -> tuple[str, ...] | None:
-    return None if value is None else tuple(map(parse_amount, _find_amounts(value)))
-
-
-_find_texts = re.compile(b"\x02[0-9]+\0.{4}([^\0]*)\0", re.DOTALL).findall
-
-
-def _parse_texts(value: bytes | None) -> tuple[str, ...] | None:
-    return None if value is None else tuple(map(bytes.decode, _find_texts(value)))
-
-
-def _parse_flag(value: bytes | None) -> bool | None:
-    return None if value is None else value == b"\x01"
-
-
-_PARSERS: Mapping[FieldKind, Callable[[bytes | None], Any]] = {
-    FieldKind.TEXT: _parse_text,
-    FieldKind.AMOUNT: _parse_amount,
-    FieldKind.AMOUNTS: _parse_amounts,
-    FieldKind.TEXTS: _parse_texts,
-    FieldKind.TIME_US: _parse_integer,
-    FieldKind.INTEGER: _parse_integer,
-    FieldKind.FLAG: _parse_flag,
-    FieldKind.BYTES: _parse_text,
-}
 
 
 def _find_problem(field: Field, document: Mapping[str, Any]) -> str | None:

@@ -24,6 +24,7 @@ from crypto_platform.stores.mongo.documents import (
     decode_fields,
     encode_decimal,
 )
+from crypto_platform.stores.mongo.layout import FieldReader, Layout, Raw
 
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 """Of the documents in one insert command; one of over 16 MB fails."""
@@ -57,8 +58,10 @@ class States:
     def __init__(self, projection: Projection) -> None:
         """Choose each field's encoder once."""
         self.projection = projection
-        self._encode_id = build_encoder(Field(name="event_id", kind=FieldKind.TEXT, nullable=False))
+        own_id = Field(name="event_id", kind=FieldKind.TEXT, nullable=False)
+        self._encode_id = build_encoder(own_id)
         self._encoders = {field.name: build_encoder(field) for field in projection.fields}
+        self._reader = FieldReader(Layout([own_id, *projection.fields]), projection.fields)
 
     def encode(self, derived: Derived, records: Elements) -> EncodedStates:
         """All work that needs no server.
@@ -85,6 +88,10 @@ class States:
                 found.values(), self._encode_id(list(found), encode_decimal), strict=True
             )
         ]
+
+    def read(self, raw: Raw) -> State:
+        """The state of a document as it came."""
+        return self.projection.state(**self._reader.read(raw))
 
     def decode(self, document: Document) -> State:
         """The state of a document."""
