@@ -31,15 +31,10 @@ from crypto_platform.feeds.trades import Side
 from crypto_platform.migrations import migrate
 from crypto_platform.stack.embedded import embedded_servers
 from crypto_platform.stores import open_store
-from crypto_platform.stores.base import (
-    Arrival,
-    Claim,
-    Slice,
-    Span,
-    Store,
-    TopicPart,
-    build_arrivals,
-)
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import Claim, TopicPart
+from crypto_platform.stores.market import Span
+from crypto_platform.stores.slices import Arrival, Slice, build_arrivals
 
 EVENTS = FEED_BY_NAME[ACCOUNT_EVENTS.name]
 CURRENCIES = ("USD", "BTC", "ETH", "SOL")

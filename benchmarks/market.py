@@ -28,7 +28,8 @@ from crypto_platform.feeds.candles import Interval
 from crypto_platform.migrations import migrate
 from crypto_platform.stack.embedded import embedded_servers
 from crypto_platform.stores import open_store
-from crypto_platform.stores.base import MARKET_PAGE_RECORDS, Market, Span, Store
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import MARKET_PAGE_RECORDS, Market, Span
 from crypto_platform.stores.postgres.markets import READ_CANDLES, READ_NEWEST, READ_OLDEST
 from crypto_platform.stores.postgres.reader import on_table
 from crypto_platform.stores.postgres.rows import columns_of, format_time

@@ -24,7 +24,7 @@ from benchmarks.freshness import summarize, wait
 from benchmarks.steady import run_stack
 from crypto_platform.settings import CompanySettings, Settings
 from crypto_platform.stores import STORES, open_store
-from crypto_platform.stores.base import Whole
+from crypto_platform.stores.accounts import Whole
 
 P50_S_MAX = 1.5
 P99_S_MAX = 3.0

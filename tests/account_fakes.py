@@ -18,14 +18,8 @@ from crypto_platform.feeds.codec import to_columns
 from crypto_platform.feeds.projection import Key, Projection, fold
 from crypto_platform.kafka.watermarks import Bounds, Part
 from crypto_platform.sources.company_accounts import OwnAccounts, OwnWallet
-from crypto_platform.stores.base import (
-    Half,
-    PostingSum,
-    StoredOffset,
-    TopicPart,
-    UserCount,
-    Whole,
-)
+from crypto_platform.stores.accounts import Half, PostingSum, UserCount, Whole
+from crypto_platform.stores.claims import StoredOffset, TopicPart
 from tests.store_steps import TOPIC_ID
 
 

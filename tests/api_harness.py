@@ -25,7 +25,10 @@ from crypto_platform.feeds.trades import Side, Trade
 from crypto_platform.serving.api.app import create_app
 from crypto_platform.serving.failover import Reads
 from crypto_platform.settings import DEFAULT_SOURCES, ApiSettings, Settings
-from crypto_platform.stores.base import ALWAYS, AsOf, Market, Span, Store, StoredOffset, Whole
+from crypto_platform.stores.accounts import Whole
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import StoredOffset
+from crypto_platform.stores.market import ALWAYS, AsOf, Market, Span
 from tests.account_steps import SmallCompany
 from tests.store_steps import NOON, P0
 from tests.waiting import eventually

@@ -15,18 +15,11 @@ from crypto_platform.feeds.feed import hash_facts
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.kafka.reader import RawRecord
 from crypto_platform.kafka.watermarks import Bounds, Part
-from crypto_platform.stores.base import (
-    BatchKind,
-    LoadBatch,
-    QuarantineEntry,
-    Removed,
-    StoredContent,
-    StoredOffset,
-    StoredRecord,
-    Sum,
-    TopicPart,
-    sum_of,
-)
+from crypto_platform.stores.batches import BatchKind, LoadBatch, Removed
+from crypto_platform.stores.claims import StoredOffset, TopicPart
+from crypto_platform.stores.contents import StoredContent, StoredRecord
+from crypto_platform.stores.matters import QuarantineEntry
+from crypto_platform.stores.sums import Sum, sum_of
 from tests.store_steps import HOUR, NOON, TOPIC_ID
 
 P0 = TopicPart(TOPIC_ID, 0)

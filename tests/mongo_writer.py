@@ -15,8 +15,9 @@ from crypto_platform.feeds import Record
 from crypto_platform.feeds.feed import Feed
 from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.settings import CrashPoint
-from crypto_platform.stores.base import Arrival, Slice, TopicPart, build_arrivals
+from crypto_platform.stores.claims import TopicPart
 from crypto_platform.stores.mongo import MongoStore
+from crypto_platform.stores.slices import Arrival, Slice, build_arrivals
 
 PARTITION = TopicPart("00000000-0000-0000-0000-000000000001", 0)
 TOPIC = "market.quotes"

@@ -14,7 +14,9 @@ from crypto_platform.feeds.accounts import AccountEvent
 from crypto_platform.feeds.exchange_rates import ExchangeRates, seal_exchange_rates
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.feeds.trades import Trade, seal_trade
-from crypto_platform.stores.base import ALWAYS, AsOf, Market, Span, Store, StoredOffset, TopicPart
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import StoredOffset, TopicPart
+from crypto_platform.stores.market import ALWAYS, AsOf, Market, Span
 
 DAY = 86_400_000_000
 

@@ -15,7 +15,8 @@ from crypto_platform.serving.readings import (
     StoreReading,
 )
 from crypto_platform.settings import Settings, load_settings
-from crypto_platform.stores.base import OpenMatters, StoredOffset, TopicPart
+from crypto_platform.stores.claims import StoredOffset, TopicPart
+from crypto_platform.stores.matters import OpenMatters
 
 TOPIC_ID = "11111111-2222-3333-4444-555555555555"
 P0 = TopicPart(TOPIC_ID, 0)

@@ -15,7 +15,7 @@ from crypto_platform import crash_points
 from crypto_platform.errors import PlatformError
 from crypto_platform.settings import load_settings
 from crypto_platform.stores import open_store
-from crypto_platform.stores.base import Outcome
+from crypto_platform.stores.slices import Outcome
 from tests.store_steps import P0, P1, claim, piece, quote
 
 

@@ -10,15 +10,9 @@ import msgspec
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.quotes import Quote, seal_quote
-from crypto_platform.stores.base import (
-    Arrival,
-    Claim,
-    Refusal,
-    Slice,
-    Store,
-    TopicPart,
-    build_arrivals,
-)
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import Claim, TopicPart
+from crypto_platform.stores.slices import Arrival, Refusal, Slice, build_arrivals
 
 TOPIC_ID = "11111111-2222-3333-4444-555555555555"
 OTHER_TOPIC_ID = "99999999-2222-3333-4444-555555555555"

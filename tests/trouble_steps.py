@@ -24,7 +24,7 @@ from crypto_platform.kafka.watermarks import Watermarks
 from crypto_platform.settings import load_settings
 from crypto_platform.stack.embedded import find_admin_urls
 from crypto_platform.stores import STORES, open_store
-from crypto_platform.stores.base import TopicPart
+from crypto_platform.stores.claims import TopicPart
 
 DRIFT_RECORDS = 1000
 """As many refused records in a row trip the breaker (load.drift_records_max)."""

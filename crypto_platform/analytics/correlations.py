@@ -15,7 +15,7 @@ from crypto_platform.domain.hours import MICROSECONDS_PER_DAY, TimeUs
 from crypto_platform.domain.volatility import Close, find_correlations, find_returns
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.trades import TRADES
-from crypto_platform.stores.base import Market
+from crypto_platform.stores.market import Market
 from crypto_platform.stores.postgres import analytics_pictures
 from crypto_platform.stores.postgres.analytics_figures import CORRELATION as TABLE
 from crypto_platform.stores.postgres.analytics_figures import write_figures

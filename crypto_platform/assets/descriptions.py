@@ -15,7 +15,7 @@ import dagster as dg
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.feeds.meaning import explain_fields
-from crypto_platform.stores.base import StoredColumn
+from crypto_platform.stores.contents import StoredColumn
 
 _TYPE_OF_KIND = {
     FieldKind.TEXT: "text",

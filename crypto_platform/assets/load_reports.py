@@ -26,7 +26,8 @@ from crypto_platform.kafka.topics import topic_name
 from crypto_platform.kafka.watermarks import Part, Watermarks
 from crypto_platform.settings import Settings
 from crypto_platform.stores import open_store
-from crypto_platform.stores.base import Store, TopicPart
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import TopicPart
 
 REPORT_INTERVAL_S = 120.0
 POINTS_MAX = 60

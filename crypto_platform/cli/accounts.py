@@ -34,7 +34,7 @@ from crypto_platform.serving.sheets import (
     print_time,
 )
 from crypto_platform.settings import load_settings
-from crypto_platform.stores.base import Whole
+from crypto_platform.stores.accounts import Whole
 
 EVENTS_MAX = 100_000
 """In one answer to `transactions`."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from crypto_platform.errors import ConfigurationError, StackError
 from crypto_platform.settings import Settings
 from crypto_platform.stack.postgres import find_binaries
-from crypto_platform.stores.base import Dumper
+from crypto_platform.stores.dump import Dumper
 from crypto_platform.stores.mongo.dump import MongoDumper
 from crypto_platform.stores.postgres.dump import PostgresDumper
 

@@ -40,7 +40,7 @@ from crypto_platform.serving.sheets import (
     print_time,
 )
 from crypto_platform.settings import load_settings
-from crypto_platform.stores.base import Span
+from crypto_platform.stores.market import Span
 
 LAST = 50
 """Records shown where neither a number nor a range is given."""

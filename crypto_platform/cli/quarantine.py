@@ -38,13 +38,8 @@ from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.settings import Settings, load_settings
 from crypto_platform.stores import STORES, Role, open_store
-from crypto_platform.stores.base import (
-    EntryFilter,
-    EntryGroup,
-    EntryState,
-    QuarantineEntry,
-    Store,
-)
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.matters import EntryFilter, EntryGroup, EntryState, QuarantineEntry
 
 _LIST_COLUMNS = ("entry", "when", "reason", "state", "error")
 _COUNT_COLUMNS = ("store", "feed", "reason", *(state.value for state in EntryState))

@@ -17,7 +17,8 @@ from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.reader import RECORDS_MAX, find_quotes, read_quotes
 from crypto_platform.settings import load_settings
 from crypto_platform.stores import STORES, open_stores
-from crypto_platform.stores.base import LoadBatch, QuarantineEntry
+from crypto_platform.stores.batches import LoadBatch
+from crypto_platform.stores.matters import QuarantineEntry
 
 _US = 1_000_000
 _CLI_RUN = "cli-"

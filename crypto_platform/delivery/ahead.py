@@ -19,7 +19,8 @@ from crypto_platform.delivery.slices import cut_slices
 from crypto_platform.kafka.reader import PartitionReader, PartRead
 from crypto_platform.kafka.watermarks import Part
 from crypto_platform.settings import LoadSettings
-from crypto_platform.stores.base import Claim, Slice
+from crypto_platform.stores.claims import Claim
+from crypto_platform.stores.slices import Slice
 
 BATCH_BYTES_MAX = 16 * 1024 * 1024
 """Of the values in one commit."""

@@ -38,7 +38,8 @@ from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import Store, TopicPart
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import TopicPart
 
 ATTEMPTS_MAX = 3
 """Of one partition, whose beginning retention may remove while it is read."""

@@ -34,16 +34,11 @@ from crypto_platform.delivery.audit_removed import Removals
 from crypto_platform.delivery.audit_report import Fault, Findings, LostRange, format_hash
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.codec import decode_batch
-from crypto_platform.stores.base import (
-    EMPTY_SUM,
-    BatchKind,
-    EntryState,
-    LoadBatch,
-    QuarantineEntry,
-    Store,
-    Sum,
-    TopicPart,
-)
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import BatchKind, LoadBatch
+from crypto_platform.stores.claims import TopicPart
+from crypto_platform.stores.matters import EntryState, QuarantineEntry
+from crypto_platform.stores.sums import EMPTY_SUM, Sum
 
 REPAIRS_MAX = 14
 """Of one range that are tried in every combination; of more, all or none."""

@@ -24,7 +24,7 @@ from crypto_platform.errors import Reason, RecordRejectedError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.codec import decode
 from crypto_platform.kafka.reader import RawRecord
-from crypto_platform.stores.base import Sum, sum_of
+from crypto_platform.stores.sums import Sum, sum_of
 
 CHUNK_OFFSETS_MAX = 20_000
 """Offsets compared at a time: one sum's work, and 20,000 ids and hashes in memory."""

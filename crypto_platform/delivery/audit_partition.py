@@ -32,7 +32,10 @@ from crypto_platform.delivery.audit_report import (
 )
 from crypto_platform.delivery.audit_scene import Log, Place, Scene
 from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, hour_of
-from crypto_platform.stores.base import EMPTY_SUM, RESTORING, Removed, Store, Sum, TopicPart
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import RESTORING, Removed
+from crypto_platform.stores.claims import TopicPart
+from crypto_platform.stores.sums import EMPTY_SUM, Sum
 
 OFFSET_END = 2**63 - 1
 BEYOND_TRIES_MAX = 3

@@ -46,16 +46,11 @@ from crypto_platform.delivery.audit_removed import Removals
 from crypto_platform.delivery.audit_report import Fault, Findings
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.stores.base import (
-    EntryState,
-    QuarantineEntry,
-    Store,
-    StoredContent,
-    StoredRecord,
-    Sum,
-    TopicPart,
-    sum_of,
-)
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import TopicPart
+from crypto_platform.stores.contents import StoredContent, StoredRecord
+from crypto_platform.stores.matters import EntryState, QuarantineEntry
+from crypto_platform.stores.sums import Sum, sum_of
 
 IDS_PER_CALL = 10_000
 """The store's own limit of read_records."""

@@ -8,7 +8,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
-from crypto_platform.stores.base import EMPTY_SUM, Removed, Sum
+from crypto_platform.stores.batches import Removed
+from crypto_platform.stores.sums import EMPTY_SUM, Sum
 
 
 class Removals:

@@ -14,7 +14,7 @@ import msgspec
 
 from crypto_platform.delivery.reconciliation_report import Reconciliation
 from crypto_platform.domain.hours import from_time_us, name_hour
-from crypto_platform.stores.base import EMPTY_SUM, Sum
+from crypto_platform.stores.sums import EMPTY_SUM, Sum
 
 EXAMPLES_MAX = 20
 """Examples and hours named by one finding; it counts all."""

@@ -15,7 +15,8 @@ from crypto_platform.kafka.reader import RawRecord, read_range
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.kafka.watermarks import Bounds, Part, Watermarks
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import Store, StoredOffset, TopicPart
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import StoredOffset, TopicPart
 
 READ_RECORDS_MAX = 2_000
 """Values in hand at a time: they may be large."""

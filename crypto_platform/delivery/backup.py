@@ -19,7 +19,8 @@ import msgspec
 
 from crypto_platform.delivery.audit_report import format_time
 from crypto_platform.errors import PlatformError
-from crypto_platform.stores.base import Dumper, Sum
+from crypto_platform.stores.dump import Dumper
+from crypto_platform.stores.sums import Sum
 
 MANIFEST = "manifest.json"
 FORMAT = 1

@@ -27,7 +27,8 @@ from crypto_platform.feeds.trades import TRADES, Trade
 from crypto_platform.kafka.history_cursors import HistoryCursor, history_key
 from crypto_platform.settings import Settings
 from crypto_platform.sources import find_numbering, list_history
-from crypto_platform.stores.base import Market, Span, Store
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import Market, Span
 
 BORDER_TRADES = 200
 """Read on each side of a midnight, for trades come nearly in the order of their numbers."""

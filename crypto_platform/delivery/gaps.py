@@ -17,7 +17,8 @@ from crypto_platform.feeds.feed import build_event_id
 from crypto_platform.feeds.incidents import OPEN, Incident, build_incident
 from crypto_platform.feeds.trades import TRADES, Trade
 from crypto_platform.sources.base import Gap
-from crypto_platform.stores.base import Span, Store
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import Span
 
 FIRST_TIME_US = 10**15
 """Of 2001: what ends a gap is the id of a trade, or a time where there is none beside it."""

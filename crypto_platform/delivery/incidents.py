@@ -35,17 +35,11 @@ from crypto_platform.feeds.incidents import (
 )
 from crypto_platform.kafka.watermarks import Bounds, Part, Watermarks
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import (
-    Acknowledgement,
-    BatchKind,
-    Cut,
-    EntryState,
-    LoadBatch,
-    Move,
-    Store,
-    StoredOffset,
-    sum_of,
-)
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import BatchKind, LoadBatch
+from crypto_platform.stores.claims import StoredOffset
+from crypto_platform.stores.matters import Acknowledgement, Cut, EntryState, Move
+from crypto_platform.stores.sums import sum_of
 
 _BROKER_END = re.compile(r"broker end offset is (-?\d+)")
 _LOG_END = re.compile(r" ends at (\d+), but ")

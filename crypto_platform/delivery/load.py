@@ -36,13 +36,9 @@ from crypto_platform.kafka.reader import PartitionReader, PartRead, Start
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.kafka.watermarks import Part, Watermarks
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import (
-    Claim,
-    Slice,
-    Store,
-    StoredOffset,
-    TopicPart,
-)
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import Claim, StoredOffset, TopicPart
+from crypto_platform.stores.slices import Slice
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from itertools import takewhile
 import msgspec
 
 from crypto_platform.kafka.watermarks import Bounds
-from crypto_platform.stores.base import StoredOffset, TopicPart
+from crypto_platform.stores.claims import StoredOffset, TopicPart
 
 SUCCESSOR_LEAD_S = 20.0
 """The successor is asked for so long before its predecessor's follow_s ends."""

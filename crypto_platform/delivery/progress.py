@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from crypto_platform.feeds import Record
 from crypto_platform.feeds.incidents import Incident
-from crypto_platform.stores.base import Claim, Outcome, Slice, TopicPart
+from crypto_platform.stores.claims import Claim, TopicPart
+from crypto_platform.stores.slices import Outcome, Slice
 
 PREVIEW_RECORDS = 5
 

@@ -16,7 +16,7 @@ from crypto_platform.domain.candles import BuiltCandle, Match, build_candle, mer
 from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, MICROSECONDS_PER_MINUTE, TimeUs
 from crypto_platform.feeds.candles import Candle, Interval
 from crypto_platform.feeds.trades import Trade
-from crypto_platform.stores.base import Span
+from crypto_platform.stores.market import Span
 
 
 class Bars:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from crypto_platform.domain.hours import TimeUs, from_time_us, name_day
-from crypto_platform.stores.base import Market
+from crypto_platform.stores.market import Market
 
 EXAMPLES_MAX = 3
 

@@ -32,7 +32,8 @@ from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.trades import TRADES, Trade
 from crypto_platform.settings import Settings
 from crypto_platform.sources import find_numbering, list_feeds
-from crypto_platform.stores.base import Market, Span, Store, market_name
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import Market, Span, market_name
 
 FEED_NAMES = (TRADES.name, ORDER_BOOKS.name, CANDLES.name)
 """What is looked at."""

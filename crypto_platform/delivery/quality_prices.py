@@ -12,7 +12,7 @@ from crypto_platform.delivery.quality_candles import Bars
 from crypto_platform.delivery.quality_finding import Findings, Flaw, format_moment
 from crypto_platform.domain.candles import BuiltCandle
 from crypto_platform.domain.hours import TimeUs
-from crypto_platform.stores.base import Market
+from crypto_platform.stores.market import Market
 
 
 def compare_prices(

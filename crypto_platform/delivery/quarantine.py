@@ -18,14 +18,9 @@ from crypto_platform.feeds.codec import decode
 from crypto_platform.kafka.reader import PartRead, RawRecord
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import (
-    Claim,
-    EntryFilter,
-    EntryState,
-    QuarantineEntry,
-    Store,
-    TopicPart,
-)
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import Claim, TopicPart
+from crypto_platform.stores.matters import EntryFilter, EntryState, QuarantineEntry
 
 BATCH_ENTRIES_MAX = 500
 BATCH_BYTES_MAX = 4 * 1024 * 1024

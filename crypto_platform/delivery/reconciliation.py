@@ -47,7 +47,9 @@ from crypto_platform.kafka.watermarks import Part
 from crypto_platform.settings import Settings
 from crypto_platform.sources import explain_sources
 from crypto_platform.sources.company_accounts import CompanyAccounts, OwnAccounts
-from crypto_platform.stores.base import Half, PostingSum, Store, TopicPart, UserCount, Whole
+from crypto_platform.stores.accounts import Half, PostingSum, UserCount, Whole
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import TopicPart
 
 CATCH_UP_S = 5.0
 """Longest wait, where a number is missing, for a store to come to the end of what Kafka had."""

@@ -15,7 +15,7 @@ from crypto_platform.delivery.reconciliation_report import Discrepancy, Mismatch
 from crypto_platform.domain.exact import ZERO, add
 from crypto_platform.feeds.accounts import WALLET_ACCOUNTS, Account, Wallet
 from crypto_platform.sources.company_accounts import OwnAccounts, OwnWallet
-from crypto_platform.stores.base import PostingSum, UserCount
+from crypto_platform.stores.accounts import PostingSum, UserCount
 
 Pair = tuple[Decimal, Decimal]
 """Available, locked."""

@@ -14,7 +14,7 @@ from crypto_platform.feeds.accounts import AccountEvent, Liquidity, Order
 from crypto_platform.feeds.codec import to_columns
 from crypto_platform.feeds.projection import Projection
 from crypto_platform.feeds.record import State
-from crypto_platform.stores.base import Half, Whole
+from crypto_platform.stores.accounts import Half, Whole
 
 _BOTH = sorted((Liquidity.MAKER.value, Liquidity.TAKER.value))
 

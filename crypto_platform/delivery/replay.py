@@ -16,7 +16,8 @@ from crypto_platform.kafka.reader import PartRead, read_range
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.kafka.watermarks import Bounds, Part, Watermarks
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import Claim, Store, StoredOffset
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import Claim, StoredOffset
 
 HOURS_NAMED_MAX = 5
 

@@ -38,17 +38,10 @@ from crypto_platform.errors import IncidentError, IncidentKind, PlatformError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import (
-    NOTHING_TAKEN_OVER,
-    RESTORING,
-    BatchKind,
-    Claim,
-    Outcome,
-    Slice,
-    Store,
-    StoredOffset,
-    TakenOver,
-)
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import NOTHING_TAKEN_OVER, RESTORING, BatchKind, TakenOver
+from crypto_platform.stores.claims import Claim, StoredOffset
+from crypto_platform.stores.slices import Outcome, Slice
 
 logger = logging.getLogger(__name__)
 

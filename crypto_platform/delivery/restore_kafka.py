@@ -28,21 +28,12 @@ from crypto_platform.kafka.reader import PartRead, read_range
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.kafka.watermarks import Bounds, Part, Watermarks
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import (
-    NOTHING_TAKEN_OVER,
-    BatchKind,
-    Claim,
-    EntryState,
-    QuarantineEntry,
-    Removed,
-    Slice,
-    Store,
-    StoredOffset,
-    TakenOver,
-    TopicPart,
-    sum_of,
-    without_offsets,
-)
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import NOTHING_TAKEN_OVER, BatchKind, Removed, TakenOver
+from crypto_platform.stores.claims import Claim, StoredOffset, TopicPart
+from crypto_platform.stores.matters import EntryState, QuarantineEntry
+from crypto_platform.stores.slices import Slice, without_offsets
+from crypto_platform.stores.sums import sum_of
 
 
 class Topics:

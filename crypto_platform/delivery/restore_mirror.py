@@ -25,20 +25,16 @@ from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.facts import derive_record_hash
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import (
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import (
     NOTHING_TAKEN_OVER,
     RESTORING,
-    Arrival,
     BatchKind,
-    Claim,
     LoadBatch,
-    Slice,
-    Store,
-    StoredOffset,
     TakenOver,
-    TopicPart,
-    build_arrivals,
 )
+from crypto_platform.stores.claims import Claim, StoredOffset, TopicPart
+from crypto_platform.stores.slices import Arrival, Slice, build_arrivals
 
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 """Of encoded records in one transaction."""

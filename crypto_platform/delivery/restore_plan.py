@@ -21,20 +21,12 @@ from typing import NamedTuple, Protocol
 from crypto_platform.errors import StoreRefusedError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.projection import Projection
-from crypto_platform.stores.base import (
-    EMPTY_SUM,
-    RESTORING,
-    BatchKind,
-    Claim,
-    LoadBatch,
-    Slice,
-    StatesAccount,
-    Store,
-    StoredOffset,
-    Sum,
-    TakenOver,
-    TopicPart,
-)
+from crypto_platform.stores.accounts import StatesAccount
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import RESTORING, BatchKind, LoadBatch, TakenOver
+from crypto_platform.stores.claims import Claim, StoredOffset, TopicPart
+from crypto_platform.stores.slices import Slice
+from crypto_platform.stores.sums import EMPTY_SUM, Sum
 
 LOST_NAMED_MAX = 5
 

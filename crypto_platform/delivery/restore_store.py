@@ -31,7 +31,10 @@ from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.settings import Settings
 from crypto_platform.stores import STORES, open_store, open_stores
-from crypto_platform.stores.base import RESTORING, Claim, Dumper, Store, TopicPart
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import RESTORING
+from crypto_platform.stores.claims import Claim, TopicPart
+from crypto_platform.stores.dump import Dumper
 
 KAFKA, MIRROR = "kafka", "mirror"
 ORIGINS = (KAFKA, MIRROR)

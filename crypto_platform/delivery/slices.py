@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from crypto_platform.domain.hours import hour_of
 from crypto_platform.feeds.codec import decode_batch
 from crypto_platform.kafka.reader import PartRead
-from crypto_platform.stores.base import Arrivals, Claim, Refusal, Slice
+from crypto_platform.stores.claims import Claim
+from crypto_platform.stores.slices import Arrivals, Refusal, Slice
 
 
 def cut_slices(claim: Claim, read: PartRead, *, record_bytes_max: int) -> list[Slice]:

@@ -14,7 +14,9 @@ from crypto_platform.errors import IncidentKind
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.incidents import INCIDENTS, Incident, build_load_incident
 from crypto_platform.kafka.watermarks import Bounds, Part
-from crypto_platform.stores.base import Claim, Slice, Store, StoredOffset
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import Claim, StoredOffset
+from crypto_platform.stores.slices import Slice
 
 logger = logging.getLogger(__name__)
 

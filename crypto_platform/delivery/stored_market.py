@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from crypto_platform.feeds import Feed
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.feed import R
-from crypto_platform.stores.base import MARKET_PAGE_RECORDS, Market, Span, Store
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import MARKET_PAGE_RECORDS, Market, Span
 
 
 def read_each(

@@ -18,7 +18,11 @@ from crypto_platform.kafka.producer import RUN_HEADER
 from crypto_platform.kafka.reader import KeptRecord, read_kept_record
 from crypto_platform.kafka.watermarks import Part, Watermarks
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import LoadBatch, QuarantineEntry, Store, StoredRecord, TopicPart
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import LoadBatch
+from crypto_platform.stores.claims import TopicPart
+from crypto_platform.stores.contents import StoredRecord
+from crypto_platform.stores.matters import QuarantineEntry
 
 POLL_OFFSETS_MAX = 1000
 """So far to both sides of a record its poll is looked for: one poll is one transaction."""

@@ -27,7 +27,8 @@ from crypto_platform.kafka.topics import topic_name
 from crypto_platform.kafka.watermarks import Bounds, Part, Watermarks
 from crypto_platform.serving.pauses import load_sensor
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import Store, StoredOffset, TopicPart
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import StoredOffset, TopicPart
 
 TICK_INTERVAL_S = 5
 

@@ -18,7 +18,9 @@ from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.failover import Answered, Reads, Source, ask_once, open_reads
 from crypto_platform.serving.reader import RECORDS_MAX, choose_quotes
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import ALWAYS, Span, Store, Whole
+from crypto_platform.stores.accounts import Whole
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import ALWAYS, Span
 
 ORDERS_MAX = 1_000
 """Open orders of a user in one answer."""

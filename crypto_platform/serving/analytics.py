@@ -29,8 +29,9 @@ from crypto_platform.feeds.feed import Amount, Count, Flag, Text
 from crypto_platform.feeds.trades import TRADES, Trade
 from crypto_platform.serving.market import MarketAnswer, Place, asking_market
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import Market, Span, Store
+from crypto_platform.stores.base import Store
 from crypto_platform.stores.candles import StoredCandles
+from crypto_platform.stores.market import Market, Span
 
 PAGE_CANDLES = 1440
 """At most so many in a page."""

@@ -27,7 +27,7 @@ from crypto_platform.serving.failover import Source
 from crypto_platform.serving.market import Place, reading_order_book
 from crypto_platform.serving.sheets import Column, Sheet
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import Market
+from crypto_platform.stores.market import Market
 
 
 class Order(NamedTuple):

@@ -27,7 +27,9 @@ from crypto_platform.kafka.topics import topic_name
 from crypto_platform.serving.probe import Answer, Probe
 from crypto_platform.settings import Settings
 from crypto_platform.stores import STORES, Role, open_store
-from crypto_platform.stores.base import RESTORING, Store, StoredOffset
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import RESTORING
+from crypto_platform.stores.claims import StoredOffset
 
 T = TypeVar("T")
 

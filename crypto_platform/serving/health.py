@@ -18,7 +18,7 @@ from crypto_platform.serving.readings import (
     StoreDetails,
     StoreReading,
 )
-from crypto_platform.stores.base import TopicPart
+from crypto_platform.stores.claims import TopicPart
 
 
 class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):

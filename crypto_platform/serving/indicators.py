@@ -24,7 +24,8 @@ from crypto_platform.serving.failover import Source
 from crypto_platform.serving.market import Place, asking_market
 from crypto_platform.serving.sheets import Column, Sheet
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import Market, Span, Store
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import Market, Span
 
 CANDLES_MAX = 50_000
 """In one answer: five weeks of minutes."""

@@ -29,7 +29,8 @@ from crypto_platform.serving.probe import Answer
 from crypto_platform.serving.readings import KafkaReading
 from crypto_platform.settings import Settings
 from crypto_platform.sources import SourceState, explain_sources, list_feeds
-from crypto_platform.stores.base import RESTORING, StoredOffset, TopicPart
+from crypto_platform.stores.batches import RESTORING
+from crypto_platform.stores.claims import StoredOffset, TopicPart
 
 LAG_STALLS_MAX = 2.0
 """A first record that waits longer than so many times load.stall_s is a problem: by then the sensor

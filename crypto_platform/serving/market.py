@@ -26,7 +26,8 @@ from crypto_platform.feeds.trades import TRADES
 from crypto_platform.serving.currencies import CurrencyCodes, find_symbol
 from crypto_platform.serving.failover import Reads, Source
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import Market, Span, Store
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import Market, Span
 
 NEAREST_MAX = 5
 

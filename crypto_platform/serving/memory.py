@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from crypto_platform.serving.judge import find_lags
 from crypto_platform.serving.probe import Answer
 from crypto_platform.serving.readings import KafkaReading, StoreReading
-from crypto_platform.stores.base import TopicPart
+from crypto_platform.stores.claims import TopicPart
 
 FRESH_US = 5_000_000
 """Where no record can have waited for longer, the bound is good enough."""

@@ -42,7 +42,8 @@ from crypto_platform.serving.failover import Source, ask_once
 from crypto_platform.serving.market import name_markets
 from crypto_platform.serving.sheets import Column, Sheet
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import Market, Span, Store
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import Market, Span
 
 _TRADES = FEED_BY_NAME[TRADES.name]
 _CANDLES = FEED_BY_NAME[CANDLES.name]

@@ -25,7 +25,8 @@ from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.feeds.trades import TRADES, Trade
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import AsOf, Market, Store
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import AsOf, Market
 
 PRICE_AGE_S_MAX = 86_400
 """An older price says nothing of a time; then it is unknown."""

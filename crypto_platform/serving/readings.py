@@ -20,7 +20,9 @@ from crypto_platform.kafka.reader import PartitionReader, Start
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.kafka.watermarks import Bounds, Part, Watermarks
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import OpenMatters, Store, StoredOffset, TopicPart
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import StoredOffset, TopicPart
+from crypto_platform.stores.matters import OpenMatters
 
 FIRST_WAITING_S_MAX = 1.5
 UI_TIMEOUT_S = 2.5

@@ -27,7 +27,8 @@ from crypto_platform.serving.prices import (
 )
 from crypto_platform.serving.rates import build_rates, check_rates
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import Span, Store
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import Span
 
 EVENTS_PAGE = 10_000
 READ_S_MAX = 600.0

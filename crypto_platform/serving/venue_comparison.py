@@ -28,7 +28,8 @@ from crypto_platform.serving.market import UnknownMarketError
 from crypto_platform.serving.overview import list_named_markets, read_figures, read_last_price
 from crypto_platform.serving.sheets import Column, Sheet
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import Market, Store
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import Market
 
 _TRADES = FEED_BY_NAME[TRADES.name]
 _BOOKS = FEED_BY_NAME[ORDER_BOOKS.name]

@@ -24,7 +24,7 @@ from crypto_platform.serving.judge import (
 )
 from crypto_platform.serving.pauses import load_sensor
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import RESTORING
+from crypto_platform.stores.batches import RESTORING
 
 
 class Grade(StrEnum):

@@ -14,7 +14,8 @@ from crypto_platform.crash_points import arm
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import Store, StoredColumn
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.contents import StoredColumn
 from crypto_platform.stores.mongo import MongoStore
 from crypto_platform.stores.mongo.columns import describe_columns as describe_keys
 from crypto_platform.stores.postgres import PostgresStore

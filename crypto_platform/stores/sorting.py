@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
-from crypto_platform.stores.base import Arrivals
+from crypto_platform.stores.slices import Arrivals
 
 LOOK_UP_COMMITS = 20
 """Commits that go a store's look-up way at once after a repeat was seen: repeats come in series,

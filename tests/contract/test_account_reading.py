@@ -14,16 +14,11 @@ import pytest
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.account_events import seal_account_event
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent
-from crypto_platform.stores.base import (
-    Half,
-    Slice,
-    Span,
-    StatesAccount,
-    StatesSum,
-    Store,
-    TopicPart,
-    Whole,
-)
+from crypto_platform.stores.accounts import Half, StatesAccount, StatesSum, Whole
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import TopicPart
+from crypto_platform.stores.market import Span
+from crypto_platform.stores.slices import Slice
 from tests.account_steps import SECOND, SmallCompany, build_busy_company
 from tests.store_harness import StoreFactory
 from tests.store_steps import NOON, TOPIC_ID, claim, piece

@@ -19,7 +19,9 @@ from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.trades import Trade, seal_trade
 from crypto_platform.settings import load_settings
 from crypto_platform.stores import STORES, open_store
-from crypto_platform.stores.base import ALWAYS, AsOf, Market, Span, Store, TopicPart
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import TopicPart
+from crypto_platform.stores.market import ALWAYS, AsOf, Market, Span
 from tests.store_steps import NOON, TOPIC_ID, claim, piece, quote
 
 TRADES, CANDLES = FEED_BY_NAME["trades"], FEED_BY_NAME["candles"]

@@ -11,22 +11,18 @@ import pytest
 
 from crypto_platform.errors import IncidentKind, Reason
 from crypto_platform.feeds.incidents import Incident, build_acknowledgement, build_load_incident
-from crypto_platform.stores.base import (
-    EMPTY_SUM,
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import BatchKind, LoadBatch
+from crypto_platform.stores.claims import Claim, StoredOffset, TopicPart
+from crypto_platform.stores.matters import (
     Acknowledgement,
-    BatchKind,
-    Claim,
     Cut,
     EntryFilter,
     EntryGroup,
     EntryState,
-    LoadBatch,
     Move,
-    Store,
-    StoredOffset,
-    TopicPart,
-    sum_of,
 )
+from crypto_platform.stores.sums import EMPTY_SUM, sum_of
 from tests.store_harness import StoreFactory
 from tests.store_steps import (
     HOUR,

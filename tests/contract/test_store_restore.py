@@ -5,19 +5,11 @@ import pytest
 from crypto_platform.errors import Reason, StoreRefusedError
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.facts import derive_record_hash
-from crypto_platform.stores.base import (
-    RESTORING,
-    BatchKind,
-    EntryState,
-    LoadBatch,
-    QuarantineEntry,
-    Removed,
-    Store,
-    StoredOffset,
-    Sum,
-    TakenOver,
-    sum_of,
-)
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import RESTORING, BatchKind, LoadBatch, Removed, TakenOver
+from crypto_platform.stores.claims import StoredOffset
+from crypto_platform.stores.matters import EntryState, QuarantineEntry
+from crypto_platform.stores.sums import Sum, sum_of
 from tests.feed_samples import build_record, leave_out_unknown, renamed
 from tests.store_harness import StoreFactory
 from tests.store_steps import HOUR, NOON, P0, QUOTES, claim, piece, quote

@@ -18,17 +18,11 @@ from crypto_platform.feeds.feed import hash_content
 from crypto_platform.feeds.incidents import Incident, build_incident, build_load_incident
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.feeds.rejected import build_rejected
-from crypto_platform.stores.base import (
-    EMPTY_SUM,
-    BatchKind,
-    Claim,
-    LoadBatch,
-    Store,
-    StoredRecord,
-    Sum,
-    TopicPart,
-    sum_of,
-)
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import BatchKind, LoadBatch
+from crypto_platform.stores.claims import Claim, TopicPart
+from crypto_platform.stores.contents import StoredRecord
+from crypto_platform.stores.sums import EMPTY_SUM, Sum, sum_of
 from tests import store_child
 from tests.feed_samples import build_record, leave_out_unknown, renamed
 from tests.store_harness import StoreFactory

@@ -21,7 +21,7 @@ from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.kafka.connection import client_config
 from crypto_platform.stores import STORES
-from crypto_platform.stores.base import BatchKind
+from crypto_platform.stores.batches import BatchKind
 from tests.fault_steps import assert_whole, numbered_quotes
 from tests.platform_harness import Platform
 

@@ -16,7 +16,7 @@ from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.trades import TRADES, Trade
 from crypto_platform.serving.analytics import MadeCandle, reading_built_candles
 from crypto_platform.serving.market import Place
-from crypto_platform.stores.base import ALWAYS, Span
+from crypto_platform.stores.market import ALWAYS, Span
 from tests.analytics_steps import (
     DAY,
     HOUR,

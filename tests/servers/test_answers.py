@@ -18,7 +18,8 @@ from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.kafka.connection import client_config
 from crypto_platform.settings import ENV_PREFIX, process_environment
 from crypto_platform.stores import STORES
-from crypto_platform.stores.base import BatchKind, StoredOffset
+from crypto_platform.stores.batches import BatchKind
+from crypto_platform.stores.claims import StoredOffset
 from tests.platform_harness import Platform, clock
 from tests.waiting import eventually
 

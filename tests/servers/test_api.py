@@ -29,7 +29,8 @@ from crypto_platform.serving.api.app import create_app
 from crypto_platform.serving.keys import make_key, revoke_key
 from crypto_platform.serving.sheets import build_rows, build_sheet, build_struct_sheet
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import Market, Store
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import Market
 from tests.account_steps import build_busy_company
 from tests.api_harness import BOOK, SECRET, SYMBOL, VENUE, TestClient, candle, trade
 from tests.fault_steps import numbered_quotes

@@ -14,7 +14,7 @@ from crypto_platform.serving.market import Place
 from crypto_platform.serving.overview import build_overview, read_overview
 from crypto_platform.serving.sheets import build_rows, build_struct_sheet
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import ALWAYS
+from crypto_platform.stores.market import ALWAYS
 from tests.api_harness import SYMBOL, VENUE
 from tests.platform_harness import Platform
 from tests.servers.test_api import HERE, filled, log_in, read_pages, serving

@@ -22,7 +22,7 @@ from crypto_platform.errors import StoreUnavailableError
 from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.settings import ENV_PREFIX, load_settings, process_environment
-from crypto_platform.stores.base import TopicPart
+from crypto_platform.stores.claims import TopicPart
 from tests.platform_harness import Platform
 from tests.store_steps import contradict, quote
 

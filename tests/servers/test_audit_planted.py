@@ -25,7 +25,7 @@ from crypto_platform.feeds import FEEDS
 from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.stores import STORES
-from crypto_platform.stores.base import BatchKind
+from crypto_platform.stores.batches import BatchKind
 from tests.platform_harness import Platform
 from tests.store_steps import contradict, quote
 

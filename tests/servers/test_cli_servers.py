@@ -18,7 +18,7 @@ from crypto_platform.feeds.incidents import (
 from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.serving.status import StatusReader, read_status
 from crypto_platform.settings import ENV_PREFIX, process_environment
-from crypto_platform.stores.base import TopicPart
+from crypto_platform.stores.claims import TopicPart
 from tests.platform_harness import Platform
 
 QUOTES, INCIDENTS = FEED_BY_NAME["quotes"], FEED_BY_NAME["incidents"]

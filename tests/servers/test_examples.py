@@ -7,7 +7,7 @@ from pathlib import Path
 
 from crypto_platform.analytics.pipeline import catch_up
 from crypto_platform.feeds import FEED_BY_NAME
-from crypto_platform.stores.base import Market
+from crypto_platform.stores.market import Market
 from tests.contract.test_market_reading import NOON, trade
 from tests.platform_harness import Platform
 

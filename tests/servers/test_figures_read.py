@@ -12,7 +12,7 @@ from crypto_platform.feeds.order_books import OrderBook, TimedBy, seal_order_boo
 from crypto_platform.feeds.trades import Trade, seal_trade
 from crypto_platform.serving.indicators import read_indicators
 from crypto_platform.serving.market import Place
-from crypto_platform.stores.base import Span
+from crypto_platform.stores.market import Span
 from tests.platform_harness import Platform
 from tests.servers.test_cli_servers import REFUSED, run
 

@@ -12,7 +12,7 @@ from crypto_platform.feeds import FEEDS
 from crypto_platform.feeds.quotes import QUOTES, Quote, seal_quote
 from crypto_platform.kafka.connection import client_config
 from crypto_platform.stores import STORES
-from crypto_platform.stores.base import TopicPart
+from crypto_platform.stores.claims import TopicPart
 from tests.fault_steps import assert_whole, held_back
 from tests.platform_harness import Platform, clock
 from tests.waiting import eventually

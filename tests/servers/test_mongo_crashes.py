@@ -16,8 +16,9 @@ import pytest
 from crypto_platform.errors import OutcomeUnknownError, StoreUnavailableError
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.settings import CrashPoint
-from crypto_platform.stores.base import Arrival, Claim, Slice, build_arrivals
+from crypto_platform.stores.claims import Claim
 from crypto_platform.stores.mongo import MongoStore
+from crypto_platform.stores.slices import Arrival, Slice, build_arrivals
 from tests.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.mongo_harness import MongoDatabase
 from tests.mongo_writer import PARTITION, TOPIC, quote

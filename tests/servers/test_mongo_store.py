@@ -21,20 +21,14 @@ from crypto_platform.feeds import FEED_BY_NAME, Record
 from crypto_platform.feeds.incidents import INCIDENTS, build_load_incident
 from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.quotes import QUOTES
-from crypto_platform.stores.base import (
-    Arrival,
-    BatchKind,
-    Claim,
-    Refusal,
-    Slice,
-    Sum,
-    TopicPart,
-    build_arrivals,
-)
+from crypto_platform.stores.batches import BatchKind
+from crypto_platform.stores.claims import Claim, TopicPart
 from crypto_platform.stores.mongo import MongoStore, migrate
 from crypto_platform.stores.mongo.markets import build_latest
 from crypto_platform.stores.mongo.writer import INVALID_DOCUMENTS_MAX
+from crypto_platform.stores.slices import Arrival, Refusal, Slice, build_arrivals
 from crypto_platform.stores.sorting import LOOK_UP_COMMITS
+from crypto_platform.stores.sums import Sum
 from tests.account_steps import build_busy_company
 from tests.feed_samples import build_record
 from tests.mongo_harness import MongoDatabase, free_port, start_mongod

@@ -18,7 +18,7 @@ from crypto_platform.errors import (
 )
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
-from crypto_platform.stores.base import TopicPart
+from crypto_platform.stores.claims import TopicPart
 from crypto_platform.stores.postgres import PostgresStore
 from crypto_platform.stores.postgres.session import connect
 from tests import store_child

@@ -23,7 +23,8 @@ from crypto_platform.kafka.watermarks import Part
 from crypto_platform.settings import ENV_PREFIX, process_environment
 from crypto_platform.sources.base import Poll
 from crypto_platform.stores import STORES
-from crypto_platform.stores.base import BatchKind, TopicPart
+from crypto_platform.stores.batches import BatchKind
+from crypto_platform.stores.claims import TopicPart
 from tests.platform_harness import Platform, clock
 
 QUOTES = FEED_BY_NAME["quotes"]

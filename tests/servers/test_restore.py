@@ -30,8 +30,9 @@ from crypto_platform.migrations.postgres import list_revisions
 from crypto_platform.migrations.run import migrate
 from crypto_platform.settings import ENV_PREFIX, process_environment
 from crypto_platform.stores import STORES
-from crypto_platform.stores.base import PostingSum, Sum, Whole
+from crypto_platform.stores.accounts import PostingSum, Whole
 from crypto_platform.stores.postgres.dump import APPLICATION_NAME
+from crypto_platform.stores.sums import Sum
 from tests.account_steps import build_busy_company
 from tests.fault_children import START_S, running_restore
 from tests.fault_steps import numbered_quotes

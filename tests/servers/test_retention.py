@@ -23,7 +23,9 @@ from crypto_platform.feeds.order_books import ORDER_BOOKS, OrderBook, TimedBy, s
 from crypto_platform.jobs.retention import build_retention_job
 from crypto_platform.settings import ENV_PREFIX, process_environment
 from crypto_platform.stores import STORES
-from crypto_platform.stores.base import Removed, Store, TopicPart
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import Removed
+from crypto_platform.stores.claims import TopicPart
 from tests.platform_harness import Platform, clock
 from tests.servers.test_cli_servers import REFUSED
 from tests.servers.test_restore import restore, wipe

@@ -6,7 +6,10 @@ the audit's own rules, written a second time and without its code.
 
 from collections import defaultdict
 
-from crypto_platform.stores.base import BatchKind, Store, StoredRecord, TopicPart
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import BatchKind
+from crypto_platform.stores.claims import TopicPart
+from crypto_platform.stores.contents import StoredRecord
 from tests.stateful.truth import Truth
 from tests.store_steps import QUOTES
 

@@ -20,7 +20,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from crypto_platform.stores.base import Claim, Outcome, Slice, Store, TopicPart
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import Claim, TopicPart
+from crypto_platform.stores.slices import Outcome, Slice
 from tests.stateful import invariants
 from tests.stateful.truth import Truth
 from tests.store_steps import QUOTES

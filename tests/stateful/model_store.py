@@ -9,20 +9,12 @@ from dataclasses import dataclass, field, replace
 
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.stores.base import (
-    BatchKind,
-    Claim,
-    LoadBatch,
-    Outcome,
-    QuarantineEntry,
-    Removed,
-    Slice,
-    StoredOffset,
-    StoredRecord,
-    Sum,
-    TopicPart,
-    sum_of,
-)
+from crypto_platform.stores.batches import BatchKind, LoadBatch, Removed
+from crypto_platform.stores.claims import Claim, StoredOffset, TopicPart
+from crypto_platform.stores.contents import StoredRecord
+from crypto_platform.stores.matters import QuarantineEntry
+from crypto_platform.stores.slices import Outcome, Slice
+from crypto_platform.stores.sums import Sum, sum_of
 from tests.store_steps import each_record
 
 Wanted = tuple[Feed[Record], str, TopicPart]

@@ -8,7 +8,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from crypto_platform.feeds import Record
-from crypto_platform.stores.base import BatchKind, Slice, Store, Sum, TopicPart
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import BatchKind
+from crypto_platform.stores.claims import TopicPart
+from crypto_platform.stores.slices import Slice
+from crypto_platform.stores.sums import Sum
 from tests.stateful.machine import Delivery
 from tests.stateful.model_store import ModelStore, Tables
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from crypto_platform.errors import Reason
 from crypto_platform.feeds.quotes import Quote
-from crypto_platform.stores.base import Claim, Refusal, Slice, TopicPart
+from crypto_platform.stores.claims import Claim, TopicPart
+from crypto_platform.stores.slices import Refusal, Slice
 from tests.store_steps import HOUR, NOON, contradict, piece, quote
 
 _examples = itertools.count(1)

@@ -10,7 +10,7 @@ from crypto_platform.serving.api.cursors import CursorError, open_cursor, seal_c
 from crypto_platform.serving.api.limits import Buckets
 from crypto_platform.serving.api.paging import Reached, count_needed, cut, narrow
 from crypto_platform.settings import ApiSettings
-from crypto_platform.stores.base import ALWAYS
+from crypto_platform.stores.market import ALWAYS
 from tests.api_harness import BOOK, SECRET, SYMBOL, VENUE, FakeStore, candle, serving, trade
 from tests.store_steps import NOON
 

@@ -15,7 +15,9 @@ from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.feed import Step
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import BatchKind, TopicPart, sum_of
+from crypto_platform.stores.batches import BatchKind
+from crypto_platform.stores.claims import TopicPart
+from crypto_platform.stores.sums import sum_of
 from tests.audit_fakes import MARKER, FakeLog, FakeStore, hours
 from tests.store_steps import NOON, OTHER_TOPIC_ID, contradict, quote
 

@@ -12,7 +12,7 @@ from crypto_platform.delivery.audit import audit
 from crypto_platform.errors import Reason
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import sum_of
+from crypto_platform.stores.sums import sum_of
 from tests.audit_fakes import FakeLog, FakeStore
 from tests.store_steps import quote
 

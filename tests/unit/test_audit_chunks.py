@@ -16,7 +16,7 @@ from crypto_platform.errors import Reason
 from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.kafka.reader import RawRecord
-from crypto_platform.stores.base import EMPTY_SUM, sum_of
+from crypto_platform.stores.sums import EMPTY_SUM, sum_of
 from tests.store_steps import HOUR, NOON, contradict, quote
 
 

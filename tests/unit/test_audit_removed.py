@@ -14,7 +14,9 @@ from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import EMPTY_SUM, Removed, Sum, TopicPart
+from crypto_platform.stores.batches import Removed
+from crypto_platform.stores.claims import TopicPart
+from crypto_platform.stores.sums import EMPTY_SUM, Sum
 from tests.audit_fakes import FakeLog, FakeStore
 from tests.store_steps import NOON, quote
 

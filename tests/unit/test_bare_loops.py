@@ -12,9 +12,10 @@ from benchmarks.bare import ARRIVAL, YARDSTICKS, Yardstick
 from benchmarks.made import MADE
 from crypto_platform.feeds.codec import decode, encode
 from crypto_platform.feeds.feed import Feed, Record
-from crypto_platform.stores.base import Arrival, TopicPart, build_arrivals
+from crypto_platform.stores.claims import TopicPart
 from crypto_platform.stores.mongo.documents import ArrivalEncoder, Documents
 from crypto_platform.stores.postgres.rows import columns_of, encode_rows, format_fields
+from crypto_platform.stores.slices import Arrival, build_arrivals
 from tests.store_steps import NOON, TOPIC_ID
 
 

@@ -13,7 +13,7 @@ from crypto_platform.feeds.candles import CANDLES, Interval
 from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.feeds.record import list_fields
 from crypto_platform.serving.analytics import KeptCandles, MadeCandle, prefer_fuller, read_pages
-from crypto_platform.stores.base import ALWAYS, Span
+from crypto_platform.stores.market import ALWAYS, Span
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE

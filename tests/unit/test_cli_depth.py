@@ -14,7 +14,7 @@ from crypto_platform.feeds.trades import Side
 from crypto_platform.serving.book_metrics import METRIC_COLUMNS, MeasuredBook, Order, build_metrics
 from crypto_platform.serving.failover import Source
 from crypto_platform.serving.sheets import build_rows
-from crypto_platform.stores.base import Market
+from crypto_platform.stores.market import Market
 
 NOON = 1_763_812_800_000_000
 

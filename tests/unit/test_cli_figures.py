@@ -13,7 +13,7 @@ from crypto_platform.serving.indicators import IndicatorAnswer, build_indicators
 from crypto_platform.serving.overview import MadeOf, Overview, OverviewRow, build_overview
 from crypto_platform.serving.sheets import build_rows
 from crypto_platform.serving.venue_comparison import VenueAnswer, build_venues
-from crypto_platform.stores.base import Market
+from crypto_platform.stores.market import Market
 
 NOON = 1_763_812_800_000_000
 HOUR = 3_600_000_000

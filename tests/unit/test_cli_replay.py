@@ -16,7 +16,7 @@ from crypto_platform.delivery.replay import Replayed, ReplayRange, refuse_gaps
 from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, to_time_us
 from crypto_platform.errors import IncidentError, IncidentKind
 from crypto_platform.feeds import FEED_BY_NAME
-from crypto_platform.stores.base import StoredOffset, TopicPart
+from crypto_platform.stores.claims import StoredOffset, TopicPart
 
 NOW = datetime(2026, 1, 31, 15, 20, tzinfo=UTC)
 TWO = datetime(2026, 1, 31, 14, tzinfo=UTC)

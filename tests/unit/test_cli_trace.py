@@ -18,14 +18,11 @@ from crypto_platform.kafka.reader import KeptRecord
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.reader import UnknownCurrencyError
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import (
-    EMPTY_SUM,
-    BatchKind,
-    LoadBatch,
-    QuarantineEntry,
-    StoredRecord,
-    TopicPart,
-)
+from crypto_platform.stores.batches import BatchKind, LoadBatch
+from crypto_platform.stores.claims import TopicPart
+from crypto_platform.stores.contents import StoredRecord
+from crypto_platform.stores.matters import QuarantineEntry
+from crypto_platform.stores.sums import EMPTY_SUM
 from tests.feed_samples import build_record
 
 UI = "http://127.0.0.1:3000/"

@@ -14,7 +14,7 @@ from crypto_platform.serving.dashboard.audits import find_audits
 from crypto_platform.serving.dashboard.overview import build_rows, draw_line
 from crypto_platform.serving.dashboard.render import STATIC, STATIC_URL
 from crypto_platform.settings import Settings, SourceSettings
-from crypto_platform.stores.base import Market
+from crypto_platform.stores.market import Market
 from tests.api_harness import BOOK, FakeStore, candle, serving, trade
 from tests.store_steps import NOON
 

@@ -9,7 +9,8 @@ from crypto_platform.feeds.feed import Feed, Record
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.feeds.trades import Trade, seal_trade
 from crypto_platform.sources.base import Gap
-from crypto_platform.stores.base import Span, Store
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import Span
 
 NOON = 1_767_268_800_000_000
 TRADES = Gap(

@@ -12,7 +12,9 @@ from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.serving.failover import Position, Reads, choose, home_of
 from crypto_platform.serving.probe import Answer
 from crypto_platform.settings import load_settings
-from crypto_platform.stores.base import RESTORING, Store, StoredOffset, TopicPart
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import RESTORING
+from crypto_platform.stores.claims import StoredOffset, TopicPart
 
 TRADES = FEED_BY_NAME["trades"]
 NOON = 1_763_812_800_000_000

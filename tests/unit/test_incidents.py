@@ -11,7 +11,9 @@ from crypto_platform.feeds.incidents import (
 )
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.kafka.watermarks import Bounds
-from crypto_platform.stores.base import Store, StoredOffset, sum_of
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import StoredOffset
+from crypto_platform.stores.sums import sum_of
 from tests.audit_fakes import FakeLog, FakeStore
 from tests.store_steps import NOON, P0, quote
 

@@ -12,7 +12,7 @@ from crypto_platform.feeds.candles import Interval
 from crypto_platform.serving.analytics import Candles
 from crypto_platform.serving.failover import Source
 from crypto_platform.serving.indicators import IndicatorAnswer, find_candles, reckon
-from crypto_platform.stores.base import ALWAYS, Market, Span
+from crypto_platform.stores.market import ALWAYS, Market, Span
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR

@@ -8,7 +8,7 @@ from crypto_platform.feeds.quotes import Quote, seal_quote
 from crypto_platform.serving.currencies import CurrencyCodes, Listed, find_symbol, list_symbols
 from crypto_platform.serving.market import Place, UnknownMarketError, find_market
 from crypto_platform.settings import Settings, SourceSettings
-from crypto_platform.stores.base import Market
+from crypto_platform.stores.market import Market
 
 BTC = Market("coinbase", "BTC-USD", "BTC/USD")
 ETH = Market("coinbase", "ETH-USD", "ETH/USD")

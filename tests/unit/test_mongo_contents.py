@@ -11,7 +11,7 @@ from bson.int64 import Int64
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.codec import to_columns
 from crypto_platform.feeds.order_books import ORDER_BOOKS
-from crypto_platform.stores.base import StoredContent
+from crypto_platform.stores.contents import StoredContent
 from crypto_platform.stores.mongo.contents import proofs_of
 from crypto_platform.stores.mongo.documents import ArrivalEncoder, Documents
 from crypto_platform.stores.mongo.layout import Raw

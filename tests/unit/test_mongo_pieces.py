@@ -5,17 +5,11 @@ import msgspec
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Record
 from crypto_platform.feeds.quotes import QUOTES, Quote
-from crypto_platform.stores.base import (
-    Arrival,
-    Claim,
-    Refusal,
-    Slice,
-    Sum,
-    TopicPart,
-    build_arrivals,
-)
+from crypto_platform.stores.claims import Claim, TopicPart
 from crypto_platform.stores.mongo.pieces import Encoded, Piece, Tally, count_sorted, list_refused
+from crypto_platform.stores.slices import Arrival, Refusal, Slice, build_arrivals
 from crypto_platform.stores.sorting import Known, sort_out
+from crypto_platform.stores.sums import Sum
 
 CLAIM = Claim(
     feed=QUOTES,

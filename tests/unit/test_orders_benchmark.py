@@ -1,7 +1,7 @@
 """The benchmark of orders counts what it sees and says what it missed."""
 
 from benchmarks.orders import Sent, Watch, list_missed
-from crypto_platform.stores.base import Whole
+from crypto_platform.stores.accounts import Whole
 from tests.account_steps import SmallCompany
 
 

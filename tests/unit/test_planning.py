@@ -10,7 +10,7 @@ from crypto_platform.delivery.planning import (
     plan_load,
 )
 from crypto_platform.kafka.watermarks import Bounds
-from crypto_platform.stores.base import StoredOffset, TopicPart
+from crypto_platform.stores.claims import StoredOffset, TopicPart
 
 PART = TopicPart("11111111-1111-1111-1111-111111111111", 0)
 NAME = "11111111-1111-1111-1111-111111111111/0"

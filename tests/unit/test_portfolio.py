@@ -7,7 +7,8 @@ from crypto_platform.feeds.accounts import Wallet
 from crypto_platform.serving.accounts import ask_portfolio
 from crypto_platform.serving.failover import Reads
 from crypto_platform.settings import load_settings
-from crypto_platform.stores.base import Store, StoredOffset, TopicPart
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import StoredOffset, TopicPart
 
 ROW = StoredOffset(
     topic="accounts.events",

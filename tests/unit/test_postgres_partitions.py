@@ -9,10 +9,11 @@ import pytest
 
 from crypto_platform.errors import StoreRefusedError
 from crypto_platform.feeds.trades import TRADES, Trade, seal_trade
-from crypto_platform.stores.base import Arrival, Claim, Slice, TopicPart, build_arrivals
+from crypto_platform.stores.claims import Claim, TopicPart
 from crypto_platform.stores.postgres.encoded import encode_slice
 from crypto_platform.stores.postgres.partitions import Partitions
 from crypto_platform.stores.postgres.session import Session
+from crypto_platform.stores.slices import Arrival, Slice, build_arrivals
 
 AT = 1_763_640_000_000_000
 

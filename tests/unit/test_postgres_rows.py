@@ -9,7 +9,7 @@ from crypto_platform.feeds.accounts import ORDERS
 from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.rejected import Rejected
-from crypto_platform.stores.base import Arrival, TopicPart, build_arrivals
+from crypto_platform.stores.claims import TopicPart
 from crypto_platform.stores.postgres.rows import (
     columns_of,
     encode_rows,
@@ -19,6 +19,7 @@ from crypto_platform.stores.postgres.rows import (
     format_time,
     pick_lines,
 )
+from crypto_platform.stores.slices import Arrival, build_arrivals
 from tests.account_steps import SmallCompany
 from tests.feed_samples import build_record
 from tests.store_steps import QUOTES, REJECTED, TOPIC_ID

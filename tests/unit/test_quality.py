@@ -23,7 +23,7 @@ from crypto_platform.feeds.order_books import OrderBook, TimedBy
 from crypto_platform.feeds.trades import Trade
 from crypto_platform.settings import load_settings
 from crypto_platform.sources import find_numbering
-from crypto_platform.stores.base import Market, Span
+from crypto_platform.stores.market import Market, Span
 
 NOON = 1_767_268_800_000_000
 S = 1_000_000

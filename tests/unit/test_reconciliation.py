@@ -26,7 +26,8 @@ from crypto_platform.delivery.reconciliation_sequences import PAGE_NUMBERS, Sequ
 from crypto_platform.feeds.accounts import ORDERS, WALLETS
 from crypto_platform.settings import Settings
 from crypto_platform.sources.company_accounts import OwnWallet
-from crypto_platform.stores.base import Store, StoredOffset
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import StoredOffset
 from tests.account_fakes import AccountsLog, FakeAccounts, FakeCompany
 from tests.account_steps import SmallCompany
 

@@ -22,20 +22,12 @@ from crypto_platform.errors import Reason
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.kafka.watermarks import Bounds
 from crypto_platform.settings import load_settings
-from crypto_platform.stores.base import (
-    RESTORING,
-    BatchKind,
-    Claim,
-    EntryState,
-    LoadBatch,
-    QuarantineEntry,
-    Refusal,
-    Removed,
-    Store,
-    StoredOffset,
-    Sum,
-    TopicPart,
-)
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import RESTORING, BatchKind, LoadBatch, Removed
+from crypto_platform.stores.claims import Claim, StoredOffset, TopicPart
+from crypto_platform.stores.matters import EntryState, QuarantineEntry
+from crypto_platform.stores.slices import Refusal
+from crypto_platform.stores.sums import Sum
 from tests.store_steps import QUOTES, piece, quote
 
 P0 = TopicPart("11111111-2222-3333-4444-555555555555", 0)

@@ -10,15 +10,11 @@ from crypto_platform.delivery.backup import BackupError, StoreFacts
 from crypto_platform.delivery.restore_plan import Place
 from crypto_platform.delivery.restore_store import Claims, replace_store
 from crypto_platform.errors import OutcomeUnknownError, PlatformError, StoreRefusedError
-from crypto_platform.stores.base import (
-    RESTORING,
-    Claim,
-    Dumper,
-    Store,
-    StoredOffset,
-    Sum,
-    TopicPart,
-)
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.batches import RESTORING
+from crypto_platform.stores.claims import Claim, StoredOffset, TopicPart
+from crypto_platform.stores.dump import Dumper
+from crypto_platform.stores.sums import Sum
 from tests.store_steps import P0, P1, QUOTES
 
 P2 = TopicPart(P0.topic_id, 2)

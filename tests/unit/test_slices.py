@@ -5,7 +5,7 @@ from crypto_platform.errors import Reason
 from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.quotes import QUOTES, Quote, seal_quote
 from crypto_platform.kafka.reader import PartRead, RawRecord
-from crypto_platform.stores.base import Claim, TopicPart
+from crypto_platform.stores.claims import Claim, TopicPart
 
 HOUR = 3_600_000_000
 NOON = 1_700_000 * HOUR // 3600 * 3600

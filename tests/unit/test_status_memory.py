@@ -3,7 +3,7 @@
 from crypto_platform.serving.memory import Memory
 from crypto_platform.serving.probe import Answer
 from crypto_platform.serving.readings import StoreReading
-from crypto_platform.stores.base import StoredOffset
+from crypto_platform.stores.claims import StoredOffset
 from tests.status_steps import NOON, P0, SECOND, bounds, kafka_reading, offset, store_reading
 
 

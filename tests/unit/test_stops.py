@@ -8,7 +8,9 @@ from crypto_platform.errors import IncidentKind, Reason
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.kafka.watermarks import Bounds, Part
-from crypto_platform.stores.base import Claim, Refusal, Slice, Store
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.claims import Claim
+from crypto_platform.stores.slices import Refusal, Slice
 from tests.unit.test_incidents import stopped
 from tests.unit.test_slices import NOON, claim
 

@@ -1,7 +1,7 @@
 """Sorting out arrivals: what is new, repeated, in conflict."""
 
 from crypto_platform.feeds.quotes import QUOTES, Quote
-from crypto_platform.stores.base import Arrival, Arrivals, build_arrivals
+from crypto_platform.stores.slices import Arrival, Arrivals, build_arrivals
 from crypto_platform.stores.sorting import Known, Sorted, sort_out
 
 

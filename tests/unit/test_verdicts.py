@@ -11,7 +11,7 @@ from crypto_platform.serving.judge import build_status
 from crypto_platform.serving.probe import Answer
 from crypto_platform.serving.readings import KafkaReading, StoreDetails, StoreReading
 from crypto_platform.serving.verdicts import Check, Grade, Verdict, judge
-from crypto_platform.stores.base import OpenMatters
+from crypto_platform.stores.matters import OpenMatters
 from tests.status_steps import (
     NOON,
     P0,

@@ -15,7 +15,8 @@ from crypto_platform.feeds.trades import TRADES
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.failover import Reads, Source
 from crypto_platform.serving.market import Place, find_market, name_markets
-from crypto_platform.stores.base import Market, Store
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import Market
 
 CATALOGUE_EVERY_S = 5.0
 MARKET_FEEDS = (TRADES.name, ORDER_BOOKS.name, CANDLES.name)

@@ -27,7 +27,8 @@ from crypto_platform.serving.market import give_symbol
 from crypto_platform.serving.market_sheets import build_quotes
 from crypto_platform.serving.reader import RECORDS_MAX
 from crypto_platform.serving.sheets import build_rows, build_sheet
-from crypto_platform.stores.base import Market, Span, Store
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import Market, Span
 
 TRADES_MAX = 500
 """Asked for a second; a market with more in a second sends its newest."""

@@ -50,7 +50,8 @@ from crypto_platform.serving.market_sheets import build_quotes
 from crypto_platform.serving.overview import MadeOf
 from crypto_platform.serving.reader import RECORDS_MAX, find_quotes
 from crypto_platform.serving.sheets import build_rows, build_sheet, build_struct_sheet, print_time
-from crypto_platform.stores.base import Market, Span, Store
+from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import Market, Span
 
 LEVELS_MAX = 500
 

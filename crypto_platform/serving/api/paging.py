@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from crypto_platform.serving.api.cursors import open_cursor, seal_cursor
-from crypto_platform.stores.base import Span
+from crypto_platform.stores.market import Span
 
 T = TypeVar("T")
 

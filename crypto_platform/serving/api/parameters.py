@@ -20,7 +20,7 @@ from pydantic import (
 from crypto_platform.domain.hours import TIME_US_MAX, parse_moment, to_time_us
 from crypto_platform.serving.api.cursors import CURSOR_LENGTH_MAX
 from crypto_platform.serving.market import Place
-from crypto_platform.stores.base import Span
+from crypto_platform.stores.market import Span
 
 LIMIT_MAX = 1000
 NAME_LENGTH_MAX = 128

@@ -12,7 +12,7 @@ from crypto_platform.domain.market_overview import MarketSummary
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.reader import choose_quotes
-from crypto_platform.stores.base import Market
+from crypto_platform.stores.market import Market
 
 CURRENCIES_MAX = 100
 LINE_WIDTH, LINE_HEIGHT = 100, 24

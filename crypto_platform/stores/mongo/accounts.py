@@ -23,7 +23,7 @@ from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent, Order,
 from crypto_platform.feeds.api_keys import API_KEYS, ApiKey
 from crypto_platform.feeds.feed import Projection, State
 from crypto_platform.feeds.projection import Key, Parts, arrange_parts
-from crypto_platform.stores.base import (
+from crypto_platform.stores.accounts import (
     Half,
     PostingSum,
     StatesAccount,

@@ -15,17 +15,9 @@ from pymongo.errors import OperationFailure
 from crypto_platform.domain.hours import hour_of
 from crypto_platform.feeds.codec import to_columns
 from crypto_platform.feeds.incidents import INCIDENTS, Incident
-from crypto_platform.stores.base import (
-    EMPTY_SUM,
-    Acknowledgement,
-    BatchKind,
-    Cut,
-    EntryState,
-    Move,
-    StoredOffset,
-    Sum,
-    TopicPart,
-)
+from crypto_platform.stores.batches import BatchKind
+from crypto_platform.stores.claims import StoredOffset, TopicPart
+from crypto_platform.stores.matters import Acknowledgement, Cut, EntryState, Move
 from crypto_platform.stores.mongo import claims
 from crypto_platform.stores.mongo.claims import times
 from crypto_platform.stores.mongo.connection import Connection, Retry
@@ -33,6 +25,7 @@ from crypto_platform.stores.mongo.documents import NO_ARRIVAL
 from crypto_platform.stores.mongo.errors import is_transient
 from crypto_platform.stores.mongo.pieces import documents_of
 from crypto_platform.stores.mongo.schema import LOAD_BATCH, QUARANTINE
+from crypto_platform.stores.sums import EMPTY_SUM, Sum
 
 
 def acknowledge(connection: Connection, answer: Acknowledgement, *, now_us: int) -> bool:

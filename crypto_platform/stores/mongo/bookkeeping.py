@@ -11,18 +11,9 @@ from bson.int64 import Int64
 from pymongo.client_session import ClientSession
 
 from crypto_platform.errors import Reason
-from crypto_platform.stores.base import (
-    BatchKind,
-    EntryState,
-    LoadBatch,
-    QuarantineEntry,
-    Refusal,
-    Removed,
-    Slice,
-    Sum,
-    TakenOver,
-    TopicPart,
-)
+from crypto_platform.stores.batches import BatchKind, LoadBatch, Removed, TakenOver
+from crypto_platform.stores.claims import TopicPart
+from crypto_platform.stores.matters import EntryState, QuarantineEntry
 from crypto_platform.stores.mongo.claims import times
 from crypto_platform.stores.mongo.connection import Connection, Document
 from crypto_platform.stores.mongo.pieces import (
@@ -33,6 +24,8 @@ from crypto_platform.stores.mongo.pieces import (
     list_refused,
 )
 from crypto_platform.stores.mongo.schema import LOAD_BATCH, QUARANTINE, REMOVED
+from crypto_platform.stores.slices import Refusal, Slice
+from crypto_platform.stores.sums import Sum
 
 UPDATES_BYTES_MAX = 8 * 1024 * 1024
 """Of the quarantined values in one command, which may hold 16 MB."""

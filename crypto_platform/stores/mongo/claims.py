@@ -19,18 +19,13 @@ from pymongo.errors import OperationFailure
 from crypto_platform.domain.hours import from_time_us
 from crypto_platform.errors import StoreRefusedError
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.stores.base import (
-    RESTORING,
-    Acknowledgement,
-    Claim,
-    Slice,
-    StoredOffset,
-    TopicPart,
-    describe_gap,
-)
+from crypto_platform.stores.batches import RESTORING
+from crypto_platform.stores.claims import Claim, StoredOffset, TopicPart
+from crypto_platform.stores.matters import Acknowledgement
 from crypto_platform.stores.mongo.connection import Connection, Document, Retry
 from crypto_platform.stores.mongo.errors import is_transient
 from crypto_platform.stores.mongo.schema import KAFKA_OFFSET
+from crypto_platform.stores.slices import Slice, describe_gap
 
 SINK = "mongo"
 OWNER_PATIENCE_S = 0.5

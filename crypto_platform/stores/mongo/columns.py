@@ -5,7 +5,7 @@ Here: what documents.py writes, in words; a test compares the two. Not here: the
 
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import Field, FieldKind
-from crypto_platform.stores.base import StoredColumn
+from crypto_platform.stores.contents import StoredColumn
 
 _TYPE_OF_KIND = {
     FieldKind.TEXT: "string",

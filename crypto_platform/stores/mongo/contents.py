@@ -17,12 +17,14 @@ from bson.int64 import Int64
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.facts import derive_hash, encode_facts, facts_type, list_facts
 from crypto_platform.feeds.feed import Field, FieldKind
-from crypto_platform.stores.base import Arrival, StoredContent, StoredRecord, TopicPart
+from crypto_platform.stores.claims import TopicPart
+from crypto_platform.stores.contents import StoredContent, StoredRecord
 from crypto_platform.stores.mongo.connection import Connection
 from crypto_platform.stores.mongo.documents import decode_amount, stored_name
 from crypto_platform.stores.mongo.layout import PARSERS, Layout, Raw, iterate_raw
 from crypto_platform.stores.mongo.pieces import documents_of
 from crypto_platform.stores.mongo.reader import of_range, parse_stored, sort_equal_offsets
+from crypto_platform.stores.slices import Arrival
 
 BATCH_DOCUMENTS = 2_000
 """In one answer, which has 16 MB at most."""

@@ -22,11 +22,12 @@ from pymongo.errors import OperationFailure
 
 from crypto_platform.errors import StoreRefusedError
 from crypto_platform.feeds import FEEDS
-from crypto_platform.stores.base import Dumped, Sum
+from crypto_platform.stores.dump import Dumped
 from crypto_platform.stores.mongo import claims, reader
 from crypto_platform.stores.mongo.connection import Connection, Document, Retry
 from crypto_platform.stores.mongo.errors import is_transient, translating
 from crypto_platform.stores.mongo.schema import KAFKA_OFFSET
+from crypto_platform.stores.sums import Sum
 
 BATCH_DOCUMENTS = 5_000
 INSERT_BYTES_MAX = 8 * 1024 * 1024
@@ -39,7 +40,7 @@ _CANONICAL = json_util.CANONICAL_JSON_OPTIONS
 
 
 class MongoDumper:
-    """See stores.base.Dumper."""
+    """See stores.dump.Dumper."""
 
     sink = claims.SINK
     replaces_at_once = False

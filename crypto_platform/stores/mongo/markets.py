@@ -16,7 +16,7 @@ from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.exchange_rates import EXCHANGE_RATES, ExchangeRates
 from crypto_platform.feeds.instruments import INSTRUMENTS
 from crypto_platform.feeds.quotes import QUOTES
-from crypto_platform.stores.base import AS_OF_MAX, AsOf, Market, Span, market_name
+from crypto_platform.stores.market import AS_OF_MAX, AsOf, Market, Span, market_name
 from crypto_platform.stores.mongo.connection import Connection, Document
 from crypto_platform.stores.mongo.pieces import documents_of
 from crypto_platform.stores.mongo.schema import build_indexes

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Record
 from crypto_platform.feeds.incidents import INCIDENTS
-from crypto_platform.stores.base import (
+from crypto_platform.stores.matters import (
     EntryFilter,
     EntryGroup,
     EntryState,

@@ -15,17 +15,11 @@ from bson.raw_bson import RawBSONDocument
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record, codec
 from crypto_platform.feeds.projection import fold
-from crypto_platform.stores.base import (
-    EMPTY_SUM,
-    Arrival,
-    Refusal,
-    Slice,
-    Sum,
-    sum_of,
-)
 from crypto_platform.stores.mongo.documents import ArrivalEncoder, Documents
 from crypto_platform.stores.mongo.states import EncodedStates, states_of
+from crypto_platform.stores.slices import Arrival, Refusal, Slice
 from crypto_platform.stores.sorting import Sorted
+from crypto_platform.stores.sums import EMPTY_SUM, Sum, sum_of
 
 documents_of = cache(Documents)
 """The Documents of a feed, built once."""

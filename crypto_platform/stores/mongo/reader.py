@@ -13,9 +13,11 @@ from pymongo.client_session import ClientSession
 from pymongo.read_concern import ReadConcern
 
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.stores.base import StoredRecord, Sum, TopicPart
+from crypto_platform.stores.claims import TopicPart
+from crypto_platform.stores.contents import StoredRecord
 from crypto_platform.stores.mongo.connection import Connection, Document
 from crypto_platform.stores.mongo.pieces import documents_of
+from crypto_platform.stores.sums import Sum
 
 T = TypeVar("T")
 

@@ -14,12 +14,15 @@ from pymongo.errors import OperationFailure
 
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.stores.base import BatchKind, Removed, StoredRecord, Sum, TopicPart, sum_of
+from crypto_platform.stores.batches import BatchKind, Removed
+from crypto_platform.stores.claims import TopicPart
+from crypto_platform.stores.contents import StoredRecord
 from crypto_platform.stores.mongo.claims import times
 from crypto_platform.stores.mongo.connection import Connection, Document, Retry
 from crypto_platform.stores.mongo.errors import is_transient
 from crypto_platform.stores.mongo.reader import PROOF, parse_stored
 from crypto_platform.stores.mongo.schema import LOAD_BATCH, REMOVED
+from crypto_platform.stores.sums import Sum, sum_of
 
 DOCUMENTS_PER_TRANSACTION = 5_000
 """A transaction has seconds to live, and no load waits for it."""

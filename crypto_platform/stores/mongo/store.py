@@ -15,37 +15,30 @@ from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.exchange_rates import ExchangeRates
 from crypto_platform.feeds.feed import Projection
 from crypto_platform.feeds.incidents import Incident
-from crypto_platform.stores.base import (
-    ALWAYS,
-    MARKET_PAGE_RECORDS,
-    NOTHING_TAKEN_OVER,
-    Acknowledgement,
-    Arrival,
-    AsOf,
-    BatchKind,
-    Claim,
-    EntryFilter,
-    EntryGroup,
+from crypto_platform.stores.accounts import (
     Half,
-    LoadBatch,
-    Market,
-    OpenMatters,
-    Outcome,
     PostingSum,
-    QuarantineEntry,
-    Removed,
-    Slice,
-    Span,
     StatesAccount,
-    StoredContent,
-    StoredOffset,
-    StoredRecord,
-    Sum,
-    TakenOver,
-    TopicPart,
     TransactionsPage,
     UserCount,
     Whole,
+)
+from crypto_platform.stores.batches import (
+    NOTHING_TAKEN_OVER,
+    BatchKind,
+    LoadBatch,
+    Removed,
+    TakenOver,
+)
+from crypto_platform.stores.claims import Claim, StoredOffset, TopicPart
+from crypto_platform.stores.contents import StoredContent, StoredRecord
+from crypto_platform.stores.market import ALWAYS, MARKET_PAGE_RECORDS, AsOf, Market, Span
+from crypto_platform.stores.matters import (
+    Acknowledgement,
+    EntryFilter,
+    EntryGroup,
+    OpenMatters,
+    QuarantineEntry,
 )
 from crypto_platform.stores.mongo import (
     accounts,
@@ -63,6 +56,8 @@ from crypto_platform.stores.mongo.connection import Connection
 from crypto_platform.stores.mongo.errors import translating
 from crypto_platform.stores.mongo.pieces import encode
 from crypto_platform.stores.mongo.writer import TRANSACTION_BYTES_MAX, Writer
+from crypto_platform.stores.slices import Arrival, Outcome, Slice
+from crypto_platform.stores.sums import Sum
 
 READ_COLLECTIONS = frozenset(
     name

@@ -27,15 +27,8 @@ from crypto_platform.crash_points import reach
 from crypto_platform.errors import StoreRefusedError, StoreUnavailableError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import Projection
-from crypto_platform.stores.base import (
-    NOTHING_TAKEN_OVER,
-    BatchKind,
-    Claim,
-    Outcome,
-    Slice,
-    TakenOver,
-    TopicPart,
-)
+from crypto_platform.stores.batches import NOTHING_TAKEN_OVER, BatchKind, TakenOver
+from crypto_platform.stores.claims import Claim, TopicPart
 from crypto_platform.stores.mongo import bookkeeping, claims, reader, records, states
 from crypto_platform.stores.mongo.connection import Connection, Retry
 from crypto_platform.stores.mongo.errors import (
@@ -53,6 +46,7 @@ from crypto_platform.stores.mongo.pieces import (
     order_slices,
 )
 from crypto_platform.stores.mongo.records import InsertFailedError
+from crypto_platform.stores.slices import Outcome, Slice
 from crypto_platform.stores.sorting import LOOK_UP_COMMITS, sort_out
 
 TRANSACTION_BYTES_MAX = 32 * 1024 * 1024

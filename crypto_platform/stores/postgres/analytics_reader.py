@@ -10,7 +10,7 @@ from typing import Any
 from crypto_platform.domain.candles import BuiltCandle, Place
 from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, TimeUs, from_time_us, to_time_us
 from crypto_platform.feeds.candles import Interval
-from crypto_platform.stores.base import Market
+from crypto_platform.stores.market import Market
 from crypto_platform.stores.postgres.analytics_candles import MINUTES, MarketSpan, name_spans
 from crypto_platform.stores.postgres.session import Session
 

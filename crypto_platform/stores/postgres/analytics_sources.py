@@ -11,7 +11,7 @@ from typing import NamedTuple
 from crypto_platform.domain.book_metrics import Book, Level
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.feeds.candles import Interval
-from crypto_platform.stores.base import Market
+from crypto_platform.stores.market import Market
 from crypto_platform.stores.postgres.analytics_candles import MarketSpan
 from crypto_platform.stores.postgres.rows import format_texts, format_time
 from crypto_platform.stores.postgres.session import Connection

@@ -9,13 +9,8 @@ from collections.abc import Sequence
 from crypto_platform.domain.hours import hour_of
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.incidents import INCIDENTS
-from crypto_platform.stores.base import (
-    Acknowledgement,
-    Cut,
-    Move,
-    StoredOffset,
-    TopicPart,
-)
+from crypto_platform.stores.claims import StoredOffset, TopicPart
+from crypto_platform.stores.matters import Acknowledgement, Cut, Move
 from crypto_platform.stores.postgres import facts
 from crypto_platform.stores.postgres.rows import format_time
 from crypto_platform.stores.postgres.session import Connection, Session

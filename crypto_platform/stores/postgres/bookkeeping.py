@@ -11,21 +11,13 @@ from dataclasses import dataclass
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.codec import encode
-from crypto_platform.stores.base import (
-    EMPTY_SUM,
-    Arrival,
-    BatchKind,
-    Claim,
-    EntryState,
-    Refusal,
-    Slice,
-    Sum,
-    TakenOver,
-    TopicPart,
-    without_offsets,
-)
+from crypto_platform.stores.batches import BatchKind, TakenOver
+from crypto_platform.stores.claims import Claim, TopicPart
+from crypto_platform.stores.matters import EntryState
 from crypto_platform.stores.postgres.rows import format_texts, format_time
 from crypto_platform.stores.postgres.session import Connection
+from crypto_platform.stores.slices import Arrival, Refusal, Slice, without_offsets
+from crypto_platform.stores.sums import EMPTY_SUM, Sum
 
 SINK = "postgres"
 

@@ -14,7 +14,8 @@ from crypto_platform.domain.hours import to_time_us
 from crypto_platform.errors import StoreUnavailableError
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.incidents import INCIDENTS, Incident
-from crypto_platform.stores.base import RESTORING, Claim, StoredOffset, TopicPart
+from crypto_platform.stores.batches import RESTORING
+from crypto_platform.stores.claims import Claim, StoredOffset, TopicPart
 from crypto_platform.stores.postgres import facts
 from crypto_platform.stores.postgres.bookkeeping import lock_offsets
 from crypto_platform.stores.postgres.errors import LOCK_NOT_AVAILABLE

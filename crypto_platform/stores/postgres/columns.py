@@ -9,7 +9,7 @@ from typing import LiteralString
 
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import FieldKind
-from crypto_platform.stores.base import StoredColumn
+from crypto_platform.stores.contents import StoredColumn
 
 TYPE_OF_KIND: Mapping[FieldKind, LiteralString] = {
     FieldKind.TEXT: "text",

@@ -17,9 +17,10 @@ from psycopg import sql
 
 from crypto_platform.errors import OutcomeUnknownError, StoreRefusedError
 from crypto_platform.feeds import FEEDS
-from crypto_platform.stores.base import Dumped, Sum
+from crypto_platform.stores.dump import Dumped
 from crypto_platform.stores.postgres.bookkeeping import SINK
 from crypto_platform.stores.postgres.session import Connection, connect, translated
+from crypto_platform.stores.sums import Sum
 
 APPLICATION_NAME = "crypto_platform backup"
 SCHEMAS = sorted({"analytics", "platform", *(feed.schema for feed in FEEDS)})
@@ -53,7 +54,7 @@ _COMMIT = "COMMIT;\n"
 
 
 class PostgresDumper:
-    """See stores.base.Dumper."""
+    """See stores.dump.Dumper."""
 
     sink = SINK
     replaces_at_once = True

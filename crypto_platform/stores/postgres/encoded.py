@@ -11,8 +11,9 @@ from typing import cast
 from crypto_platform.domain.hours import hour_of
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.projection import fold
-from crypto_platform.stores.base import EMPTY_SUM, Arrivals, Slice, Sum, sum_of
 from crypto_platform.stores.postgres.rows import encode_rows, encode_states, format_fields
+from crypto_platform.stores.slices import Arrivals, Slice
+from crypto_platform.stores.sums import EMPTY_SUM, Sum, sum_of
 
 Touched = frozenset[tuple[bytes, int]]
 """Kafka keys, each with an hour of event time (its first microsecond)."""

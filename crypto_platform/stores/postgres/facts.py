@@ -23,7 +23,6 @@ from crypto_platform.domain.hours import from_time_us
 from crypto_platform.errors import Reason, StoreUnavailableError
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import FieldKind
-from crypto_platform.stores.base import Slice, Sum, sum_of
 from crypto_platform.stores.postgres.encoded import Touched, encode_slice, encoded_of
 from crypto_platform.stores.postgres.errors import describe, is_data_error, is_repeat, translate
 from crypto_platform.stores.postgres.rows import (
@@ -34,7 +33,9 @@ from crypto_platform.stores.postgres.rows import (
     pick_lines,
 )
 from crypto_platform.stores.postgres.session import Connection
+from crypto_platform.stores.slices import Slice
 from crypto_platform.stores.sorting import LOOK_UP_COMMITS, Known, Sorted, sort_out
+from crypto_platform.stores.sums import Sum, sum_of
 
 LOOK_UPS_MAX = 5
 """Others may store an id between our look-up and our COPY: then it is asked again."""

@@ -14,7 +14,7 @@ from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.exchange_rates import EXCHANGE_RATES, ExchangeRates
 from crypto_platform.feeds.instruments import INSTRUMENTS
 from crypto_platform.feeds.quotes import QUOTES
-from crypto_platform.stores.base import AS_OF_MAX, AsOf, Market, Span, market_name
+from crypto_platform.stores.market import AS_OF_MAX, AsOf, Market, Span, market_name
 from crypto_platform.stores.postgres.reader import (
     build_structs,
     fetch_exact,

@@ -12,11 +12,11 @@ import psycopg
 
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import Step
-from crypto_platform.stores.base import Slice
 from crypto_platform.stores.postgres.encoded import encoded_of
 from crypto_platform.stores.postgres.errors import translate
 from crypto_platform.stores.postgres.facts import table_name
 from crypto_platform.stores.postgres.session import Session
+from crypto_platform.stores.slices import Slice
 
 _MAKE_PARTITION = "SELECT platform.make_partition(%s, %s, %s, %s)"
 

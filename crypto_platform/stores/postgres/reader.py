@@ -18,18 +18,13 @@ from crypto_platform.errors import Reason
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.facts import derive_hash, list_facts
 from crypto_platform.feeds.feed import Field, FieldKind
-from crypto_platform.stores.base import (
-    Arrival,
-    BatchKind,
-    EntryState,
-    LoadBatch,
-    QuarantineEntry,
-    StoredContent,
-    StoredRecord,
-    Sum,
-    TopicPart,
-)
+from crypto_platform.stores.batches import BatchKind, LoadBatch
+from crypto_platform.stores.claims import TopicPart
+from crypto_platform.stores.contents import StoredContent, StoredRecord
+from crypto_platform.stores.matters import EntryState, QuarantineEntry
 from crypto_platform.stores.postgres.session import Connection, Session
+from crypto_platform.stores.slices import Arrival
+from crypto_platform.stores.sums import Sum
 
 RANGE_PAGE_RECORDS = 10_000
 QUARANTINE_PAGE_RECORDS = 100

@@ -11,8 +11,10 @@ from psycopg import sql
 
 from crypto_platform.domain.hours import TimeUs, from_time_us, to_time_us
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.stores.base import Removed, Sum, TopicPart
+from crypto_platform.stores.batches import Removed
+from crypto_platform.stores.claims import TopicPart
 from crypto_platform.stores.postgres.session import Session
+from crypto_platform.stores.sums import Sum
 
 # counting or summing a month of trades takes longer than a statement of a load may
 _NO_TIMEOUT = "SET LOCAL statement_timeout = 0"

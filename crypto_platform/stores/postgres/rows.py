@@ -14,7 +14,8 @@ from crypto_platform.domain.hours import from_time_us
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import Field, FieldKind
 from crypto_platform.feeds.projection import Derived, Projection, pick
-from crypto_platform.stores.base import Arrivals, TopicPart
+from crypto_platform.stores.claims import TopicPart
+from crypto_platform.stores.slices import Arrivals
 
 ARRIVAL_COLUMNS = ("arrival_topic_id", "arrival_part", "arrival_offset", "ts_append")
 """Behind the record's own fields in every fact table."""

@@ -13,37 +13,30 @@ from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.exchange_rates import ExchangeRates
 from crypto_platform.feeds.feed import Projection
 from crypto_platform.feeds.incidents import Incident
-from crypto_platform.stores.base import (
-    ALWAYS,
-    MARKET_PAGE_RECORDS,
-    NOTHING_TAKEN_OVER,
-    Acknowledgement,
-    Arrival,
-    AsOf,
-    BatchKind,
-    Claim,
-    EntryFilter,
-    EntryGroup,
+from crypto_platform.stores.accounts import (
     Half,
-    LoadBatch,
-    Market,
-    OpenMatters,
-    Outcome,
     PostingSum,
-    QuarantineEntry,
-    Removed,
-    Slice,
-    Span,
     StatesAccount,
-    StoredContent,
-    StoredOffset,
-    StoredRecord,
-    Sum,
-    TakenOver,
-    TopicPart,
     TransactionsPage,
     UserCount,
     Whole,
+)
+from crypto_platform.stores.batches import (
+    NOTHING_TAKEN_OVER,
+    BatchKind,
+    LoadBatch,
+    Removed,
+    TakenOver,
+)
+from crypto_platform.stores.claims import Claim, StoredOffset, TopicPart
+from crypto_platform.stores.contents import StoredContent, StoredRecord
+from crypto_platform.stores.market import ALWAYS, MARKET_PAGE_RECORDS, AsOf, Market, Span
+from crypto_platform.stores.matters import (
+    Acknowledgement,
+    EntryFilter,
+    EntryGroup,
+    OpenMatters,
+    QuarantineEntry,
 )
 from crypto_platform.stores.postgres import (
     accounts,
@@ -59,6 +52,8 @@ from crypto_platform.stores.postgres.bookkeeping import SINK
 from crypto_platform.stores.postgres.encoded import encode_slice
 from crypto_platform.stores.postgres.session import Session
 from crypto_platform.stores.postgres.writer import Writer
+from crypto_platform.stores.slices import Arrival, Outcome, Slice
+from crypto_platform.stores.sums import Sum
 
 
 class PostgresStore:

@@ -14,21 +14,15 @@ from dataclasses import dataclass, field
 from crypto_platform.crash_points import reach
 from crypto_platform.errors import StoreRefusedError
 from crypto_platform.feeds import Feed, Record
-from crypto_platform.stores.base import (
-    NOTHING_TAKEN_OVER,
-    BatchKind,
-    Outcome,
-    Slice,
-    TakenOver,
-    TopicPart,
-    describe_gap,
-)
+from crypto_platform.stores.batches import NOTHING_TAKEN_OVER, BatchKind, TakenOver
+from crypto_platform.stores.claims import TopicPart
 from crypto_platform.stores.postgres import bookkeeping, reader, states
 from crypto_platform.stores.postgres.bookkeeping import Refused, Tally
 from crypto_platform.stores.postgres.encoded import encode_slice
 from crypto_platform.stores.postgres.facts import FactWriter, Fate
 from crypto_platform.stores.postgres.partitions import Partitions
 from crypto_platform.stores.postgres.session import Connection, Session
+from crypto_platform.stores.slices import Outcome, Slice, describe_gap
 
 
 @dataclass(kw_only=True)
