@@ -23,6 +23,8 @@ from crypto_platform.settings import Settings
 KEY_LENGTH_MAX = 128
 HASHES_AT_ONCE_MAX = 2
 """Each takes 64 MB and a tenth of a second of a core."""
+HASH_WAIT_S_MAX = 1.0
+"""Who waits keeps a thread from others, who ask for prices."""
 
 _PREFIX = "ck"
 _PARTS = 3
@@ -40,6 +42,12 @@ _hashing = threading.BoundedSemaphore(HASHES_AT_ONCE_MAX)
 
 class UnknownKeyError(PlatformError):
     """The user has no key of this id; the text names those he has."""
+
+
+class BusyError(PlatformError):
+    """Too much is going on; nothing was done."""
+
+    retryable = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,15 +115,23 @@ def read_keys(settings: Settings, user_id: str) -> Answered[list[Key]]:
 
 
 def find_matching(keys: Sequence[Key], text: str) -> Key | None:
-    """The key that a text is, if it holds; as long in coming to none as to one."""
+    """The key that a text is, if it holds; as long in coming to none as to one.
+
+    Raises:
+        BusyError: Others' are being looked at.
+    """
     parts = text.split("_", _PARTS - 1)
     key_id = parts[1] if len(parts) == _PARTS and parts[0] == _PREFIX else None
     named = next((key for key in keys if key.key_id == key_id and key.revoked_us is None), None)
-    with _hashing:
-        try:
-            _hasher.verify(_NOBODY if named is None else named.key_hash, text)
-        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
-            return None
+    if not _hashing.acquire(timeout=HASH_WAIT_S_MAX):
+        message = "too many keys are being looked at"
+        raise BusyError(message)
+    try:
+        _hasher.verify(_NOBODY if named is None else named.key_hash, text)
+    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+        return None
+    finally:
+        _hashing.release()
     return named
 
 

@@ -1,5 +1,6 @@
 """The API's log-in and account endpoints over fake stores: whose rows, by which key."""
 
+import threading
 import time
 from collections.abc import Iterator, Mapping
 
@@ -10,6 +11,7 @@ import pytest
 from fastapi import Request
 
 from crypto_platform.feeds.api_keys import ApiKey, Key, KeyState, list_keys
+from crypto_platform.serving import keys
 from crypto_platform.serving.api.limits import Buckets
 from crypto_platform.serving.api.log_in import KNOWN_EVERY_S, LogIns
 from crypto_platform.serving.api.problems import ApiError
@@ -242,6 +244,18 @@ def test_what_nobody_can_be_called_reaches_no_store() -> None:
         with pytest.raises(ApiError, match="no such key"):
             log_ins.log_in(request, name, "k")
     assert asked == ["ann"]
+
+
+def test_log_ins_from_everywhere_leave_threads_to_others(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand clients that guess keys must not keep anybody from reading a price."""
+    monkeypatch.setattr(keys, "_hashing", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(keys, "HASH_WAIT_S_MAX", 0.01)
+    with keys._hashing:  # noqa: SLF001 - as if another's key were being looked at
+        busy = client.post("/v1/tokens", json={"user": "ann", "key": KEY_OF["ann"]})
+    assert (busy.status_code, busy.headers["Retry-After"]) == (503, "2")
+    assert log_in(client, "ann")
 
 
 def test_a_body_that_is_too_long_wrong_or_none_is_refused(client: httpx.Client) -> None:

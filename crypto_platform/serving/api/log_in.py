@@ -19,7 +19,7 @@ from crypto_platform.serving.api.limits import Buckets
 from crypto_platform.serving.api.parameters import NAME_LENGTH_MAX
 from crypto_platform.serving.api.problems import ApiError
 from crypto_platform.serving.api.tokens import Asker, Issued, Tokens
-from crypto_platform.serving.keys import find_matching
+from crypto_platform.serving.keys import BusyError, find_matching
 
 KNOWN_EVERY_S = 5.0
 """So long a key is believed to hold."""
@@ -57,7 +57,7 @@ class LogIns:
         """A token for a key.
 
         Raises:
-            ApiError: 429: too many attempts; 401: no such key of this user.
+            ApiError: 429: too many attempts; 401: no such key of this user; 503: others log in.
             StoreUnavailableError: No store can tell.
         """
         client = "" if request.client is None else request.client.host
@@ -72,7 +72,13 @@ class LogIns:
             )
         # what no user can be called is not asked for: a store refuses NUL
         is_name = len(user_id) <= NAME_LENGTH_MAX and "\x00" not in user_id
-        found = find_matching(self._read_keys(user_id) if is_name else [], key)
+        try:
+            found = find_matching(self._read_keys(user_id) if is_name else [], key)
+        except BusyError:
+            message = "too many log in at this moment; try again"
+            raise ApiError(
+                HTTPStatus.SERVICE_UNAVAILABLE, message, headers={"Retry-After": "2"}
+            ) from None
         if found is None:
             raise ApiError(
                 HTTPStatus.UNAUTHORIZED,
