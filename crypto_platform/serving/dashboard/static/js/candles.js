@@ -102,13 +102,13 @@ export class PriceChart {
     this.volumes.update(this.bar(candle));
   }
 
-  /** Lines over the prices, or in a pane of their own: [{label, pane, points: [[iso, text]]}]. */
+  /** Lines over the prices, or in a pane of their own: [{pane, points: [[iso, text]]}]. */
   showLines(lines) {
     this.lines.forEach((line) => this.chart.removeSeries(line));
-    this.lines = lines.map(({ label, pane, points }, index) => {
+    this.lines = lines.map(({ pane, points }, index) => {
       const line = this.chart.addSeries(
         LineSeries,
-        { color: colour(LINES[index % LINES.length]), lineWidth: 2, title: label, priceLineVisible: false, crosshairMarkerVisible: false },
+        { color: colour(LINES[index % LINES.length]), lineWidth: 2, lastValueVisible: false, priceLineVisible: false, crosshairMarkerVisible: false },
         pane,
       );
       this.chart.panes()[0].setStretchFactor(3);

@@ -82,14 +82,21 @@ function buildLines(rows) {
   }));
 }
 
+function drawLines(lines) {
+  chart?.showLines(lines);
+  const names = chartPanel.querySelector("[data-lines]");
+  names.hidden = !lines.length;
+  names.replaceChildren(...lines.map(({ label }, index) => Object.assign(document.createElement("span"), { textContent: label, className: `c${(index % 4) + 1}` })));
+}
+
 async function showIndicators() {
   const chosen = [...chartPanel.querySelectorAll("[name=indicator]:checked")].map((each) => each.value);
   const problem = chartPanel.querySelector("[data-indicators-problem]");
   problem.hidden = true;
-  if (!chosen.length || !chart) return chart?.showLines([]);
+  if (!chosen.length || !chart) return drawLines([]);
   try {
     const { indicators } = await ask("/v1/indicators", { ...market, interval: chosenInterval().value, names: chosen.join(","), limit: CANDLES });
-    chart.showLines(buildLines(indicators));
+    drawLines(buildLines(indicators));
   } catch (error) {
     problem.textContent = error.message;
     problem.hidden = false;
@@ -175,10 +182,11 @@ async function keepBook() {
 
 async function start() {
   if (chartPanel) {
-    chartPanel.querySelector("[data-intervals]").addEventListener("change", () => showCandles().then(showIndicators));
+    const hasIndicators = chartPanel.querySelector("[data-indicators]") !== null;
+    const show = () => showCandles().then(() => hasIndicators && showIndicators());
+    chartPanel.querySelector("[data-intervals]").addEventListener("change", show);
     chartPanel.querySelector("[data-indicators]")?.addEventListener("change", showIndicators);
-    await showCandles();
-    showIndicators(); // a browser remembers what was chosen
+    await show(); // a browser remembers what was chosen
   }
   if (bookPanel) keepBook();
   if (!tradesPanel) return;
