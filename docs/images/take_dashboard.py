@@ -39,7 +39,6 @@ class Picture:
 PICTURES = {
     "overview": Picture(path="/", awaited=".badge.good[data-live]"),
     "market": Picture(path=MARKET, awaited="[data-depth] canvas", scheme="dark", size=(1280, 1230)),
-    "market-phone": Picture(path=MARKET, awaited="[data-depth] canvas", size=(360, 740)),
     "portfolio": Picture(path="/portfolio", awaited="[data-panel=holdings] tbody tr"),
     "operations": Picture(path="/operations", awaited="#stores"),
 }

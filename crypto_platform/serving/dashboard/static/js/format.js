@@ -18,7 +18,7 @@ export function price(exact) {
 /** Without the zeros that only fill up. */
 export function quantity(exact) {
   if (exact === null || exact === undefined) return UNKNOWN;
-  return Number(exact).toLocaleString("en-US", { maximumSignificantDigits: 8 });
+  return Number(exact).toLocaleString("en-US", { maximumFractionDigits: 8 });
 }
 
 export function money(exact) {
