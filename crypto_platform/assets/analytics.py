@@ -19,7 +19,13 @@ from crypto_platform.analytics.pipeline import DayReport, RunEnd, catch_up, list
 from crypto_platform.assets import charts
 from crypto_platform.assets.descriptions import OWNERS, refer_to
 from crypto_platform.assets.interrupts import stopping_on_interrupt
-from crypto_platform.assets.names import ANALYTICS_OP, ANALYTICS_SENSOR, analytics_key, load_key
+from crypto_platform.assets.names import (
+    ANALYTICS_OP,
+    ANALYTICS_SENSOR,
+    analytics_key,
+    load_key,
+    topic_key,
+)
 from crypto_platform.assets.partitions import build_event_days_so_far
 from crypto_platform.domain.hours import name_day, to_time_us
 from crypto_platform.errors import PlatformError
@@ -82,15 +88,12 @@ def _check(end: RunEnd) -> None:
 
 
 def _build_spec(computation: Computation) -> dg.AssetSpec:
-    # what happened on a day may have arrived in any hour
-    mapping = dg.AllPartitionMapping()
-    loads = [
-        dg.AssetDep(load_key(HOME, FEED_BY_NAME[feed]), partition_mapping=mapping)
-        for feed in computation.feeds
-    ]
+    feeds = [FEED_BY_NAME[name] for name in computation.feeds]
     return dg.AssetSpec(
         analytics_key(computation.name),
-        deps=[*loads, *map(analytics_key, computation.after)],
+        # Not the loads: Dagster fails a run without a partition whose parents have partitions and
+        # were materialized (seen), and such a run is what catches up.
+        deps=[*map(topic_key, feeds), *map(analytics_key, computation.after)],
         skippable=True,
         group_name="analytics",
         owners=OWNERS,
@@ -102,6 +105,7 @@ def _build_spec(computation: Computation) -> dg.AssetSpec:
             "dagster/table_name": computation.tables[0],
             "tables": ", ".join(computation.tables),
             "made_of": ", ".join(computation.feeds),
+            **{f"read_from_{feed.name}": load_key(HOME, feed) for feed in feeds},
             "shell": f"crypto-platform connect {HOME}",
             **refer_to(the_computation=computation.compute),
         },
