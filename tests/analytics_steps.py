@@ -188,11 +188,15 @@ def _figures(candle: BuiltCandle) -> tuple[Decimal, ...]:
     )
 
 
-def list_pending(urls: PostgresUrls) -> Iterator[tuple[str, str, int]]:
-    """Computation, key and hour of what is due, in order; microseconds since MIDNIGHT."""
+def list_pending(
+    urls: PostgresUrls, names: Collection[str] = ("candles",)
+) -> Iterator[tuple[str, str, int]]:
+    """Computation, key and hour of what is due of these, in order; microseconds since MIDNIGHT."""
     with psycopg.connect(urls.analyst) as connection:
         for computation, key, hour in connection.execute(
-            "SELECT computation, key, event_hour FROM analytics.pending ORDER BY 1, 2, 3"
+            "SELECT computation, key, event_hour FROM analytics.pending "
+            "WHERE computation = ANY(%s) ORDER BY 1, 2, 3",
+            [list(names)],
         ):
             yield computation, key, to_time_us(hour) - MIDNIGHT
 

@@ -82,7 +82,7 @@ def catch_up(
     """Make all hours that have changed since they were made.
 
     Args:
-        names: Of all computations, but in tests: notes are taken, and for these only.
+        names: Of the computations to make; hours of the others are noted and stay due.
 
     Raises:
         StoreUnavailableError, StoreRefusedError: What was made before stays made.
@@ -91,7 +91,7 @@ def catch_up(
         if not is_alone:
             return RunEnd.BUSY
         while not stop.is_set():
-            store.take(feeds_of(names))
+            store.take(feeds_of(ANALYTICS))
             due = _read_due(store, names, as_of_us=clock())
             if _make(store, due, settings.analytics.every_s, clock=clock, stop=stop, on_day=on_day):
                 return RunEnd.DONE

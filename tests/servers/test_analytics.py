@@ -9,7 +9,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from crypto_platform.analytics import ANALYTICS
 from crypto_platform.analytics.pipeline import DayReport, RunEnd, feeds_of, make_days
 from crypto_platform.feeds.trades import TRADES
 from crypto_platform.settings import Settings
@@ -91,7 +90,7 @@ def test_an_hour_that_is_over_is_made_once_more_and_its_days_last_hour_is_waited
     assert list(list_pending(postgres_urls)) == [(*noted, 10 * HOUR), (*noted, 23 * HOUR)]
     with closing(open_analytics(settings)) as store:
         for as_of, is_due in ((11 * HOUR - 1, False), (11 * HOUR, True)):
-            assert store.is_due(feeds_of(ANALYTICS), as_of_us=MIDNIGHT + as_of) is is_due
+            assert store.is_due(feeds_of(["candles"]), as_of_us=MIDNIGHT + as_of) is is_due
     catch_up_as_of(settings, 11 * HOUR)
     assert list(list_pending(postgres_urls)) == [(*noted, 23 * HOUR)]
     catch_up_as_of(settings, DAY)
