@@ -58,8 +58,9 @@ class Visit:
         return [str(value) for value in found]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """No longer than a module: while it lives, its event loop is the one of this thread."""
     if find_chromium() is None:
         pytest.skip("no Chromium: `python -m tests.chromium` fetches one for Linux on x86-64")
     with chromium() as running:

@@ -19,8 +19,7 @@ from tests.servers.test_cli_servers import REFUSED, run
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
-NOW = time.time_ns() // 1000
-THIS_HOUR = NOW - NOW % HOUR
+THIS_HOUR = time.time_ns() // 1000 // HOUR * HOUR
 PLACE = Place("coinbase", "BTC/USD")
 NAMES = "sma:3,ema:3,rsi:2,vwap"
 
@@ -108,11 +107,12 @@ def test_what_is_not_known_at_first_is_said_with_what_it_needs(platform: Platfor
 
 def test_an_overview_reaches_to_the_last_trade(platform: Platform) -> None:
     """Also what no run of analytics has made; without PostgreSQL of the venues' own candles."""
-    week = trade(900, at=NOW - 7 * DAY - HOUR - MINUTE, price="55")
-    yesterday = trade(901, at=NOW - DAY - 10 * MINUTE, price="100")
-    recent = trade(902, at=NOW - 2 * HOUR, price="120")
-    last = trade(903, at=NOW - MINUTE, price="110")
-    opens = NOW - 2 * HOUR - (NOW - 2 * HOUR) % MINUTE
+    now = time.time_ns() // 1000
+    week = trade(900, at=now - 7 * DAY - HOUR - MINUTE, price="55")
+    yesterday = trade(901, at=now - DAY - 10 * MINUTE, price="100")
+    recent = trade(902, at=now - 2 * HOUR, price="120")
+    last = trade(903, at=now - MINUTE, price="110")
+    opens = now - 2 * HOUR - (now - 2 * HOUR) % MINUTE
     own = seal_candle(
         Candle(
             venue="coinbase",
@@ -125,7 +125,7 @@ def test_an_overview_reaches_to_the_last_trade(platform: Platform) -> None:
             low="119",
             close="120",
             base_volume="7",
-            ts_ingest=NOW,
+            ts_ingest=now,
         )
     )
     load(platform, trades=[week, yesterday, recent, last], candles=[own])
@@ -146,6 +146,7 @@ def test_an_overview_reaches_to_the_last_trade(platform: Platform) -> None:
 
 def test_venues_of_a_symbol_are_compared_from_either_store(platform: Platform) -> None:
     """In any case of letters; what nobody has says what there is."""
+    now = time.time_ns() // 1000
     book = seal_order_book(
         OrderBook(
             venue="kraken",
@@ -156,12 +157,12 @@ def test_venues_of_a_symbol_are_compared_from_either_store(platform: Platform) -
             bid_quantities=("1",),
             ask_prices=("102.01",),
             ask_quantities=("1",),
-            ts_event=NOW - MINUTE,
-            ts_ingest=NOW,
+            ts_event=now - MINUTE,
+            ts_ingest=now,
             timed_by=TimedBy.VENUE,
         )
     )
-    load(platform, trades=[trade(1, at=NOW - MINUTE, price="100")], order_books=[book])
+    load(platform, trades=[trade(1, at=now - MINUTE, price="100")], order_books=[book])
     for store in ("postgres", "mongo"):
         ended = run(platform, "venues", "btc/usd", "--json")
         document = json.loads(ended.stdout)

@@ -24,6 +24,7 @@ from crypto_platform.domain.hours import (
     day_of,
     to_time_us,
 )
+from crypto_platform.errors import PlatformError
 from crypto_platform.stores.postgres.rows import format_texts, format_time
 from crypto_platform.stores.postgres.session import Connection, Session
 
@@ -140,7 +141,10 @@ class AnalyticsStore:
         try:
             yield row is not None and bool(row[0])
         finally:
-            self._session.close()  # the lock goes with the connection
+            # With the connection the lock goes too, but a moment after it was closed.
+            with contextlib.suppress(PlatformError), self._session.autocommit() as connection:
+                connection.execute("SELECT pg_advisory_unlock_all()")
+            self._session.close()
 
     @contextlib.contextmanager
     def reading(self) -> Generator[Connection]:
