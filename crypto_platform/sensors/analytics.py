@@ -7,6 +7,7 @@ what is due themselves.
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 
 import dagster as dg
 import msgspec
@@ -18,7 +19,6 @@ from crypto_platform.assets.names import ANALYTICS_JOB, ANALYTICS_SENSOR
 from crypto_platform.errors import PlatformError
 from crypto_platform.settings import Settings
 from crypto_platform.stores import open_analytics
-from crypto_platform.stores.postgres.analytics import AnalyticsStore
 
 TICK_INTERVAL_S = 30
 RUNS_LOOKED_AT = 8
@@ -33,8 +33,7 @@ _LIVE = {
 
 
 def build_analytics_sensor(settings: Settings) -> dg.SensorDefinition:
-    """The sensor. Keeps its connection between ticks: the code server is one process."""
-    kept: list[AnalyticsStore] = []
+    """The sensor. A tick has a connection of its own: it comes once in many seconds."""
     started_at = settings.stack.started_at
 
     @dg.sensor(
@@ -46,14 +45,10 @@ def build_analytics_sensor(settings: Settings) -> dg.SensorDefinition:
     )
     def analytics_due(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
-            if not kept:
-                kept.append(open_analytics(settings))
-            is_due = kept[0].is_due(feeds_of(ANALYTICS), as_of_us=time.time_ns() // 1000)
-            is_busy = kept[0].is_busy()
+            with closing(open_analytics(settings)) as store:
+                is_due = store.is_due(feeds_of(ANALYTICS), as_of_us=time.time_ns() // 1000)
+                is_busy = store.is_busy()
         except PlatformError as error:
-            for store in kept:
-                store.close()
-            kept.clear()
             return dg.SkipReason(f"not known whether anything has changed: {error}")
         decision = plan_run(
             now=time.time(),
