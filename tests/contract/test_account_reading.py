@@ -56,6 +56,14 @@ def store(store_factory: StoreFactory) -> Store:
     return opened
 
 
+def shuffle(rng: random.Random, *, batches: int) -> list[list[AccountEvent]]:
+    """All events in any order, some of them twice."""
+    events = [*COMPANY.events, *rng.sample(COMPANY.events, 5)]
+    rng.shuffle(events)
+    cuts = sorted(rng.sample(range(1, len(events)), batches - 1))
+    return [events[a:b] for a, b in zip([0, *cuts], [*cuts, len(events)], strict=True)]
+
+
 def test_states_are_the_companys_truth(store: Store) -> None:
     """Orders with their fills, and wallets, each once."""
     check(store, COMPANY)
@@ -68,15 +76,12 @@ def test_any_order_of_events_with_repeats_gives_the_same_states(
     """A replay, a restore by partition, two runs: the last sequence wins, no fill is lost."""
     rng = random.Random(seed)
     store = store_factory.open()
-    events = [*COMPANY.events, *rng.sample(COMPANY.events, 5)]
-    rng.shuffle(events)
-    cuts = sorted(rng.sample(range(1, len(events)), 4))
-    batches = [events[a:b] for a, b in zip([0, *cuts], [*cuts, len(events)], strict=True)]
+    batches = shuffle(rng, batches=5)
     for batch in batches:
         commit(store, batch, part=rng.randrange(3))
     check(store, COMPANY)
     [own] = claim(store, TopicPart(TOPIC_ID, 3), feed=EVENTS)
-    store.commit_replay([piece(own, rng.sample(events, 9))], run_id="replay")
+    store.commit_replay([piece(own, rng.sample(COMPANY.events, 9))], run_id="replay")
     check(store, COMPANY)
 
 
@@ -87,10 +92,7 @@ def test_one_commit_may_tell_of_a_thing_in_any_of_its_slices(
     """A backlog's hours come in one transaction: each of them names the same wallets."""
     rng = random.Random(seed)
     store = store_factory.open()
-    events = [*COMPANY.events, *rng.sample(COMPANY.events, 5)]
-    rng.shuffle(events)
-    cuts = sorted(rng.sample(range(1, len(events)), 5))
-    batches = [events[a:b] for a, b in zip([0, *cuts], [*cuts, len(events)], strict=True)]
+    batches = shuffle(rng, batches=6)
     slices: list[Slice] = []
     for part in range(3):
         [own] = claim(store, TopicPart(TOPIC_ID, part), feed=EVENTS)

@@ -1,7 +1,8 @@
 // The depth chart: how much waits at or before each price.
 
 import uPlot from "../vendor/uplot.mjs";
-import { colour, scheme } from "./colours.js";
+import { colour } from "./colours.js";
+import { Plot } from "./plot.js";
 
 function cumulate(levels) {
   let sum = 0;
@@ -19,41 +20,21 @@ function columns(book) {
   ];
 }
 
-export class DepthChart {
-  constructor(element) {
-    this.element = element;
-    new ResizeObserver(() => this.plot?.setSize(this.size())).observe(element);
-    scheme.addEventListener("change", () => this.draw());
-  }
-
-  size() {
-    return { width: this.element.clientWidth, height: this.element.clientHeight };
-  }
-
+export class DepthChart extends Plot {
   show(book) {
     this.data = columns(book);
     if (this.plot) this.plot.setData(this.data);
     else this.draw();
   }
 
-  draw() {
-    if (!this.data) return;
-    this.plot?.destroy();
+  options(axis) {
     const side = (label, name, align) => ({
       label, stroke: colour(`--${name}`), fill: colour(`--${name}-soft`), width: 2, paths: uPlot.paths.stepped({ align }), points: { show: false },
     });
-    const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 }, font: "12px system-ui" };
-    this.plot = new uPlot(
-      {
-        ...this.size(),
-        legend: { show: false },
-        cursor: { y: false, drag: { x: false, y: false } },
-        scales: { x: { time: false }, y: { range: (_, low, high) => [0, high * 1.05] } },
-        axes: [{ ...axis, space: 70 }, { ...axis, size: 56, side: 1 }],
-        series: [{ label: "Price" }, side("Bids", "up", -1), side("Asks", "down", 1)],
-      },
-      this.data,
-      this.element,
-    );
+    return {
+      scales: { x: { time: false }, y: { range: (_, low, high) => [0, high * 1.05] } },
+      axes: [{ ...axis, space: 70 }, { ...axis, size: 56, side: 1 }],
+      series: [{ label: "Price" }, side("Bids", "up", -1), side("Asks", "down", 1)],
+    };
   }
 }

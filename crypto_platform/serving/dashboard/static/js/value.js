@@ -1,7 +1,8 @@
 // The value of a portfolio over time.
 
 import uPlot from "../vendor/uplot.mjs";
-import { colour, scheme } from "./colours.js";
+import { colour } from "./colours.js";
+import { Plot } from "./plot.js";
 
 const DAYS_APART = [1, 2, 5, 10, 30, 60, 120, 365];
 
@@ -9,17 +10,7 @@ function nameDay(seconds) {
   return new Date(seconds * 1000).toISOString().slice(0, 10);
 }
 
-export class ValueChart {
-  constructor(element) {
-    this.element = element;
-    new ResizeObserver(() => this.plot?.setSize(this.size())).observe(element);
-    scheme.addEventListener("change", () => this.draw());
-  }
-
-  size() {
-    return { width: this.element.clientWidth, height: this.element.clientHeight };
-  }
-
+export class ValueChart extends Plot {
   /** Days of the API, each with its `day` and `value`. */
   show(days) {
     const points = days.map(({ day, value }) => [Date.parse(day) / 1000, Number(value)]).sort(([one], [other]) => one - other);
@@ -27,22 +18,12 @@ export class ValueChart {
     this.draw();
   }
 
-  draw() {
-    if (!this.data) return;
-    this.plot?.destroy();
-    const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 }, font: "12px system-ui" };
-    this.plot = new uPlot(
-      {
-        ...this.size(),
-        padding: [16, null, null, 32],
-        tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
-        cursor: { y: false, drag: { x: false, y: false } },
-        legend: { show: false },
-        axes: [{ ...axis, space: 90, incrs: DAYS_APART.map((days) => days * 86_400), values: (_, at) => at.map(nameDay) }, { ...axis, size: 72, side: 1 }],
-        series: [{ label: "Day" }, { label: "Value", stroke: colour("--chart-1"), width: 2 }],
-      },
-      this.data,
-      this.element,
-    );
+  options(axis) {
+    return {
+      padding: [16, null, null, 32],
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
+      axes: [{ ...axis, space: 90, incrs: DAYS_APART.map((days) => days * 86_400), values: (_, at) => at.map(nameDay) }, { ...axis, size: 72, side: 1 }],
+      series: [{ label: "Day" }, { label: "Value", stroke: colour("--chart-1"), width: 2 }],
+    };
   }
 }
