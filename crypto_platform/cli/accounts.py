@@ -14,7 +14,8 @@ import click
 from crypto_platform.cli.market import choose_range, range_options
 from crypto_platform.cli.options import data_dir_option
 from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options
-from crypto_platform.cli.text import UNKNOWN, align_points, format_table, printable
+from crypto_platform.cli.text import align_points, format_table, printable
+from crypto_platform.domain.readable import UNKNOWN
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, Fill, Order, Wallet
 from crypto_platform.feeds.feed import State
 from crypto_platform.feeds.record import list_fields

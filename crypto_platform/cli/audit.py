@@ -19,7 +19,7 @@ from crypto_platform.cli.options import (
     select_feeds,
 )
 from crypto_platform.cli.reconciliation_text import format_reconciliation
-from crypto_platform.cli.text import format_age, format_count, format_table, printable
+from crypto_platform.cli.text import format_table, printable
 from crypto_platform.delivery.audit import AuditProgress, audit
 from crypto_platform.delivery.audit_report import (
     AuditReport,
@@ -29,6 +29,7 @@ from crypto_platform.delivery.audit_report import (
     LostRange,
 )
 from crypto_platform.domain.hours import name_hour, to_time_us
+from crypto_platform.domain.readable import format_age, format_count
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.settings import Settings, load_settings
 from crypto_platform.stores import open_stores

@@ -9,8 +9,8 @@ import click
 
 from crypto_platform.cli.dumpers import open_dumpers
 from crypto_platform.cli.options import data_dir_option, json_option
-from crypto_platform.cli.text import format_age
 from crypto_platform.delivery.backup import Manifest, back_up, refuse_target
+from crypto_platform.domain.readable import format_age
 from crypto_platform.settings import load_settings
 from crypto_platform.stores import STORES
 

@@ -13,9 +13,10 @@ import click
 from crypto_platform.cli.market import symbol_argument, venue_argument
 from crypto_platform.cli.options import TIME, data_dir_option
 from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options
-from crypto_platform.cli.text import UNKNOWN, align_points, format_table, printable
+from crypto_platform.cli.text import align_points, format_table, printable
 from crypto_platform.domain.book_metrics import BookMetrics, Depth
 from crypto_platform.domain.money import explain_amount
+from crypto_platform.domain.readable import UNKNOWN
 from crypto_platform.feeds.order_books import OrderBook, TimedBy
 from crypto_platform.serving.book_metrics import (
     Order,

@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
-from crypto_platform.cli.text import format_count, format_table, printable
+from crypto_platform.cli.text import format_table, printable
 from crypto_platform.delivery.gap_days import DayState
 from crypto_platform.delivery.gap_report import GapLine
 from crypto_platform.domain.hours import name_day
+from crypto_platform.domain.readable import format_count
 from crypto_platform.serving.failover import Answered
 from crypto_platform.serving.sheets import build_source
 

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 
 import click
 
-from crypto_platform.cli.text import format_age, format_count, format_table, printable
+from crypto_platform.cli.text import format_table, printable
 from crypto_platform.delivery.history import HistoryReport, PieceEnd, PieceReport
 from crypto_platform.delivery.history_plan import Estimate, Wanted, estimate_seconds
 from crypto_platform.delivery.history_stored import Arrived
 from crypto_platform.domain.hours import MICROSECONDS_PER_DAY, from_time_us, name_day
+from crypto_platform.domain.readable import format_age, format_count
 
 BAR_CHARS = 24
 DRAW_EVERY_S = 0.1

@@ -21,7 +21,7 @@ from crypto_platform.cli.options import (
     json_option,
     yes_option,
 )
-from crypto_platform.cli.text import format_age, format_table, printable
+from crypto_platform.cli.text import format_table, printable
 from crypto_platform.delivery.incidents import (
     Matter,
     Plan,
@@ -31,6 +31,7 @@ from crypto_platform.delivery.incidents import (
     tell,
 )
 from crypto_platform.domain.hours import from_time_us
+from crypto_platform.domain.readable import format_age
 from crypto_platform.errors import StoreUnavailableError
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.kafka.incidents import publish_incident

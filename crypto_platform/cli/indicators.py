@@ -13,8 +13,9 @@ from crypto_platform.cli.market import choose_range, range_options, symbol_argum
 from crypto_platform.cli.options import data_dir_option
 from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options
 from crypto_platform.cli.sparkline import draw_sparkline
-from crypto_platform.cli.text import UNKNOWN, format_price, format_table, printable
+from crypto_platform.cli.text import format_table, printable
 from crypto_platform.domain.indicator_catalogue import CATALOGUE, parse_indicators
+from crypto_platform.domain.readable import UNKNOWN, format_price
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.serving.indicators import IndicatorAnswer, build_indicators, read_indicators
 from crypto_platform.serving.market import Place

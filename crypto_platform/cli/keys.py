@@ -8,7 +8,8 @@ import click
 
 from crypto_platform.cli.options import data_dir_option, json_option
 from crypto_platform.cli.sheet import echo_source
-from crypto_platform.cli.text import UNKNOWN, format_table, printable
+from crypto_platform.cli.text import format_table, printable
+from crypto_platform.domain.readable import UNKNOWN
 from crypto_platform.serving.keys import make_key, read_keys, revoke_key
 from crypto_platform.serving.sheets import build_source, print_time
 from crypto_platform.settings import load_settings

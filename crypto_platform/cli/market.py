@@ -15,7 +15,8 @@ import msgspec
 
 from crypto_platform.cli.options import TIME, data_dir_option
 from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options, writing
-from crypto_platform.cli.text import UNKNOWN, align_points, format_table, printable
+from crypto_platform.cli.text import align_points, format_table, printable
+from crypto_platform.domain.readable import UNKNOWN
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.candles import CANDLES, Candle, Interval
 from crypto_platform.feeds.feed import Field, FieldKind

@@ -12,16 +12,15 @@ import click
 from crypto_platform.cli.options import data_dir_option
 from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options
 from crypto_platform.cli.sparkline import draw_sparkline
-from crypto_platform.cli.text import (
+from crypto_platform.cli.text import format_table, printable
+from crypto_platform.domain.hours import TimeUs
+from crypto_platform.domain.readable import (
     UNKNOWN,
     format_age,
     format_change,
     format_money,
     format_price,
-    format_table,
-    printable,
 )
-from crypto_platform.domain.hours import TimeUs
 from crypto_platform.serving.overview import MadeOf, Overview, build_overview, read_overview
 from crypto_platform.serving.sheets import build_source, print_time
 from crypto_platform.serving.venue_comparison import (

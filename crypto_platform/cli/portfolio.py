@@ -5,6 +5,7 @@ serving/reports.py, at a day's end), other forms (sheet.py).
 """
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -12,14 +13,8 @@ import click
 from crypto_platform.cli.accounts import echo_answer, say_nothing, user_option
 from crypto_platform.cli.options import data_dir_option
 from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options
-from crypto_platform.cli.text import (
-    UNKNOWN,
-    align_points,
-    draw_sparkline,
-    format_price,
-    format_table,
-    printable,
-)
+from crypto_platform.cli.text import align_points, draw_sparkline, format_table, printable
+from crypto_platform.domain.readable import UNKNOWN, format_price
 from crypto_platform.serving.account_sheets import build_holdings, build_portfolio_days
 from crypto_platform.serving.accounts import VALUE_CURRENCY, Portfolio, read_portfolio
 from crypto_platform.serving.failover import Source
@@ -89,7 +84,7 @@ def _echo_now(form: Form, settings: Settings, user_id: str) -> None:
         echo_prices_source(portfolio.prices_from)
         totals["prices_from"] = build_source(portfolio.prices_from)
     sheet = build_holdings(portfolio)
-    lines = lambda: format_portfolio(portfolio)  # noqa: E731 - as the others
+    lines = partial(format_portfolio, portfolio)
     echo_answer(form, answered, user_id, sheet, "holdings", lines, **totals)
     if not portfolio.holdings:
         say_nothing(f"no wallet of {printable(user_id)} is stored")

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crypto_platform.cli.text import format_age
 from crypto_platform.cli.view import Line
 from crypto_platform.delivery.audit_report import AuditReport
+from crypto_platform.domain.readable import format_age
 from crypto_platform.stack.kills import Kill, Killer
 from crypto_platform.stack.proof import Proof
 from crypto_platform.stack.targets import Target

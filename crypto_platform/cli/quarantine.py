@@ -21,7 +21,7 @@ from crypto_platform.cli.options import (
     json_option,
     yes_option,
 )
-from crypto_platform.cli.text import escape, format_count, format_raw, format_table, printable
+from crypto_platform.cli.text import escape, format_raw, format_table, printable
 from crypto_platform.delivery.quarantine import (
     EXAMPLES_MAX,
     EntryName,
@@ -33,6 +33,7 @@ from crypto_platform.delivery.quarantine import (
     release,
 )
 from crypto_platform.domain.hours import from_time_us
+from crypto_platform.domain.readable import format_count
 from crypto_platform.errors import Reason
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.kafka.topics import topic_name

@@ -11,14 +11,13 @@ import click
 from crypto_platform.cli.options import TIME, data_dir_option
 from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options
 from crypto_platform.cli.signals import stop_on
-from crypto_platform.cli.text import (
+from crypto_platform.cli.text import format_table, printable
+from crypto_platform.domain.readable import (
     UNKNOWN,
     format_age,
     format_change,
     format_money,
     format_price,
-    format_table,
-    printable,
 )
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.serving.currencies import CurrencyCodes

@@ -5,8 +5,9 @@ Here: pure functions from values to text. Not here: the rest of the audit (audit
 
 from collections.abc import Sequence
 
-from crypto_platform.cli.text import format_count, printable
+from crypto_platform.cli.text import printable
 from crypto_platform.delivery.reconciliation_report import Mismatch, Reconciliation
+from crypto_platform.domain.readable import format_count
 
 EXAMPLES_SHOWN = 5
 NAMES_SHOWN = 8

@@ -14,7 +14,7 @@ from crypto_platform.cli.options import (
     json_option,
     select_feeds,
 )
-from crypto_platform.cli.text import format_count, format_table
+from crypto_platform.cli.text import format_table
 from crypto_platform.delivery.replay import (
     Replayed,
     ReplayRange,
@@ -30,6 +30,7 @@ from crypto_platform.domain.hours import (
     parse_moment,
     to_time_us,
 )
+from crypto_platform.domain.readable import format_count
 from crypto_platform.settings import load_settings
 from crypto_platform.stores import STORES, open_store
 

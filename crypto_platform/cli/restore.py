@@ -13,7 +13,7 @@ import click
 from crypto_platform.cli.dumpers import open_dumpers
 from crypto_platform.cli.options import data_dir_option, is_confirmed, json_option, yes_option
 from crypto_platform.cli.signals import stop_on
-from crypto_platform.cli.text import format_age, format_count, format_table
+from crypto_platform.cli.text import format_table
 from crypto_platform.delivery.backup import read_manifest, verify
 from crypto_platform.delivery.restore import RestoreProgress
 from crypto_platform.delivery.restore_plan import PartPlan, RestorePlan, find_objection
@@ -25,6 +25,7 @@ from crypto_platform.delivery.restore_store import (
     plan,
     put_backup_back,
 )
+from crypto_platform.domain.readable import format_age, format_count
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.kafka.incidents import publish_incident

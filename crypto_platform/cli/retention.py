@@ -16,9 +16,9 @@ from crypto_platform.cli.options import (
     select_feeds,
     yes_option,
 )
-from crypto_platform.cli.text import format_count
 from crypto_platform.delivery.retention import Removal, count_old, plan_cuts, remove_old
 from crypto_platform.domain.hours import from_time_us
+from crypto_platform.domain.readable import format_count
 from crypto_platform.settings import load_settings
 from crypto_platform.stores import open_stores
 

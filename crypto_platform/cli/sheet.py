@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, cast
 import click
 
 from crypto_platform.cli.options import json_option
-from crypto_platform.cli.text import format_age
+from crypto_platform.domain.readable import format_age
 from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.serving.failover import Source
 from crypto_platform.serving.sheets import Column, Rows, Sheet, build_rows

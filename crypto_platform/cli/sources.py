@@ -18,8 +18,9 @@ from crypto_platform.cli.source_records import (
     replay_record,
     write_record,
 )
-from crypto_platform.cli.text import format_price, format_table, printable
+from crypto_platform.cli.text import format_table, printable
 from crypto_platform.domain.hours import to_time_us
+from crypto_platform.domain.readable import format_price
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.trades import Trade

@@ -6,14 +6,8 @@ view's layout (view.py).
 
 from collections.abc import Sequence
 
-from crypto_platform.cli.text import (
-    UNKNOWN,
-    format_age,
-    format_bytes,
-    format_count,
-    format_table,
-    printable,
-)
+from crypto_platform.cli.text import format_table, printable
+from crypto_platform.domain.readable import UNKNOWN, format_age, format_bytes, format_count
 from crypto_platform.serving.health import (
     FeedStatus,
     SourceStatus,

@@ -9,7 +9,8 @@ import msgspec
 
 from crypto_platform.cli.options import data_dir_option, json_option
 from crypto_platform.cli.sheet import echo_source
-from crypto_platform.cli.text import UNKNOWN, format_table, printable
+from crypto_platform.cli.text import format_table, printable
+from crypto_platform.domain.readable import UNKNOWN
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds.instruments import INSTRUMENTS, Instrument
 from crypto_platform.feeds.quotes import QUOTES, Quote

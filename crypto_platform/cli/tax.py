@@ -14,7 +14,8 @@ import click
 from crypto_platform.cli.accounts import user_option
 from crypto_platform.cli.options import data_dir_option
 from crypto_platform.cli.sheet import echo_source
-from crypto_platform.cli.text import UNKNOWN, format_table, printable
+from crypto_platform.cli.text import format_table, printable
+from crypto_platform.domain.readable import UNKNOWN
 from crypto_platform.domain.tax_lots import BookingMethod
 from crypto_platform.domain.tax_report import TaxReport
 from crypto_platform.serving.origins import COLUMNS, read_origins

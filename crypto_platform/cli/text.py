@@ -7,33 +7,6 @@ import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
 
-from crypto_platform.domain.readable import (
-    UNKNOWN,
-    format_age,
-    format_bytes,
-    format_change,
-    format_count,
-    format_money,
-    format_price,
-)
-
-__all__ = [
-    "UNKNOWN",
-    "align_cells",
-    "align_points",
-    "display_width",
-    "escape",
-    "format_age",
-    "format_bytes",
-    "format_change",
-    "format_count",
-    "format_money",
-    "format_price",
-    "format_raw",
-    "format_table",
-    "printable",
-]
-
 _HEX_BYTES = 16
 _UTF8_BYTES_MAX = 4
 

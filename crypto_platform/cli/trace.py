@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from crypto_platform.cli.options import data_dir_option, json_option
-from crypto_platform.cli.text import format_count, format_table, printable
+from crypto_platform.cli.text import format_table, printable
 from crypto_platform.delivery.trace import Stored, Trace, name_poll, trace
 from crypto_platform.domain.hours import from_time_us, name_hour
+from crypto_platform.domain.readable import format_count
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.serving.currencies import CurrencyCodes

@@ -34,15 +34,8 @@ from crypto_platform.cli.status_text import (
     source_row,
     store_row,
 )
-from crypto_platform.cli.text import (
-    align_cells,
-    display_width,
-    format_age,
-    format_change,
-    format_count,
-    format_price,
-    printable,
-)
+from crypto_platform.cli.text import align_cells, display_width, printable
+from crypto_platform.domain.readable import format_age, format_change, format_count, format_price
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.serving.currencies import CurrencyCodes

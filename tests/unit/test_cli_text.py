@@ -4,17 +4,14 @@ from decimal import Decimal
 
 import pytest
 
-from crypto_platform.cli.text import (
-    draw_sparkline,
+from crypto_platform.cli.text import draw_sparkline, format_raw, format_table, printable
+from crypto_platform.domain.readable import (
     format_age,
     format_bytes,
     format_change,
     format_count,
     format_money,
     format_price,
-    format_raw,
-    format_table,
-    printable,
 )
 
 
