@@ -13,7 +13,8 @@ import click
 from crypto_platform.cli.accounts import echo_answer, say_nothing, user_option
 from crypto_platform.cli.options import data_dir_option
 from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options
-from crypto_platform.cli.text import align_points, draw_sparkline, format_table, printable
+from crypto_platform.cli.sparkline import LOW, draw_sparkline
+from crypto_platform.cli.text import align_points, format_table, printable
 from crypto_platform.domain.readable import UNKNOWN, format_price
 from crypto_platform.serving.account_sheets import build_holdings, build_portfolio_days
 from crypto_platform.serving.accounts import VALUE_CURRENCY, Portfolio, read_portfolio
@@ -119,7 +120,7 @@ def format_history(history: PortfolioHistory) -> list[str]:
     ]
     header = ("day", f"value {history.currency}", "realized", "unrealized", "fees", "unknown of")
     values = [day.value for day in days]
-    line = draw_sparkline(values, width=_SPARKLINE_WIDTH)
+    line = draw_sparkline(values, width=_SPARKLINE_WIDTH, flat=LOW)
     bounds = f"{min(values):z,.2f} to {max(values):z,.2f} {history.currency}"
     return [
         *format_table(header, rows, right=frozenset({1, 2, 3, 4})),

@@ -7,25 +7,25 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 BLOCKS = "▁▂▃▄▅▆▇█"
+LOW, MIDDLE = BLOCKS[0], BLOCKS[len(BLOCKS) // 2]
 
 
-def draw_sparkline(values: Sequence[Decimal | None], *, width: int) -> str:
+def draw_sparkline(values: Sequence[Decimal | None], *, width: int, flat: str = MIDDLE) -> str:
     """One character a value, the lowest value lowest; the newest last; unknown is a space.
 
     Args:
         values: Oldest first.
         width: Characters at most; of more values, each character is the last of its share.
+        flat: What stands for each value where all are the same.
     """
     if len(values) > width:
         values = [values[(number + 1) * len(values) // width - 1] for number in range(width)]
     known = [value for value in values if value is not None]
     if not known:
         return " " * len(values)
-    lowest, highest = min(known), max(known)
-    return "".join(" " if value is None else _block(value, lowest, highest) for value in values)
-
-
-def _block(value: Decimal, lowest: Decimal, highest: Decimal) -> str:
-    if lowest == highest:
-        return BLOCKS[len(BLOCKS) // 2]
-    return BLOCKS[int((value - lowest) / (highest - lowest) * (len(BLOCKS) - 1))]
+    lowest, span = min(known), max(known) - min(known)
+    steps = len(BLOCKS) - 1
+    return "".join(
+        " " if value is None else BLOCKS[int((value - lowest) / span * steps)] if span else flat
+        for value in values
+    )

@@ -1,11 +1,11 @@
-"""What a person reads on a terminal: values as domain/readable.py has them, tables, bytes.
+"""What a person reads on a terminal: tables, amounts below each other, foreign text, bytes.
 
-Here: pure functions from values to text. Unknown is a dash, never 0. Not here: what is shown.
+Here: pure functions from texts to text. Not here: numbers, ages and sizes (domain/readable.py),
+what is shown.
 """
 
 import unicodedata
 from collections.abc import Sequence
-from decimal import Decimal
 
 _HEX_BYTES = 16
 _UTF8_BYTES_MAX = 4
@@ -17,24 +17,6 @@ def align_points(amounts: Sequence[str]) -> list[str]:
     placed = [" " * (whole - len(a.partition(".")[0])) + a if a else "" for a in amounts]
     width = max(map(len, placed), default=0)
     return [amount.ljust(width) for amount in placed]
-
-
-_BARS = "▁▂▃▄▅▆▇█"
-
-
-def draw_sparkline(values: Sequence[Decimal], *, width: int) -> str:
-    """The course of values in one line, from the lowest to the highest.
-
-    Args:
-        values: In their order, at least one.
-        width: Of more values than this each stretch shows its last.
-    """
-    shown = values
-    if len(values) > width:
-        shown = [values[(place + 1) * len(values) // width - 1] for place in range(width)]
-    lowest, span = min(shown), max(shown) - min(shown)
-    steps = len(_BARS) - 1
-    return "".join(_BARS[int((each - lowest) / span * steps) if span else 0] for each in shown)
 
 
 def format_table(

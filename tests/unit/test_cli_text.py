@@ -4,7 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from crypto_platform.cli.text import draw_sparkline, format_raw, format_table, printable
+from crypto_platform.cli.sparkline import LOW, draw_sparkline
+from crypto_platform.cli.text import format_raw, format_table, printable
 from crypto_platform.domain.readable import (
     format_age,
     format_bytes,
@@ -99,4 +100,4 @@ def test_a_course_goes_from_its_lowest_to_its_highest_in_its_width(
     values: list[str], width: int, line: str
 ) -> None:
     """Of a stretch that is one bar its last day is shown: the line ends with today."""
-    assert draw_sparkline([Decimal(value) for value in values], width=width) == line
+    assert draw_sparkline([Decimal(value) for value in values], width=width, flat=LOW) == line
