@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from statistics import quantiles
 from urllib.parse import quote, urlencode, urlsplit
@@ -133,9 +133,12 @@ def _ask_many(
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         users = itertools.cycle(tokens)
+        asked: list[Future[None]] = []
         for number, path in enumerate(paths):
             token = next(users) if path.startswith("/v1/me") else None
-            pool.submit(ask, number, path, _build_target(path, chance), token)
+            asked.append(pool.submit(ask, number, path, _build_target(path, chance), token))
+        for each in asked:
+            each.result()  # what could not be asked is an error, not an answer less
     return found
 
 

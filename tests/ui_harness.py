@@ -41,6 +41,9 @@ LOADS = [["postgres", "market", "quote"], ["mongo", "quotes"]]
 _CHECKS = """{ assetNodes { assetKey { path } assetChecksOrError { ... on AssetChecks { checks {
     name executionForLatestMaterialization { status evaluation { success description } }
 } } } } }"""
+_TICKS = """query Ticks($sensor: InstigationSelector!) {
+    instigationStateOrError(instigationSelector: $sensor) { ... on InstigationState {
+        ticks(limit: 5) { status timestamp endTimestamp skipReason error { message } } } } }"""
 _ANSWERS = """query Answers($key: AssetKeyInput!, $check: String!) {
     assetCheckExecutions(assetKey: $key, checkName: $check, limit: 10) {
         runId evaluation { success description } } }"""
@@ -93,6 +96,20 @@ class Stack:
             for node in self.ask(_CHECKS)["assetNodes"]
             for check in node["assetChecksOrError"].get("checks", [])
         }
+
+    def ask_ticks(self, sensor: str) -> list[Mapping[str, Any]]:
+        """How a sensor's last ticks went, the latest first."""
+        selector = {**REPOSITORY, "name": sensor}
+        state = self.ask(_TICKS, sensor=selector)["instigationStateOrError"]
+        ticks: list[Mapping[str, Any]] = state["ticks"]
+        return ticks
+
+    def ask_latest(self, path: list[str]) -> Mapping[str, Any]:
+        """The asset's latest materialization: its run and time."""
+        fields = "assetMaterializations(limit: 1) { runId timestamp partition }"
+        [latest] = self.ask_node(path, fields)["assetMaterializations"]
+        answer: Mapping[str, Any] = latest
+        return answer
 
     def ask_audit(
         self, partition: str, *, feed: str = "quotes", checks: Iterable[str] = QUESTIONS

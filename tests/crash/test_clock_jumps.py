@@ -11,7 +11,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import TIMESTAMP_CREATE_TIME, Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from crypto_platform.delivery.load import LoadEnd, load
@@ -24,6 +24,7 @@ from crypto_platform.stores import STORES
 from crypto_platform.stores.batches import BatchKind
 from tests.fault_steps import assert_whole, numbered_quotes
 from tests.platform_harness import Platform
+from tests.waiting import eventually
 
 HOUR_US = 3_600_000_000
 
@@ -37,6 +38,27 @@ def take_over_times(platform: Platform) -> None:
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
     [future] = admin.incremental_alter_configs([resource]).values()
     future.result(timeout=30)
+    # answered once it is written down, a while before the logs follow it
+    eventually(lambda: has_taken_over(platform), within_s=30)
+
+
+def has_taken_over(platform: Platform) -> bool:
+    """Whether every partition keeps given times: asked by records that nobody will read."""
+    kinds: list[int] = []
+    producer = Producer(
+        client_config(platform.settings) | {"transactional.id": f"{platform.name}.times"}
+    )
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for part in range(QUOTES.partitions):
+        producer.produce(
+            platform.topic(QUOTES),
+            partition=part,
+            on_delivery=lambda _, message: kinds.append(message.timestamp()[0]),
+        )
+    assert producer.flush(30) == 0
+    producer.abort_transaction(30)
+    return kinds == [TIMESTAMP_CREATE_TIME] * QUOTES.partitions
 
 
 def append_at(platform: Platform, time_us: int, quotes: list[Quote]) -> None:

@@ -81,7 +81,8 @@ def test_a_run_frozen_inside_its_transaction_holds_others_back_for_seconds_and_w
         platform, "simulated", CRASH_AT="before_kafka_commit", CRASH_BY="stop"
     ) as frozen:
         wait_until_stopped(frozen)
-        poll(platform, "coincap")
+        [polled] = poll(platform, "coincap")
+        assert polled.records == 2, polled.errors
         began = time.monotonic()
 
         def is_loaded() -> bool:

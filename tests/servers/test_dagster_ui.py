@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from crypto_platform.assets.audits import ACCOUNT_QUESTIONS, COMPANY, RECONCILED
+from crypto_platform.assets.names import HEALTH_SENSOR
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.jobs.restore import RESTORE_JOB, RESTORE_OP
 from crypto_platform.stores import STORES
@@ -95,7 +96,9 @@ def test_the_checks_of_a_running_platform_are_answered_and_good(stack: Stack) ->
     try:
         eventually(all_good, within_s=150)
     except AssertionError:
-        pytest.fail(f"not good: {bad}")
+        latest = {"/".join(path): stack.ask_latest(path) for path in LOADS}
+        ticks = stack.ask_ticks(HEALTH_SENSOR)
+        pytest.fail(f"not good: {bad}\nmaterialized: {latest}\nthe sensor's ticks: {ticks}")
     assert "mongo/quotes/fresh" in stack.ask_checks()
 
 
