@@ -140,8 +140,8 @@ def read_keys(reads: Reads, user_id: str) -> list[Key]:
     return list_keys(answered.value)
 
 
-def find_services(request: Request) -> Services:
-    """The process's."""
+async def find_services(request: Request) -> Services:
+    """The process's; not a plain function, which would be given a thread for every request."""
     services: Services = request.app.state.services
     return services
 

@@ -70,7 +70,7 @@ class Dashboard:
     audits: Probe[list[LastAudit]]
 
 
-def find_dashboard(request: Request) -> Dashboard:
+async def find_dashboard(request: Request) -> Dashboard:
     """The process's."""
     dashboard: Dashboard = request.app.state.dashboard
     return dashboard
