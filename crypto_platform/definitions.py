@@ -18,6 +18,7 @@ from crypto_platform.assets.topics import build_topic_assets
 from crypto_platform.jobs import (
     build_analytics_job,
     build_audit_job,
+    build_gap_job,
     build_ingest_job,
     build_load_job,
     build_quality_job,
@@ -36,6 +37,7 @@ from crypto_platform.schedules import (
     build_retention_schedule,
 )
 from crypto_platform.sensors.analytics import build_analytics_sensor
+from crypto_platform.sensors.gaps import build_gap_sensor
 from crypto_platform.sensors.health import build_health_sensor
 from crypto_platform.sensors.loads import build_load_sensor
 from crypto_platform.sensors.sources import build_source_sensor
@@ -63,6 +65,7 @@ def build_definitions(
     loads = {store: build_load_assets(settings, store) for store in STORES}
     audits = build_audit_assets(settings)
     quality = build_quality_assets(settings)
+    gaps = build_gap_asset(settings)
     history = build_history_assets(settings)
     analytics = build_analytics_assets(settings)
     monitor = Monitor(settings)
@@ -76,7 +79,7 @@ def build_definitions(
             audits,
             quality,
             analytics,
-            build_gap_asset(settings),
+            gaps,
         ],
         asset_checks=[build_health_checks(settings)],
         jobs=[
@@ -85,6 +88,7 @@ def build_definitions(
             build_analytics_job(analytics),
             build_audit_job(audits),
             build_quality_job(quality),
+            build_gap_job(gaps),
             *build_repair_jobs(settings),
             build_purge_job(settings),
             build_retention_job(settings),
@@ -102,6 +106,7 @@ def build_definitions(
             *(build_source_sensor(source, monitor) for source in sources),
             *(build_load_sensor(settings, store) for store in STORES),
             build_analytics_sensor(settings),
+            build_gap_sensor(settings),
         ],
         resources={**build_resources(settings), **(resources or {})},
         executor=dg.in_process_executor,

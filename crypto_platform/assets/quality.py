@@ -1,40 +1,54 @@
 """quality/<feed>: what an hour of market data is worth, as checks people can read; quality/gaps.
 
 An hour is one of event time, and is materialized when it was looked at, whatever was found: what is
-wrong is said by the checks. quality/gaps shows the gap report of the last days, made when it is
-asked for. Not here: looking (delivery/quality_hour.py, gap_report.py), mending (jobs/repair.py).
+wrong is said by the checks. quality/gaps shows the gap report of the last days, once what history
+has read is loaded. Not here: looking (delivery/quality_hour.py, gap_report.py), mending
+(jobs/repair.py).
 """
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import dagster as dg
 
 from crypto_platform.assets import charts
 from crypto_platform.assets.descriptions import OWNERS, refer_to, tag
-from crypto_platform.assets.names import QUALITY_OP, gaps_key, load_key, quality_key
+from crypto_platform.assets.interrupts import stopping_on_interrupt
+from crypto_platform.assets.names import (
+    GAPS_SENSOR,
+    QUALITY_OP,
+    gaps_key,
+    load_key,
+    quality_key,
+)
 from crypto_platform.assets.partitions import build_event_hours
 from crypto_platform.delivery.gap_days import DayState
 from crypto_platform.delivery.gap_repair import list_left, list_recent, list_subjects
 from crypto_platform.delivery.gap_report import GapLine
+from crypto_platform.delivery.history_stored import wait_until_loaded
 from crypto_platform.delivery.quality_finding import DOUBTFUL, Finding, Flaw
 from crypto_platform.delivery.quality_hour import FEED_NAMES, MarketReport, examine_hour
 from crypto_platform.domain.hours import name_day, to_time_us
-from crypto_platform.errors import PlatformError
+from crypto_platform.errors import PlatformError, StoreUnavailableError
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.candles import CANDLES
+from crypto_platform.feeds.incidents import INCIDENTS
 from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.trades import TRADES
 from crypto_platform.serving.quality import read_gap_report, read_hour
 from crypto_platform.settings import Settings
-from crypto_platform.stores import STORES
+from crypto_platform.stores import STORES, open_stores
 
 KINDS = {store.product for store in STORES.values()}
 FINDINGS_SHOWN = 10
 MARKETS_SHOWN = 50
 LINES_SHOWN = 500
+RETRIES = dg.RetryPolicy(max_retries=5, delay=60)
+"""Of the gap report, which nobody asks for again until something changes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,21 +216,41 @@ def build_gap_asset(settings: Settings) -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds=KINDS,
         description="Which days of trades and candles are complete, missing at the source, missing "
-        "here or not asked for, made anew each time. Job `repair_gaps` asks for what can be had; "
-        "`crypto-platform gaps` takes other days.",
+        f"here or not asked for. Sensor {GAPS_SENSOR} has it made anew after a backfill, a repair "
+        "and a day's end. Job `repair_gaps` asks for what can be had; `crypto-platform gaps` takes "
+        "other days.",
         metadata=refer_to(the_report=read_gap_report),
+        retry_policy=RETRIES,
     )
     def gaps(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         try:
+            lacking = _wait_for_loads(settings)
             now_us = time.time_ns() // 1000
             days = list_recent(settings, now_us=now_us)
             found = read_gap_report(settings, list_subjects(settings, days=days, now_us=now_us))
         except PlatformError as error:
             raise dg.Failure(str(error), allow_retries=error.retryable) from error
         context.log.info("%s days looked at in %s", len(found.value), found.source.store)
-        return dg.MaterializeResult(metadata=describe_gaps(found.value))
+        not_loaded = {f"not_loaded_{store}": offsets for store, offsets in lacking.items()}
+        return dg.MaterializeResult(metadata={**describe_gaps(found.value), **not_loaded})
 
     return gaps
+
+
+def _wait_for_loads(settings: Settings) -> Mapping[str, int]:
+    """What history has just published is on its way; by store, the offsets it still lacks.
+
+    A store that does not answer is waited for by nobody: the other one has the report.
+    """
+    lacking: dict[str, int] = {}
+    stop = threading.Event()
+    with stopping_on_interrupt(stop), open_stores(settings, role="analyst") as stores:
+        for name, store in stores.items():
+            with suppress(StoreUnavailableError):
+                lacking |= wait_until_loaded(
+                    settings, {name: store}, [TRADES, CANDLES, INCIDENTS], stop
+                )
+    return lacking
 
 
 def describe_gaps(lines: Sequence[GapLine]) -> Mapping[str, dg.MetadataValue | int]:

@@ -6,6 +6,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from crypto_platform.assets.names import (
     ANALYTICS_JOB,
     AUDIT_JOB,
+    GAPS_JOB,
     INGEST_JOB,
     QUALITY_JOB,
     TAG_SHARD,
@@ -68,6 +69,17 @@ def build_quality_job(quality: dg.AssetsDefinition) -> Job:
     """Looks at one hour of all markets; scheduled every hour."""
     text = "Look for gaps, wrong candles, crossed books and strange prices in an hour."
     return _build_hourly(QUALITY_JOB, quality, text)
+
+
+def build_gap_job(gaps: dg.AssetsDefinition) -> Job:
+    """Makes the gap report; asked for by a sensor."""
+    return dg.define_asset_job(
+        GAPS_JOB,
+        selection=dg.AssetSelection.assets(gaps),
+        executor_def=dg.in_process_executor,
+        run_tags={"dagster/max_runtime": str(HOURLY_RUNTIME_S_MAX)},
+        description="Say which days of trades and candles are missing, as the stores have them.",
+    )
 
 
 def _build_hourly(name: str, assets: dg.AssetsDefinition, text: str) -> Job:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import dagster as dg
 import msgspec
 import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from crypto_platform.assets.names import gaps_key, quality_key
 from crypto_platform.definitions import build_definitions
@@ -32,6 +33,8 @@ from crypto_platform.feeds import FEED_BY_NAME, FEEDS
 from crypto_platform.feeds.candles import Candle, Interval, seal_candle
 from crypto_platform.feeds.order_books import OrderBook, TimedBy, seal_order_book
 from crypto_platform.feeds.trades import Trade, seal_trade
+from crypto_platform.resources.kafka import KafkaResource
+from crypto_platform.sensors.gaps import build_gap_sensor
 from crypto_platform.serving.quality import read_hour
 from crypto_platform.sources import build_history_source
 from crypto_platform.stores import STORES, open_store
@@ -288,6 +291,8 @@ def test_one_click_repairs_and_the_report_is_a_table(platform: Platform) -> None
         platform.load_both()
         definitions = build_definitions(platform.settings)
         assert describe_gaps(definitions, instance)["missing_here"] == 1
+        before = tick_gaps(platform, instance, None)
+        assert before.skip_message == "no day has changed"
         config = {"days": 1, "feeds": ["trades"]}
         repair = definitions.resolve_job_def("repair_gaps")
         with loading(platform):
@@ -295,8 +300,22 @@ def test_one_click_repairs_and_the_report_is_a_table(platform: Platform) -> None
                 instance=instance, run_config={"ops": {f"repair_{NAME}": {"config": config}}}
             )
         assert result.success
+        first = tick_gaps(platform, instance, before.cursor)
+        assert first.skip_message == "history is being read"
+        second = tick_gaps(platform, instance, first.cursor)
+        assert len(second.run_requests) == 1
         assert describe_gaps(definitions, instance)["missing_here"] == 0
+        assert tick_gaps(platform, instance, second.cursor).skip_message == "no day has changed"
     assert platform.audit().whole
+
+
+def tick_gaps(
+    platform: Platform, instance: dg.DagsterInstance, cursor: str | None
+) -> SensorExecutionData:
+    """One tick of the sensor that asks for the report."""
+    kafka = KafkaResource(data_dir=str(platform.data_dir))
+    context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"kafka": kafka})
+    return build_gap_sensor(platform.settings).evaluate_tick(context)
 
 
 def describe_gaps(
