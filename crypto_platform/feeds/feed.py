@@ -68,7 +68,7 @@ class Feed(Generic[R_co]):
         partitions: Of the topic, when it is created.
         record: The struct records of today have.
         versions: Union of the structs of every version ever written.
-        key_of: Kafka key of a record; also the key in platform.touched.
+        key_of: Kafka key of a record; also the key in the notes of `notes_hours`.
         schema, table: PostgreSQL's names, singular.
         partition_step: Of the table, which is then partitioned by the record's `ts_event`; None
             keeps it in one piece.
@@ -86,6 +86,8 @@ class Feed(Generic[R_co]):
         retention_days: Age of event time at which both stores forget a record, by whole partitions;
             None keeps it.
         indexes: Beside the primary key event_id.
+        notes_hours: Loads note which hours of event time they changed (platform.touched): analytics
+            makes something of the feed, and takes the notes away again.
         owned_by_platform: Written by the platform about itself (rejected, incidents).
         description: One sentence for the UI.
     """
@@ -110,6 +112,7 @@ class Feed(Generic[R_co]):
     keeps_topic: bool = False
     retention_days: int | None = None
     indexes: tuple[Index, ...] = ()
+    notes_hours: bool = False
     owned_by_platform: bool = False
     description: str
 

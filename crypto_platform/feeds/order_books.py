@@ -111,5 +111,6 @@ ORDER_BOOKS = Feed(
     paired_names=(("bid_prices", "bid_quantities"), ("ask_prices", "ask_quantities")),
     retention_days=3,
     indexes=(Index(fields=("venue", "venue_symbol", "-ts_event")),),
+    notes_hours=True,
     description="The best levels of a venue's order book at one moment.",
 )

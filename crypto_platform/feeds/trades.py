@@ -73,5 +73,6 @@ TRADES = Feed(
     positive_names=("price", "quantity"),
     retention_days=90,
     indexes=(Index(fields=("venue", "venue_symbol", "-ts_event")),),
+    notes_hours=True,
     description="Public matches on a venue, each once.",
 )

@@ -18,11 +18,13 @@ from crypto_platform.errors import (
 )
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
+from crypto_platform.feeds.trades import TRADES
 from crypto_platform.stores.claims import TopicPart
 from crypto_platform.stores.postgres import PostgresStore
 from crypto_platform.stores.postgres.session import connect
 from tests import store_child
 from tests.account_steps import build_busy_company
+from tests.analytics_steps import trade
 from tests.postgres_proxy import cutting_proxy
 from tests.store_harness import PostgresUrls
 from tests.store_steps import OTHER_TOPIC_ID, P0, P1, QUOTES, claim, piece, quote
@@ -277,15 +279,15 @@ def test_touched_versions_rise_with_what_is_new_and_only_with_that(
             "SELECT feed, key, version FROM platform.touched ORDER BY version"
         ).fetchall()
 
-    [own] = claim(store, P0)
-    records = [quote(1), quote(2), quote(3, currency_id="ether")]
+    [own] = claim(store, P0, feed=TRADES)
+    records = [trade(1, at=0), trade(2, at=1), trade(3, at=2, symbol="ETH-USD")]
     store.commit([piece(own, records)], run_id="run-a")
     first = touched()
-    store.commit([piece(own, [quote(1)], first_offset=3)], run_id="run-a")
+    store.commit([piece(own, [trade(1, at=0)], first_offset=3)], run_id="run-a")
     assert touched() == first
-    store.commit([piece(own, [quote(4)], first_offset=4)], run_id="run-a")
-    assert first == [("quotes", "simulated:bitcoin", 1), ("quotes", "simulated:ether", 2)]
-    assert touched() == [("quotes", "simulated:ether", 2), ("quotes", "simulated:bitcoin", 3)]
+    store.commit([piece(own, [trade(4, at=3)], first_offset=4)], run_id="run-a")
+    assert first == [("trades", "simulated:BTC-USD", 1), ("trades", "simulated:ETH-USD", 2)]
+    assert touched() == [("trades", "simulated:ETH-USD", 2), ("trades", "simulated:BTC-USD", 3)]
 
 
 def test_a_feed_that_repeats_stops_leaving_dead_rows(store: PostgresStore, admin: Admin) -> None:
@@ -302,8 +304,12 @@ def test_a_feed_that_repeats_stops_leaving_dead_rows(store: PostgresStore, admin
     eventually(lambda: admin.execute(inserted).fetchone() == (stored + failed_once,), within_s=10)
 
 
-def test_of_users_accounts_analytics_is_told_nothing(store: PostgresStore, admin: Admin) -> None:
-    """Their states stand beside the facts; nobody would ever take the rows away again."""
+def test_of_what_analytics_makes_nothing_of_no_hours_are_noted(
+    store: PostgresStore, admin: Admin
+) -> None:
+    """Nobody would ever take the rows away again."""
     [own] = claim(store, P0, feed=ACCOUNT_EVENTS)
     store.commit([piece(own, build_busy_company().events)], run_id="run-a")
+    [other] = claim(store, P1)
+    store.commit([piece(other, [quote(1)])], run_id="run-a")
     assert admin.execute("SELECT count(*) FROM platform.touched").fetchone() == (0,)

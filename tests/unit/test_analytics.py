@@ -8,7 +8,7 @@ from crypto_platform.analytics import ANALYTICS
 from crypto_platform.analytics.computation import Stretch, split_key
 from crypto_platform.analytics.pipeline import plan_stretches
 from crypto_platform.analytics.planning import Decision, Idle, SeenRun, plan_run
-from crypto_platform.feeds import FEED_BY_NAME
+from crypto_platform.feeds import FEED_BY_NAME, FEEDS
 from crypto_platform.stores.postgres.analytics import Pending
 from crypto_platform.stores.postgres.tables import build_metadata
 
@@ -128,3 +128,9 @@ def test_a_computation_names_what_there_is(name: str) -> None:
     assert set(computation.feeds) <= set(FEED_BY_NAME)
     assert set(computation.tables) <= set(build_metadata().tables)
     assert set(computation.after) <= set(order[: order.index(name)])
+
+
+def test_loads_note_the_hours_of_what_analytics_takes_and_of_nothing_else() -> None:
+    """Notes that nobody takes grow for ever; where none are written nothing is ever made."""
+    noted = {feed.name for feed in FEEDS if feed.notes_hours}
+    assert noted == {name for each in ANALYTICS.values() for name in each.feeds}

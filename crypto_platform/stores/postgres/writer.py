@@ -66,7 +66,7 @@ class _Account:
         tally.repeated += len(fate.repeated)
         tally.quarantined += len(fate.refused)
         self.stored[feed.name] = self.stored.get(feed.name, 0) + len(fate.stored)
-        if not feed.projections:  # what is derived of those stands beside them already
+        if feed.notes_hours:
             self.touched.setdefault(feed.name, set()).update(fate.touched)
         for index, reason, error in fate.refused:
             arrival = slice_.arrivals[index]
