@@ -261,6 +261,11 @@ class AnalyticsSettings(_Section):
         description="Seconds between two runs, where anything changed; a run that goes on for "
         "longer looks for newer changes as often.",
     )
+    retention_days: dict[str, Annotated[int, Field(ge=0, le=36_500)]] = Field(
+        default_factory=dict,
+        description="Age at which figures are removed, by computation, where its own is not meant "
+        "(book_metrics 90, the others stay): {book_metrics = 30}; 0 keeps them for good.",
+    )
 
 
 class ServingSettings(_Section):

@@ -84,6 +84,8 @@ class Computation:
         warm_up_h: Hours before an hour that its rows depend on. So many hours behind a changed one
             are made anew with it, as far as they have begun; reading back so far is its own matter.
         tables: What it writes, by schema and name.
+        kept_days: Age at which its rows are removed, where the settings say nothing of it; None
+            keeps them.
         compute: Makes the rows of all stretches; returns how many were new or changed.
         draw: A picture of one of these keys on a day; None where there is nothing to show.
     """
@@ -94,5 +96,6 @@ class Computation:
     after: tuple[str, ...] = ()
     warm_up_h: int = 0
     tables: tuple[str, ...]
+    kept_days: int | None = None
     compute: Callable[[Work], int]
     draw: Callable[[Connection, Sequence[str], TimeUs], Picture | None] | None = None

@@ -1,12 +1,18 @@
-"""Remove, once a day, what is older than its feed keeps; in both stores alike.
+"""Remove, once a day, what is older than its feed keeps, in both stores alike, and old figures.
 
-Here: the job. Not here: what is too old and what is written down of it (delivery/retention.py).
+Here: the job. Not here: what is too old and what is written down of it (delivery/retention.py,
+analytics/retention.py).
 """
 
 import time
 
 import dagster as dg
 
+from crypto_platform.analytics.retention import (
+    check_figure_retention,
+    plan_figure_cuts,
+    remove_old_figures,
+)
 from crypto_platform.delivery.retention import check_retention, plan_cuts, remove_old
 from crypto_platform.feeds import FEEDS
 from crypto_platform.settings import Settings
@@ -24,9 +30,10 @@ def build_retention_job(settings: Settings) -> dg.JobDefinition:
     """Scheduled every night.
 
     Raises:
-        ConfigurationError: The settings name a feed that keeps all.
+        ConfigurationError: The settings name a feed, or a computation, that keeps all.
     """
     check_retention(settings)
+    check_figure_retention(settings)
 
     @dg.op(
         name=RETENTION_OP,
@@ -35,17 +42,17 @@ def build_retention_job(settings: Settings) -> dg.JobDefinition:
     )
     def remove_records_before_the_cut(context: dg.OpExecutionContext) -> None:
         with open_stores(settings) as stores:
-            cuts = plan_cuts(settings, FEEDS, now_us=time.time_ns() // 1000)
-            removals = remove_old(stores, cuts, run_id=context.run_id)
+            now_us = time.time_ns() // 1000
+            removals = remove_old(
+                stores, plan_cuts(settings, FEEDS, now_us=now_us), run_id=context.run_id
+            )
+            figures = remove_old_figures(settings, plan_figure_cuts(settings, now_us=now_us))
+        gone = {f"{each.store}/{each.cut.feed.name}": each.records for each in removals}
+        gone |= {f"analytics/{each.cut.computation}": each.rows for each in figures}
         context.add_output_metadata(
-            {
-                f"{each.store}/{each.cut.feed.name}": "no answer"
-                if each.records is None
-                else each.records
-                for each in removals
-            }
+            {name: "no answer" if count is None else count for name, count in gone.items()}
         )
-        problems = [each.problem for each in removals if each.problem is not None]
+        problems = [each.problem for each in (*removals, *figures) if each.problem is not None]
         if problems:
             raise dg.Failure(
                 "; ".join(sorted({str(problem) for problem in problems})),

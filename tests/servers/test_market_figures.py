@@ -14,6 +14,11 @@ from psycopg import sql
 from crypto_platform.analytics import ANALYTICS
 from crypto_platform.analytics.indicators import CHOSEN
 from crypto_platform.analytics.pipeline import make_days
+from crypto_platform.analytics.retention import (
+    count_old_figures,
+    plan_figure_cuts,
+    remove_old_figures,
+)
 from crypto_platform.domain.candles import BuiltCandle, Match, build_candles
 from crypto_platform.domain.hours import to_time_us
 from crypto_platform.domain.indicator_catalogue import calculate
@@ -271,6 +276,31 @@ def test_the_last_book_of_a_minute_counts_also_where_it_came_late(
         stop=threading.Event(),
     )
     assert read() == [(10 * HOUR, 100, 100, Decimal("0.5"), 3), wide]
+
+
+def test_figures_go_at_their_age_and_no_others(
+    settings: Settings, postgres_urls: PostgresUrls
+) -> None:
+    """A row a minute and market fills a disk; what is kept for good stays."""
+    times = (HOUR, DAY + HOUR, 2 * DAY + HOUR)
+    load_books(settings, [book(at=at, bid="99", ask="101") for at in times])
+    load(settings, [trade(number, at=at) for number, at in enumerate(times)])
+    catch_up_as_of(settings, LATER)
+    names = [table.name for table in FIGURE_TABLES if table.name != "book_metrics"]
+    others = [read_table(postgres_urls, table_of(name)) for name in names]
+    kept = {"retention_days": {"book_metrics": 3}}
+    told = settings.model_copy(update={"analytics": settings.analytics.model_copy(update=kept)})
+    cuts = plan_figure_cuts(told, now_us=MIDNIGHT + 5 * DAY - 1)
+    assert [(each.cut.computation, each.rows) for each in count_old_figures(told, cuts)] == [
+        ("book_metrics", 1)
+    ]
+    assert [each.rows for each in remove_old_figures(told, cuts)] == [1]
+    assert read_table(postgres_urls, table_of("book_metrics"), "minute") == [
+        (DAY + HOUR,),
+        (2 * DAY + HOUR,),
+    ]
+    assert [read_table(postgres_urls, table_of(name)) for name in names] == others
+    assert [each.rows for each in remove_old_figures(told, cuts)] == [0]
 
 
 def test_venues_of_a_symbol_stand_beside_each_other(

@@ -307,6 +307,8 @@ def test_the_command_shows_asks_and_removes(platform: Platform) -> None:
         ("postgres", 4),
         ("mongo", 4),
     ]
+    everything = json.loads(run_command(platform, "--dry-run", "--json").stdout)["removals"]
+    assert {each["feed"] for each in everything} == {"order_books", "trades", "book_metrics"}
     assert run_command(platform).returncode == 1
     assert len(ids_in(platform, "mongo")) == len(ids_in(platform, "postgres")) == 7
     done = run_command(platform, "--yes")
@@ -337,5 +339,6 @@ def test_the_nightly_job_removes_and_says_how_many(platform: Platform) -> None:
         "postgres/trades": 0,
         "mongo/order_books": 4,
         "mongo/trades": 0,
+        "analytics/book_metrics": 0,
     }
     assert faults(platform.audit()) == []

@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from crypto_platform.analytics.retention import plan_figure_cuts
 from crypto_platform.delivery.retention import Cut, plan_cuts, remove_old
 from crypto_platform.domain.hours import to_time_us
 from crypto_platform.errors import ConfigurationError, StoreUnavailableError
@@ -44,6 +45,29 @@ def test_days_of_what_cannot_be_cut_are_refused_with_what_can(name: str, why: st
     """A disk that fills although somebody has set a limit fills unseen."""
     settings = SETTINGS.model_copy(update={"retention_days": {name: 7}})
     with pytest.raises(ConfigurationError, match=f"retention_days.{name}.*{why}.*candles, order"):
+        build_retention_job(settings)
+
+
+def test_figures_go_by_whole_days_where_they_are_not_kept() -> None:
+    """Candles and what is small stay; 0 is for good."""
+
+    def plan(days: dict[str, int]) -> dict[str, int]:
+        own = SETTINGS.analytics.model_copy(update={"retention_days": days})
+        settings = SETTINGS.model_copy(update={"analytics": own})
+        return {c.computation: c.before_us for c in plan_figure_cuts(settings, now_us=NOW)}
+
+    assert plan({}) == {"book_metrics": to_time_us(datetime(2026, 8, 27, tzinfo=UTC))}
+    assert plan({"book_metrics": 0, "volatility": 25}) == {
+        "volatility": to_time_us(datetime(2026, 10, 31, tzinfo=UTC))
+    }
+
+
+@pytest.mark.parametrize(("name", "why"), [("candels", "no such"), ("candles", "for good")])
+def test_days_of_figures_that_are_not_removed_are_refused(name: str, why: str) -> None:
+    """As of feeds."""
+    own = SETTINGS.analytics.model_copy(update={"retention_days": {name: 7}})
+    settings = SETTINGS.model_copy(update={"analytics": own})
+    with pytest.raises(ConfigurationError, match=f"analytics.retention_days.{name}.*{why}.*book_"):
         build_retention_job(settings)
 
 

@@ -1,16 +1,19 @@
 """Tables of figures in schema analytics, and how their rows are written.
 
 Here: what each table holds, from which SQLAlchemy's tables are made (analytics_tables.py); rows
-upserted by their keys. A figure that is not known is NULL. Not here: how figures are reckoned
-(domain/), which rows (analytics/), what they are made of (analytics_sources.py).
+upserted by their keys, and removed by age. A figure that is not known is NULL. Not here: how
+figures are reckoned (domain/), which rows (analytics/), what they are made of
+(analytics_sources.py).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, LiteralString, NamedTuple
 
 from psycopg import sql
 
 from crypto_platform.domain.book_metrics import BANDS_BPS
+from crypto_platform.domain.hours import TimeUs
+from crypto_platform.stores.postgres.rows import format_time
 from crypto_platform.stores.postgres.session import Connection
 
 Type = Literal["text", "timestamptz", "numeric", "bigint", "boolean"]
@@ -43,6 +46,12 @@ class FigureTable(NamedTuple):
     def columns(self) -> Sequence[FigureColumn]:
         """In the order of a row."""
         return (*self.keys, *self.figures)
+
+    @property
+    def time_column(self) -> str:
+        """The key that says when."""
+        [name] = [column.name for column in self.keys if column.type == "timestamptz"]
+        return name
 
 
 def _texts(*names: str) -> tuple[FigureColumn, ...]:
@@ -146,6 +155,9 @@ FIGURE_TABLES = (
     MARKET_OVERVIEW,
 )
 
+_COUNT_BEFORE = "SELECT count(*) FROM {table} WHERE {time} < %s::timestamptz"
+_REMOVE_BEFORE = "DELETE FROM {table} WHERE {time} < %s::timestamptz"
+
 Row = Sequence[object]
 
 _ARRAYS: Mapping[Type, sql.SQL] = {
@@ -186,6 +198,28 @@ def write_figures(connection: Connection, table: FigureTable, rows: Sequence[Row
     )
     columns = [list(column) for column in zip(*rows, strict=True)]
     return connection.execute(statement, columns).rowcount
+
+
+def count_before(connection: Connection, table: FigureTable, before_us: TimeUs) -> int:
+    """How many rows are of an earlier time."""
+    statement = _of_before(_COUNT_BEFORE, table)
+    [(count,)] = connection.execute(statement, [format_time(before_us)]).fetchall()
+    return int(count)
+
+
+def remove_before(connection: Connection, table: FigureTable, before_us: TimeUs) -> int:
+    """Delete them; returns how many there were.
+
+    Args:
+        connection: Inside a transaction.
+    """
+    return connection.execute(_of_before(_REMOVE_BEFORE, table), [format_time(before_us)]).rowcount
+
+
+def _of_before(statement: LiteralString, table: FigureTable) -> sql.Composed:
+    return sql.SQL(statement).format(
+        table=sql.Identifier("analytics", table.name), time=sql.Identifier(table.time_column)
+    )
 
 
 def _names(columns: Sequence[FigureColumn], *, of: str | None = None) -> sql.Composable:
