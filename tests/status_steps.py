@@ -9,6 +9,7 @@ from crypto_platform.serving.health import PartStatus, Readings
 from crypto_platform.serving.probe import Answer
 from crypto_platform.serving.readings import (
     CursorsReading,
+    DerivedReading,
     DiskReading,
     KafkaReading,
     StoreDetails,
@@ -112,6 +113,7 @@ def readings(
             value=CursorsReading(at_us=NOON, cursors=polled if cursors is None else cursors)
         ),
         disk=Answer(value=DiskReading(used_bytes=1000**3, free_bytes=free_bytes)),
+        derived=Answer(value=DerivedReading(waiting={}, is_busy=False)),
         webserver_up=True,
         parts=parts,
         waiting_since={} if waiting_since is None else {"postgres": waiting_since},

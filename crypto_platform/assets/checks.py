@@ -1,4 +1,4 @@
-"""Checks of the way: each ingest, topic and load asset asks whether it is well, now.
+"""Checks of the way: each ingest, topic, load and analytics asset asks whether it is well, now.
 
 Here: the checks' declarations, and a verdict as Dagster's evaluation. Not here: the answers
 (serving/verdicts.py), when they are asked (sensors/health.py, or a person who presses Execute), the
@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from crypto_platform.assets.names import ingest_key, load_key, topic_key
+from crypto_platform.analytics import ANALYTICS
+from crypto_platform.assets.names import analytics_key, ingest_key, load_key, topic_key
 from crypto_platform.assets.switches import read_paused
 from crypto_platform.feeds import FEED_BY_NAME, FEEDS
 from crypto_platform.serving.status import read_status
@@ -54,6 +55,7 @@ def list_specs(settings: Settings) -> list[dg.AssetCheckSpec]:
         for feed in FEEDS
         for check in _LOAD_CHECKS
     ]
+    pairs += [(Check.CURRENT, analytics_key(computation)) for computation in ANALYTICS]
     return [dg.AssetCheckSpec(c.value, asset=key, description=QUESTIONS[c]) for c, key in pairs]
 
 
@@ -89,5 +91,7 @@ def find_key(verdict: Verdict) -> dg.AssetKey:
     """The asset a verdict is about."""
     if verdict.check is Check.POLLED:
         return ingest_key(verdict.place, verdict.feed)
+    if verdict.check is Check.CURRENT:
+        return analytics_key(verdict.feed)
     feed = FEED_BY_NAME[verdict.feed]
     return topic_key(feed) if verdict.check is Check.READABLE else load_key(verdict.place, feed)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from crypto_platform.cli.text import format_table, printable
 from crypto_platform.domain.readable import UNKNOWN, format_age, format_bytes, format_count
+from crypto_platform.serving.derived import describe_waiting
 from crypto_platform.serving.health import (
     FeedStatus,
     SourceStatus,
@@ -120,6 +121,7 @@ def format_status(status: Status) -> list[str]:
                 ("dashboard, API", status.api_url or "none known: `crypto-platform up` starts it"),
                 ("Kafka", kafka if status.kafka_up else f"{kafka} DOWN"),
                 *((s.name, _describe_store(s)) for s in status.stores),
+                ("analytics", describe_waiting(status.analytics)),
             ],
         ),
         "",

@@ -13,6 +13,7 @@ import msgspec
 from crypto_platform.serving.probe import Answer
 from crypto_platform.serving.readings import (
     CursorsReading,
+    DerivedReading,
     DiskReading,
     KafkaReading,
     StoreDetails,
@@ -115,6 +116,21 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     is_paused: bool | None = None
 
 
+class AnalyticsStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One computation of what is derived of the market, None where unknown.
+
+    Attributes:
+        is_busy: A run of some computations is at work.
+        waiting_hours: Hours of keys that changed, or ended, since they were made.
+        waits_s: How long the first of them has waited; 0 where none does.
+    """
+
+    name: str
+    is_busy: bool | None = None
+    waiting_hours: int | None = None
+    waits_s: float | None = None
+
+
 class IncidentStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One open incident."""
 
@@ -174,6 +190,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     loads: tuple[LoadStatus, ...]
     feeds: tuple[FeedStatus, ...]
     sources: tuple[SourceStatus, ...]
+    analytics: tuple[AnalyticsStatus, ...]
     incidents: tuple[IncidentStatus, ...]
     parts: tuple[PartStatus, ...] | None
     disk: DiskStatus | None
@@ -198,6 +215,7 @@ class Readings:
     details: Mapping[str, Answer[StoreDetails]]
     cursors: Answer[CursorsReading]
     disk: Answer[DiskReading]
+    derived: Answer[DerivedReading]
     webserver_up: bool | None = None
     parts: Sequence[PartStatus] | None = None
     addresses: Mapping[str, str | None] = field(default_factory=dict[str, str | None])

@@ -14,6 +14,7 @@ from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.incidents import Incident
 from crypto_platform.kafka.cursors import Cursor, cursor_key
+from crypto_platform.serving.derived import build_analytics, judge_analytics
 from crypto_platform.serving.health import (
     DiskStatus,
     FeedStatus,
@@ -67,11 +68,13 @@ def build_status(settings: Settings, readings: Readings) -> Status:
     sources, source_problems = _build_sources(settings, readings)
     incidents = _build_incidents(readings)
     disk = _build_disk(settings, readings)
+    analytics = build_analytics(readings.derived.value, at_us=readings.at_us)
     problems = (
         *_judge_kafka(readings.kafka, feeds),
         *_judge_stores(settings, stores),
         *source_problems,
         *_judge_sources(sources),
+        *judge_analytics(settings, analytics),
         *(f"incident {i.kind}: {i.message} -> {i.next_step}; {type_answer(i)}" for i in incidents),
         *_judge_parts(readings.parts or ()),
         *_judge_disk(settings, disk),
@@ -93,6 +96,7 @@ def build_status(settings: Settings, readings: Readings) -> Status:
         loads=loads,
         feeds=feeds,
         sources=sources,
+        analytics=analytics,
         incidents=incidents,
         parts=None if readings.parts is None else tuple(readings.parts),
         disk=disk,

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crypto_platform.analytics import ANALYTICS
+from crypto_platform.analytics.pipeline import feeds_of
 from crypto_platform.domain.hours import MICROSECONDS_PER_MINUTE
 from crypto_platform.feeds import FEED_BY_NAME, FEEDS
 from crypto_platform.kafka.cursors import Cursor
@@ -23,6 +25,7 @@ from crypto_platform.settings import Settings
 from crypto_platform.stores.base import Store
 from crypto_platform.stores.claims import StoredOffset, TopicPart
 from crypto_platform.stores.matters import OpenMatters
+from crypto_platform.stores.postgres.analytics import AnalyticsStore, Waiting
 
 FIRST_WAITING_S_MAX = 1.5
 UI_TIMEOUT_S = 2.5
@@ -66,6 +69,14 @@ class StoreDetails:
 
     matters: OpenMatters
     stored_last_minute: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DerivedReading:
+    """What analytics has still to make, by computation, and whether a run is at it."""
+
+    waiting: Mapping[str, Waiting]
+    is_busy: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +174,16 @@ def count_stored(store: Store, kafka: KafkaReading, offsets: Iterable[StoredOffs
             feed = FEED_BY_NAME[kafka.feed_of[partition]]
             total += store.sum_range(feed, partition, first_offset, next_offset).count
     return total
+
+
+def read_derived(store: AnalyticsStore, *, now_us: int) -> DerivedReading:
+    """What analytics has still to make.
+
+    Raises:
+        StoreUnavailableError, StoreRefusedError: As the store says.
+    """
+    waiting = store.read_waiting(feeds_of(ANALYTICS), as_of_us=now_us)
+    return DerivedReading(waiting=waiting, is_busy=store.is_busy())
 
 
 def read_disk(data_dir: Path) -> DiskReading:

@@ -20,19 +20,22 @@ from crypto_platform.serving.memory import Memory
 from crypto_platform.serving.probe import Answer, Probe
 from crypto_platform.serving.readings import (
     CursorsReading,
+    DerivedReading,
     KafkaReading,
     StoreDetails,
     StoreReading,
     answers,
     count_stored,
+    read_derived,
     read_disk,
     read_first_waiting,
     read_kafka,
     read_store,
 )
 from crypto_platform.settings import Settings
-from crypto_platform.stores import STORES, open_store
+from crypto_platform.stores import STORES, open_analytics, open_store
 from crypto_platform.stores.base import Store
+from crypto_platform.stores.postgres.analytics import AnalyticsStore
 
 ANSWER_S_MAX = 3.0
 """A part that has not answered by then is down."""
@@ -103,6 +106,8 @@ class StatusReader:
             every_s=SLOW_EVERY_S,
         )
         self._disk = Probe(lambda: read_disk(settings.data_dir), every_s=DISK_EVERY_S)
+        self._analytics: AnalyticsStore | None = None
+        self._derived = Probe(self._read_derived, every_s=SLOW_EVERY_S)
         url = settings.dagster.webserver_url
         self._webserver = Probe(lambda: answers(url), every_s=SLOW_EVERY_S) if url else None
         self._paused = Probe(read_paused, every_s=SLOW_EVERY_S) if read_paused else None
@@ -114,7 +119,7 @@ class StatusReader:
         at_us = self._clock_us()
         for probe in (self._kafka, self._disk, *(s.offsets for s in self._stores.values())):
             probe.ask()
-        for probe in (self._webserver, self._paused):
+        for probe in (self._derived, self._webserver, self._paused):
             if probe is not None:
                 probe.ask()
         kafka = self._kafka.answer(within_s=ANSWER_S_MAX)
@@ -135,6 +140,7 @@ class StatusReader:
             details=details,
             cursors=self._cursors.answer(within_s=ANSWER_S_MAX),
             disk=self._disk.answer(within_s=ANSWER_S_MAX),
+            derived=self._derived.answer(within_s=ANSWER_S_MAX),
             webserver_up=None if webserver is None else bool(webserver.value),
             parts=self._read_parts(),
             addresses={name: _find_address(self._settings, name) for name in STORES},
@@ -148,6 +154,12 @@ class StatusReader:
         """Give back connections."""
         for store in self._stores.values():
             store.close()
+        if self._analytics is not None:
+            self._analytics.close()
+
+    def _read_derived(self) -> DerivedReading:
+        self._analytics = self._analytics or open_analytics(self._settings, role="analyst")
+        return read_derived(self._analytics, now_us=self._clock_us())
 
     def _ask_details(
         self, kafka: KafkaReading | None, stores: Mapping[str, Answer[StoreReading]]

@@ -8,7 +8,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from crypto_platform.serving.derived import LATE, describe_waiting, is_late
 from crypto_platform.serving.health import (
+    AnalyticsStatus,
     FeedStatus,
     IncidentStatus,
     LoadStatus,
@@ -43,6 +45,7 @@ class Check(StrEnum):
     FRESH = "fresh"
     INCIDENTS = "incidents"
     QUARANTINE = "quarantine"
+    CURRENT = "current"
 
 
 QUESTIONS = {
@@ -51,6 +54,7 @@ QUESTIONS = {
     Check.FRESH: "Is what Kafka has stored within seconds?",
     Check.INCIDENTS: "Does no incident wait for a person?",
     Check.QUARANTINE: "Is nothing in quarantine?",
+    Check.CURRENT: "Is what changed made anew within minutes?",
 }
 
 
@@ -59,7 +63,8 @@ class Verdict:
     """The answer to one check of one asset.
 
     Attributes:
-        place: A source's name, `kafka`, or a store's.
+        place: A source's name, `kafka`, a store's, or `analytics`.
+        feed: Of analytics the computation.
         text: What is so, and where it is wrong also what to type.
         facts: The figures behind it; None is unknown.
     """
@@ -90,6 +95,8 @@ def judge(
         yield judge_freshness(settings, status, load, is_paused=load.store in paused)
         yield judge_incidents(status, load)
         yield judge_quarantine(load)
+    for computation in status.analytics:
+        yield judge_computation(settings, computation)
 
 
 def judge_source(source: SourceStatus, feed: str, *, is_paused: bool) -> Verdict:
@@ -240,6 +247,27 @@ def judge_quarantine(load: LoadStatus) -> Verdict:
         grade=grade,
         text=text,
         facts={"quarantined_records": load.quarantined_records},
+    )
+
+
+def judge_computation(settings: Settings, computation: AnalyticsStatus) -> Verdict:
+    """Whether its table says what the records under it do."""
+    grade, text = Grade.GOOD, describe_waiting([computation])
+    if computation.waiting_hours is None:
+        grade, text = Grade.WARNING, "not known: postgres does not answer"
+    elif is_late(settings, computation):
+        grade, text = Grade.ERROR, f"{text}; {LATE}"
+    facts = {
+        "waiting_hours": computation.waiting_hours,
+        "waits_s": _rounded(computation.waits_s),
+    }
+    return Verdict(
+        place="analytics",
+        feed=computation.name,
+        check=Check.CURRENT,
+        grade=grade,
+        text=text,
+        facts=facts,
     )
 
 

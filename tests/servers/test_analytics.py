@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from crypto_platform.analytics.pipeline import DayReport, RunEnd, feeds_of, make_days
+from crypto_platform.domain.hours import from_time_us
 from crypto_platform.feeds.trades import TRADES
 from crypto_platform.settings import Settings
 from crypto_platform.stores import open_analytics, open_store
@@ -196,3 +197,29 @@ def test_a_run_that_finds_nothing_new_changes_no_row(
         store.note("candles", [("trades", "simulated:BTC-USD")], day_us=MIDNIGHT)
     catch_up_as_of(settings, LATER, on_day=reports.append)
     assert [(each.hours, each.rows) for each in reports] == [(25, 4)]
+
+
+def test_hours_wait_from_their_change_or_their_end(
+    settings: Settings, postgres_urls: PostgresUrls
+) -> None:
+    """Counted by event time, what was backfilled just now would look a year late."""
+    feeds = feeds_of(["candles"])
+
+    def wait(as_of: int) -> tuple[int, int] | None:
+        with closing(open_analytics(settings, role="analyst")) as store:
+            found = store.read_waiting(feeds, as_of_us=MIDNIGHT + as_of).get("candles")
+        return None if found is None else (found.hours, found.since_us - MIDNIGHT)
+
+    load(settings, [trade(1, at=HOUR), trade(2, at=10 * HOUR)])
+    with psycopg.connect(postgres_urls.admin, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE platform.touched SET noted_at = %s",
+            [from_time_us(MIDNIGHT + 10 * HOUR + MINUTE)],
+        )
+    assert wait(10 * HOUR + 2 * MINUTE) == (2, 10 * HOUR + MINUTE)
+    with closing(open_analytics(settings)) as store:
+        store.take(feeds)
+    assert wait(10 * HOUR + 2 * MINUTE) == (1, 10 * HOUR + MINUTE)
+    catch_up_as_of(settings, 10 * HOUR + 2 * MINUTE)
+    assert wait(10 * HOUR + 2 * MINUTE) is None
+    assert wait(11 * HOUR + MINUTE) == (1, 11 * HOUR)

@@ -1,15 +1,23 @@
 """What the readings mean: unknown stays unknown, and what is not good is said."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from crypto_platform.cli.status_text import format_status
 from crypto_platform.errors import IncidentKind
 from crypto_platform.feeds.incidents import build_load_incident
 from crypto_platform.kafka.cursors import Cursor
 from crypto_platform.serving.health import PartStatus
 from crypto_platform.serving.judge import build_status
 from crypto_platform.serving.probe import Answer
-from crypto_platform.serving.readings import KafkaReading, StoreDetails, StoreReading
+from crypto_platform.serving.readings import (
+    DerivedReading,
+    KafkaReading,
+    StoreDetails,
+    StoreReading,
+)
 from crypto_platform.stores.matters import OpenMatters
+from crypto_platform.stores.postgres.analytics import Waiting
 from tests.status_steps import (
     NOON,
     P0,
@@ -275,3 +283,36 @@ def test_days_left_follow_the_growth_since_the_installation(tmp_path: Path) -> N
     assert old_disk is not None
     assert fresh_disk is not None
     assert (old_disk.days_left, fresh_disk.days_left) == (100.0, None)
+
+
+def derived(
+    *, waits_s: int, is_busy: bool = False, name: str = "candles"
+) -> Answer[DerivedReading]:
+    """Three hours of one computation wait since so long before noon."""
+    waiting = {name: Waiting(3, NOON - waits_s * SECOND)}
+    return Answer(value=DerivedReading(waiting=waiting, is_busy=is_busy))
+
+
+def test_analytics_that_stands_still_is_a_problem_and_one_at_work_is_none(tmp_path: Path) -> None:
+    """A chart that ends in the morning looks like a quiet market."""
+    settings = settings_of(tmp_path)
+    stale = replace(readings(), derived=derived(waits_s=1801))
+    status = build_status(settings, stale)
+    assert status.problems[0].startswith(
+        "analytics (candles): 3 hours wait, the first of them for 30 min; tables are behind"
+    )
+    [line] = [line for line in format_status(status) if line.startswith("analytics ")]
+    assert line.endswith("3 hours wait, the first of them for 30 min")
+    for good in (derived(waits_s=1799), derived(waits_s=80_000, is_busy=True)):
+        assert build_status(settings, replace(readings(), derived=good)).is_good
+    patient = settings_of(tmp_path, ANALYTICS__EVERY_S="3600")
+    assert build_status(patient, replace(readings(), derived=derived(waits_s=10_000))).is_good
+
+
+def test_what_analytics_has_to_make_is_unknown_without_its_store(tmp_path: Path) -> None:
+    """Not up to date: nobody knows."""
+    away = replace(readings(), derived=Answer[DerivedReading](problem="no answer for 3 s"))
+    status = build_status(settings_of(tmp_path), away)
+    assert {(each.waiting_hours, each.waits_s) for each in status.analytics} == {(None, None)}
+    [line] = [line for line in format_status(status) if line.startswith("analytics ")]
+    assert line.endswith("not known")

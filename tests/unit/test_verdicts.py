@@ -1,5 +1,6 @@
 """The answers of the checks: what is wrong is named, with what to type."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from crypto_platform.errors import IncidentKind
@@ -9,9 +10,15 @@ from crypto_platform.sensors.health import Told, name_verdict, select_news
 from crypto_platform.serving.health import Readings
 from crypto_platform.serving.judge import build_status
 from crypto_platform.serving.probe import Answer
-from crypto_platform.serving.readings import KafkaReading, StoreDetails, StoreReading
+from crypto_platform.serving.readings import (
+    DerivedReading,
+    KafkaReading,
+    StoreDetails,
+    StoreReading,
+)
 from crypto_platform.serving.verdicts import Check, Grade, Verdict, judge
 from crypto_platform.stores.matters import OpenMatters
+from crypto_platform.stores.postgres.analytics import Waiting
 from tests.status_steps import (
     NOON,
     P0,
@@ -172,3 +179,17 @@ def test_an_answer_is_written_down_again_for_each_run_and_now_and_then() -> None
     assert len(news) == 1
     news, _ = select_news(verdict(Grade.GOOD, "nothing waits"), successor, told, now=6 * 3600 + 61)
     assert len(news) == 1
+
+
+def test_a_table_that_is_behind_fails_its_own_check(tmp_path: Path) -> None:
+    """An analyst reads tables, and looks at their box in the graph."""
+    waiting = {"candles": Waiting(3, NOON - 1801 * SECOND), "volatility": Waiting(1, NOON)}
+    behind = DerivedReading(waiting=waiting, is_busy=False)
+    found = answers(tmp_path, replace(readings(), derived=Answer(value=behind)))
+    late = found["analytics/candles/current"]
+    assert late.grade is Grade.ERROR
+    assert "is sensor analytics_due switched on" in late.text
+    assert late.facts == {"waiting_hours": 3, "waits_s": 1801.0}
+    assert found["analytics/volatility/current"].grade is Grade.GOOD
+    away = replace(readings(), derived=Answer[DerivedReading](problem="no answer for 3 s"))
+    assert answers(tmp_path, away)["analytics/candles/current"].grade is Grade.WARNING

@@ -44,10 +44,10 @@ WITH picked AS (
 ), taken AS (
   DELETE FROM platform.touched AS t USING picked AS p
   WHERE t.feed = p.feed AND t.key = p.key AND t.event_hour = p.event_hour
-  RETURNING t.feed, t.key, t.event_hour, t.version
+  RETURNING t.feed, t.key, t.event_hour, t.version, t.noted_at
 ), noted AS (
-  INSERT INTO analytics.pending AS n (computation, feed, key, event_hour, version)
-  SELECT w.computation, t.feed, t.key, t.event_hour, t.version
+  INSERT INTO analytics.pending AS n (computation, feed, key, event_hour, version, noted_at)
+  SELECT w.computation, t.feed, t.key, t.event_hour, t.version, t.noted_at
   FROM taken AS t JOIN unnest(%(computations)s::text[], %(feeds)s::text[])
     AS w(computation, feed) ON w.feed = t.feed
   ON CONFLICT (computation, feed, key, event_hour) DO UPDATE SET version = excluded.version
@@ -66,6 +66,18 @@ SELECT EXISTS (SELECT FROM platform.touched WHERE feed = ANY(%s::text[]))
   OR EXISTS (
     SELECT FROM analytics.pending
     WHERE computation = ANY(%s::text[]) AND event_hour + interval '1 hour' <= %s::timestamptz)
+"""
+
+# An hour waits from its end, however early it was noted; until then it is made again and again.
+_READ_WAITING = """
+SELECT computation, count(*), min(since) FROM (
+  SELECT computation, greatest(noted_at, event_hour + interval '1 hour') AS since
+  FROM analytics.pending WHERE event_hour + interval '1 hour' <= %(as_of)s::timestamptz
+  UNION ALL
+  SELECT w.computation, t.noted_at
+  FROM platform.touched AS t JOIN unnest(%(computations)s::text[], %(feeds)s::text[])
+    AS w(computation, feed) ON w.feed = t.feed) AS waiting
+GROUP BY computation
 """
 
 _IS_BUSY = """
@@ -117,6 +129,13 @@ class Pending(NamedTuple):
     key: str
     hour_us: TimeUs
     version: int
+
+
+class Waiting(NamedTuple):
+    """Hours that a computation has still to make, and since when the first of them waits."""
+
+    hours: int
+    since_us: TimeUs
 
 
 class AnalyticsStore:
@@ -171,14 +190,18 @@ class AnalyticsStore:
             ).fetchone()
         return row is not None and bool(row[0])
 
+    def read_waiting(
+        self, feeds_of: Mapping[str, Iterable[str]], *, as_of_us: TimeUs
+    ) -> Mapping[str, Waiting]:
+        """What each computation has still to make; one that is up to date is left out."""
+        parameters = {**_pair(feeds_of), "as_of": format_time(as_of_us)}
+        with self._session.autocommit() as connection:
+            rows = connection.execute(_READ_WAITING, parameters).fetchall()
+        return {name: Waiting(hours, to_time_us(since)) for name, hours, since in rows}
+
     def take(self, feeds_of: Mapping[str, Iterable[str]]) -> int:
         """Move the loads' notes to the computations; returns how many there were."""
-        pairs = [(name, feed) for name, feeds in sorted(feeds_of.items()) for feed in feeds]
-        parameters = {
-            "computations": [name for name, _ in pairs],
-            "feeds": [feed for _, feed in pairs],
-            "taken_max": TAKEN_MAX,
-        }
+        parameters = {**_pair(feeds_of), "taken_max": TAKEN_MAX}
         taken = 0
         while True:
             with self._session.transaction() as connection:
@@ -231,6 +254,12 @@ def settle(
     }
     if again:
         connection.execute(_NOTE_AGAIN, [computation, *_columns(sorted(again))])
+
+
+def _pair(feeds_of: Mapping[str, Iterable[str]]) -> Mapping[str, list[str]]:
+    """Computations and their feeds as two columns."""
+    pairs = [(name, feed) for name, feeds in sorted(feeds_of.items()) for feed in feeds]
+    return {"computations": [name for name, _ in pairs], "feeds": [feed for _, feed in pairs]}
 
 
 def _columns(rows: Sequence[Pending]) -> list[str]:

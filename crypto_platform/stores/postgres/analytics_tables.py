@@ -35,6 +35,7 @@ def _pending(metadata: sa.MetaData) -> None:
         sa.Column("key", TEXT_C, primary_key=True),
         sa.Column("event_hour", TIME, primary_key=True),
         sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("noted_at", TIME, nullable=False, server_default=sa.func.clock_timestamp()),
         schema=SCHEMA,
         comment="Which hours of event time each computation has still to make.",
     )

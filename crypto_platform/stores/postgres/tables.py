@@ -261,6 +261,7 @@ def _touched(metadata: sa.MetaData) -> None:
         sa.Column("key", _TEXT_C, primary_key=True),
         sa.Column("event_hour", _TIME, primary_key=True),
         sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("noted_at", _TIME, nullable=False, server_default=sa.func.clock_timestamp()),
         schema="platform",
         comment="Which hours of event time changed since analytics last looked.",
     )
