@@ -5,13 +5,14 @@ same rows: it writes them by their keys, inside the transaction it is given, and
 here: when it is done (pipeline.py).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.stores.postgres.analytics_candles import MarketSpan
+from crypto_platform.stores.postgres.analytics_figures import FigureTable
 from crypto_platform.stores.postgres.session import Connection
 
 
@@ -71,6 +72,28 @@ class Picture(NamedTuple):
     bars: Sequence[Bar]
 
 
+class Origin(NamedTuple):
+    """What a column says, and what it is made of.
+
+    Attributes:
+        meaning: For people, with its unit.
+        of: Columns: of a feed as trades.price, of another computation's table as
+            analytics.candle.close.
+    """
+
+    meaning: str
+    of: tuple[str, ...]
+
+
+def name_market(owner: str) -> Mapping[str, Origin]:
+    """The columns that say which market, from a feed or a table that has them too."""
+    return {
+        "venue": Origin("Where it traded.", (f"{owner}.venue",)),
+        "venue_symbol": Origin("The venue's own name.", (f"{owner}.venue_symbol",)),
+        "symbol": Origin("Unified, as BTC/USD, where it is mapped.", (f"{owner}.symbol",)),
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Computation:
     """One kind of rows that are derived of the market.
@@ -83,7 +106,8 @@ class Computation:
         after: Computations whose rows it reads; they stand before it in ANALYTICS.
         warm_up_h: Hours before an hour that its rows depend on. So many hours behind a changed one
             are made anew with it, as far as they have begun; reading back so far is its own matter.
-        tables: What it writes, by schema and name.
+        table: What it writes.
+        columns: Of the table but `updated_at`: what each says and comes from.
         kept_days: Age at which its rows are removed, where the settings say nothing of it; None
             keeps them.
         compute: Makes the rows of all stretches; returns how many were new or changed.
@@ -95,7 +119,8 @@ class Computation:
     feeds: tuple[str, ...]
     after: tuple[str, ...] = ()
     warm_up_h: int = 0
-    tables: tuple[str, ...]
+    table: FigureTable
+    columns: Mapping[str, Origin]
     kept_days: int | None = None
     compute: Callable[[Work], int]
     draw: Callable[[Connection, Sequence[str], TimeUs], Picture | None] | None = None

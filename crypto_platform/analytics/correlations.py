@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from crypto_platform.analytics.candles import CANDLES
-from crypto_platform.analytics.computation import Computation, Work
+from crypto_platform.analytics.computation import Computation, Origin, Work, name_market
 from crypto_platform.analytics.pictures import drawing
 from crypto_platform.analytics.windows import list_ends
 from crypto_platform.domain.hours import MICROSECONDS_PER_DAY, TimeUs
@@ -89,6 +89,17 @@ def _build_rows(returns: Mapping[Market, Returns], end_us: TimeUs) -> list[tuple
     ]
 
 
+COLUMNS: Mapping[str, Origin] = {
+    **name_market("analytics.candle"),
+    "other_venue_symbol": Origin(
+        "Of the other market of the venue.", ("analytics.candle.venue_symbol",)
+    ),
+    "other_symbol": Origin("The same, unified.", ("analytics.candle.symbol",)),
+    "as_of": Origin("The end of the 24 hours, UTC.", ("analytics.candle.open_time",)),
+    "correlation": Origin("Pearson's, -1 to 1.", ("analytics.candle.close",)),
+    "pairs": Origin("Of so many five-minute returns of both.", ("analytics.candle.close",)),
+}
+
 CORRELATIONS = Computation(
     name="correlations",
     description="Correlation of five-minute log returns of every two markets of a venue, over the "
@@ -97,7 +108,8 @@ CORRELATIONS = Computation(
     feeds=(TRADES.name,),
     after=(CANDLES.name,),
     warm_up_h=24,
-    tables=("analytics.correlation",),
+    table=TABLE,
+    columns=COLUMNS,
     compute=compute_correlations,
     draw=drawing(analytics_pictures.CORRELATION),
 )

@@ -4,11 +4,11 @@ Any other interval and any other parameters are reckoned when they are asked for
 here: the arithmetic (domain/indicators.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from crypto_platform.analytics.candles import CANDLES
-from crypto_platform.analytics.computation import Computation, Work
+from crypto_platform.analytics.computation import Computation, Origin, Work, name_market
 from crypto_platform.analytics.pictures import drawing
 from crypto_platform.domain.indicator_catalogue import calculate, parse_indicators
 from crypto_platform.domain.indicators import CandleColumns
@@ -78,6 +78,27 @@ def to_columns(candles: Sequence[StoredCandle]) -> CandleColumns:
     )
 
 
+_CLOSE = ("analytics.candle.close",)
+_RANGE = ("analytics.candle.high", "analytics.candle.low", "analytics.candle.close")
+_VOLUMES = ("analytics.candle.base_volume", "analytics.candle.quote_volume")
+COLUMNS: Mapping[str, Origin] = {
+    **name_market("analytics.candle"),
+    "interval": Origin("Of the candle: 1h.", ("analytics.candle.interval",)),
+    "open_time": Origin("Of the candle, UTC.", ("analytics.candle.open_time",)),
+    "close": Origin("Price of its last trade.", _CLOSE),
+    "sma_20": Origin("Simple average of 20 closes.", _CLOSE),
+    "ema_20": Origin("Exponential average of closes, 20.", _CLOSE),
+    "rsi_14": Origin("Relative strength (Wilder), 0 to 100.", _CLOSE),
+    "macd_12_26_9": Origin("EMA of 12 closes less that of 26.", _CLOSE),
+    "macd_12_26_9_signal": Origin("Its own EMA of 9.", _CLOSE),
+    "macd_12_26_9_histogram": Origin("MACD less its signal.", _CLOSE),
+    "bbands_20_2_upper": Origin("Average of 20 closes and two deviations.", _CLOSE),
+    "bbands_20_2_middle": Origin("Average of 20 closes.", _CLOSE),
+    "bbands_20_2_lower": Origin("Average of 20 closes less two deviations.", _CLOSE),
+    "atr_14": Origin("Average true range (Wilder), in quote currency.", _RANGE),
+    "vwap": Origin("What was paid for a unit in the day (UTC) so far.", _VOLUMES),
+}
+
 INDICATORS = Computation(
     name="indicators",
     description="Moving averages, RSI, MACD, Bollinger bands, ATR and the day's VWAP of hourly "
@@ -85,7 +106,8 @@ INDICATORS = Computation(
     feeds=(TRADES.name,),
     after=(CANDLES.name,),
     warm_up_h=LOOK_BACK,
-    tables=("analytics.indicator",),
+    table=TABLE,
+    columns=COLUMNS,
     compute=compute_indicators,
     draw=drawing(analytics_pictures.RSI),
 )

@@ -3,10 +3,10 @@
 Not here: the arithmetic (domain/market_overview.py), the overview of now (serving/).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from crypto_platform.analytics.candles import CANDLES
-from crypto_platform.analytics.computation import Computation, Work
+from crypto_platform.analytics.computation import Computation, Origin, Work, name_market
 from crypto_platform.analytics.pictures import drawing
 from crypto_platform.analytics.windows import list_ends, look_back
 from crypto_platform.domain.hours import MICROSECONDS_PER_DAY, TimeUs
@@ -81,6 +81,20 @@ def _figures(
     )
 
 
+_CLOSE = ("analytics.candle.close",)
+COLUMNS: Mapping[str, Origin] = {
+    **name_market("analytics.candle"),
+    "as_of": Origin("The end of the hour, UTC.", ("analytics.candle.open_time",)),
+    "last_price": Origin("Of the last trade before.", _CLOSE),
+    "change_24h_pct": Origin("In the 24 hours before, per cent.", _CLOSE),
+    "change_7d_pct": Origin("In the 7 days before, per cent.", _CLOSE),
+    "high_24h": Origin("Highest price of the 24 hours.", ("analytics.candle.high",)),
+    "low_24h": Origin("Lowest price of the 24 hours.", ("analytics.candle.low",)),
+    "base_volume_24h": Origin("Units of base that traded.", ("analytics.candle.base_volume",)),
+    "quote_volume_24h": Origin("Quote currency paid.", ("analytics.candle.quote_volume",)),
+    "volatility_24h_pct": Origin("Realised, per cent a year.", _CLOSE),
+}
+
 MARKET_OVERVIEW = Computation(
     name="market_overview",
     description="Last price, change in 24 hours and 7 days, high, low, volumes and volatility of "
@@ -88,7 +102,8 @@ MARKET_OVERVIEW = Computation(
     feeds=(TRADES.name,),
     after=(CANDLES.name,),
     warm_up_h=READ_BACK_US // 3_600_000_000,
-    tables=("analytics.market_overview",),
+    table=TABLE,
+    columns=COLUMNS,
     compute=compute_market_overview,
     draw=drawing(analytics_pictures.CHANGE),
 )

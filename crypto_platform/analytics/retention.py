@@ -22,10 +22,9 @@ from crypto_platform.stores.postgres.analytics_figures import (
 )
 
 _TABLE_OF: Mapping[str, FigureTable] = {
-    name: table
+    name: computation.table
     for name, computation in ANALYTICS.items()
-    for table in FIGURE_TABLES
-    if f"analytics.{table.name}" in computation.tables
+    if computation.table in FIGURE_TABLES
 }
 """By computation."""
 

@@ -4,12 +4,12 @@ A symbol is the unified one, as trades were mapped; what nobody mapped is compar
 here: the arithmetic (domain/venue_comparison.py).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from crypto_platform.analytics.book_metrics import BOOK_METRICS
 from crypto_platform.analytics.candles import CANDLES
-from crypto_platform.analytics.computation import Computation, Work
+from crypto_platform.analytics.computation import Computation, Origin, Work, name_market
 from crypto_platform.analytics.pictures import drawing
 from crypto_platform.analytics.windows import list_ends
 from crypto_platform.domain.hours import TimeUs
@@ -89,6 +89,24 @@ def _to_market(venue: StoredVenue) -> VenueMarket:
     )
 
 
+_BOOK = ("analytics.book_metrics.best_bid", "analytics.book_metrics.best_ask")
+_PRICE = (*_BOOK, "analytics.candle.close")
+_TIMES = ("analytics.book_metrics.ts_event", "analytics.candle.open_time")
+_VOLUME = ("analytics.candle.base_volume",)
+COLUMNS: Mapping[str, Origin] = {
+    **name_market("analytics.candle"),
+    "as_of": Origin("The end of the 24 hours, UTC.", ("analytics.candle.open_time",)),
+    "price": Origin("Middle of its best bid and ask, else its last trade's.", _PRICE),
+    "price_of": Origin("Which of both it is.", _PRICE),
+    "age_s": Origin("How old that is.", _TIMES),
+    "is_fresh": Origin("Whether it is part of the reference.", _TIMES),
+    "reference_price": Origin("Median of the fresh prices of all venues.", _PRICE),
+    "difference_bps": Origin("From the reference, basis points.", _PRICE),
+    "spread_bps": Origin("Best ask less best bid, basis points.", _BOOK),
+    "base_volume_24h": Origin("Units of base that traded.", _VOLUME),
+    "volume_share_ratio": Origin("Of all venues' volume, 0 to 1.", _VOLUME),
+}
+
 VENUE_COMPARISON = Computation(
     name="venue_comparison",
     description="Price, spread, share of volume and age of each symbol at each of its venues at "
@@ -96,7 +114,8 @@ VENUE_COMPARISON = Computation(
     feeds=(TRADES.name, ORDER_BOOKS.name),
     after=(CANDLES.name, BOOK_METRICS.name),
     warm_up_h=24,
-    tables=("analytics.venue_comparison",),
+    table=TABLE,
+    columns=COLUMNS,
     compute=compute_venue_comparison,
     draw=drawing(analytics_pictures.DISTANCE),
 )

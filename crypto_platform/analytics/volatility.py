@@ -3,8 +3,10 @@
 Not here: the arithmetic (domain/volatility.py).
 """
 
+from collections.abc import Mapping
+
 from crypto_platform.analytics.candles import CANDLES
-from crypto_platform.analytics.computation import Computation, Work
+from crypto_platform.analytics.computation import Computation, Origin, Work, name_market
 from crypto_platform.analytics.pictures import drawing
 from crypto_platform.analytics.windows import list_ends, look_back
 from crypto_platform.domain.hours import MICROSECONDS_PER_DAY
@@ -38,6 +40,13 @@ def compute_volatility(work: Work) -> int:
     return write_figures(work.connection, TABLE, rows)
 
 
+COLUMNS: Mapping[str, Origin] = {
+    **name_market("analytics.candle"),
+    "as_of": Origin("The end of the 24 hours, UTC.", ("analytics.candle.open_time",)),
+    "annualised_pct": Origin("Per cent a year of 365 days.", ("analytics.candle.close",)),
+    "returns": Origin("Of so many five-minute returns.", ("analytics.candle.close",)),
+}
+
 VOLATILITY = Computation(
     name="volatility",
     description="Realised volatility of five-minute closes of the 24 hours before each full hour, "
@@ -45,7 +54,8 @@ VOLATILITY = Computation(
     feeds=(TRADES.name,),
     after=(CANDLES.name,),
     warm_up_h=24,
-    tables=("analytics.volatility",),
+    table=TABLE,
+    columns=COLUMNS,
     compute=compute_volatility,
     draw=drawing(analytics_pictures.VOLATILITY),
 )

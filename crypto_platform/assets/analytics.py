@@ -17,7 +17,12 @@ from crypto_platform.analytics import ANALYTICS
 from crypto_platform.analytics.computation import Computation, Picture
 from crypto_platform.analytics.pipeline import DayReport, RunEnd, catch_up, list_days, make_days
 from crypto_platform.assets import charts
-from crypto_platform.assets.descriptions import OWNERS, refer_to
+from crypto_platform.assets.descriptions import (
+    OWNERS,
+    describe_figures,
+    refer_to,
+    trace_figures,
+)
 from crypto_platform.assets.interrupts import stopping_on_interrupt
 from crypto_platform.assets.names import (
     ANALYTICS_OP,
@@ -102,14 +107,23 @@ def _build_spec(computation: Computation) -> dg.AssetSpec:
         description=f"{computation.description} Sensor {ANALYTICS_SENSOR} keeps it up to date; "
         "selecting days makes them anew, of every market: docs/analytics.md.",
         metadata={
-            "dagster/table_name": computation.tables[0],
-            "tables": ", ".join(computation.tables),
+            "dagster/table_name": computation.table.place,
+            **describe_figures(computation.table, computation.columns),
+            **trace_figures(computation.columns, _find_owner),
             "made_of": ", ".join(computation.feeds),
             **{f"read_from_{feed.name}": load_key(HOME, feed) for feed in feeds},
             "shell": f"crypto-platform connect {HOME}",
             **refer_to(the_computation=computation.compute),
         },
     )
+
+
+def _find_owner(name: str) -> dg.AssetKey:
+    """The asset that a column's origin belongs to: of a feed its topic, else a computation."""
+    if name in FEED_BY_NAME:
+        return topic_key(FEED_BY_NAME[name])
+    [computation] = [each.name for each in ANALYTICS.values() if each.table.place == name]
+    return analytics_key(computation)
 
 
 def _materialize(settings: Settings, report: DayReport) -> dg.AssetMaterialization:

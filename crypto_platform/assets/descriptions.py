@@ -6,16 +6,18 @@ charts.py), keys (names.py).
 
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 import dagster as dg
 
+from crypto_platform.analytics.computation import Origin
 from crypto_platform.feeds import Feed, Record
 from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.feeds.meaning import explain_fields
 from crypto_platform.stores.contents import StoredColumn
+from crypto_platform.stores.postgres.analytics_figures import FigureTable, describe_table
 
 _TYPE_OF_KIND = {
     FieldKind.TEXT: "text",
@@ -29,6 +31,7 @@ _TYPE_OF_KIND = {
 }
 
 _ARRIVAL = "Where Kafka first brought the record."
+_MADE = "When the row was written, or last changed."
 
 OWNERS = ["team:data-platform"]
 
@@ -69,6 +72,20 @@ def describe_columns(feed: Feed[Record], columns: Sequence[StoredColumn]) -> Met
     return {"dagster/column_schema": dg.TableSchema(described)}
 
 
+def describe_figures(table: FigureTable, origins: Mapping[str, Origin]) -> Metadata:
+    """The schema of a table that is made of others."""
+    described = [
+        dg.TableColumn(
+            column.name,
+            column.kind,
+            constraints=dg.TableColumnConstraints(nullable=column.nullable),
+            description=origins[column.name].meaning if column.name in origins else _MADE,
+        )
+        for column in describe_table(table)
+    ]
+    return {"dagster/column_schema": dg.TableSchema(described)}
+
+
 def trace_fields(feed: Feed[Record], parents: Sequence[dg.AssetKey]) -> Metadata:
     """Each field of a topic comes from the same field of what is published to it."""
     return _trace({field.name: field.name for field in feed.fields}, parents)
@@ -77,6 +94,24 @@ def trace_fields(feed: Feed[Record], parents: Sequence[dg.AssetKey]) -> Metadata
 def trace_columns(columns: Sequence[StoredColumn], topic: dg.AssetKey) -> Metadata:
     """Each column comes from its field of the topic; where it arrived is no field of it."""
     return _trace({c.name: c.field for c in columns if c.field is not None}, [topic])
+
+
+def trace_figures(
+    origins: Mapping[str, Origin], find_owner: Callable[[str], dg.AssetKey]
+) -> Metadata:
+    """Each column with all that it is made of.
+
+    Args:
+        find_owner: The asset of a feed or a table, by its name.
+    """
+    deps = {
+        column: [
+            dg.TableColumnDep(asset_key=find_owner(owner), column_name=name)
+            for owner, _, name in (each.rpartition(".") for each in origin.of)
+        ]
+        for column, origin in origins.items()
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(deps)}
 
 
 def _trace(field_of: Mapping[str, str], parents: Sequence[dg.AssetKey]) -> Metadata:

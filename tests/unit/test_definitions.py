@@ -6,8 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from crypto_platform.analytics import ANALYTICS
 from crypto_platform.assets.descriptions import describe_columns
-from crypto_platform.assets.names import INGEST_JOB, INGEST_OP, load_key, topic_key
+from crypto_platform.assets.names import (
+    INGEST_JOB,
+    INGEST_OP,
+    analytics_key,
+    load_key,
+    topic_key,
+)
 from crypto_platform.definitions import build_definitions
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.feeds.meaning import explain_fields
@@ -15,6 +22,7 @@ from crypto_platform.schedules import find_last_hour
 from crypto_platform.settings import Settings, load_settings
 from crypto_platform.stack import dagster as stack_dagster
 from crypto_platform.stores import STORES
+from crypto_platform.stores.postgres.tables import build_metadata
 
 
 @pytest.fixture
@@ -154,6 +162,25 @@ def test_tables_and_documents_say_where_each_column_comes_from(settings: Setting
         assert fields == {field.name for field in feed.fields}
         topic = graph.get(topic_key(feed)).metadata["dagster/column_schema"]
         assert fields <= {c.name for c in topic.columns}
+
+
+@pytest.mark.parametrize("name", ANALYTICS)
+def test_figures_say_what_each_column_means_and_is_made_of(settings: Settings, name: str) -> None:
+    """Of parents alone: a line to what the asset does not read would be a guess."""
+    graph = build_definitions(settings).resolve_asset_graph()
+    node = graph.get(analytics_key(name))
+    columns = node.metadata["dagster/column_schema"].columns
+    table = build_metadata().tables[node.metadata["dagster/table_name"]]
+    assert [c.name for c in columns] == [c.name for c in table.columns]
+    assert [c.constraints.nullable for c in columns] == [c.nullable for c in table.columns]
+    assert all(column.description for column in columns)
+    lineage = node.metadata["dagster/column_lineage"].deps_by_column
+    assert set(lineage) == {column.name for column in columns} - {"updated_at"}
+    origins = [dep for deps in lineage.values() for dep in deps]
+    assert {dep.asset_key for dep in origins} <= node.parent_keys
+    for dep in origins:
+        schema = graph.get(dep.asset_key).metadata["dagster/column_schema"]
+        assert dep.column_name in {column.name for column in schema.columns}
 
 
 @pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from crypto_platform.domain.book_metrics import BANDS_BPS
 from crypto_platform.domain.hours import TimeUs
+from crypto_platform.stores.contents import StoredColumn
 from crypto_platform.stores.postgres.rows import format_time
 from crypto_platform.stores.postgres.session import Connection
 
@@ -48,6 +49,11 @@ class FigureTable(NamedTuple):
         return (*self.keys, *self.figures)
 
     @property
+    def place(self) -> str:
+        """By schema and name."""
+        return f"analytics.{self.name}"
+
+    @property
     def time_column(self) -> str:
         """The key that says when."""
         [name] = [column.name for column in self.keys if column.type == "timestamptz"]
@@ -66,6 +72,18 @@ _MARKET = _texts("venue", "venue_symbol")
 _AS_OF = FigureColumn("as_of", "timestamptz", required=True)
 _SYMBOL = FigureColumn("symbol", "text")
 
+CANDLE = FigureTable(
+    "candle",
+    (*_MARKET, *_texts("interval"), FigureColumn("open_time", "timestamptz", required=True)),
+    (
+        _SYMBOL,
+        *_amounts("open", "high", "low", "close", required=True),
+        *_amounts("base_volume", "quote_volume", required=True),
+        FigureColumn("trade_count", "bigint", required=True),
+    ),
+    "Closed candles made of the trades that are (or were) stored.",
+)
+"""Written by SQL of its own (analytics_candles.py), and never removed."""
 INDICATOR = FigureTable(
     "indicator",
     (*_MARKET, *_texts("interval"), FigureColumn("open_time", "timestamptz", required=True)),
@@ -174,6 +192,21 @@ SELECT {given}, clock_timestamp() FROM unnest({arrays}) AS u({columns})
 ON CONFLICT ({keys}) DO UPDATE SET ({figures}, updated_at) = ({excluded}, excluded.updated_at)
 WHERE ({stored}) IS DISTINCT FROM ({excluded})
 """
+
+
+def describe_table(table: FigureTable) -> list[StoredColumn]:
+    """Its columns in order, as their readers see them."""
+    own = [
+        StoredColumn(
+            column.name,
+            "timestamp with time zone" if column.type == "timestamptz" else column.type,
+            nullable=not column.required,
+            field=None,
+        )
+        for column in table.columns
+    ]
+    updated_at = StoredColumn("updated_at", "timestamp with time zone", nullable=False, field=None)
+    return [*own, updated_at]
 
 
 def write_figures(connection: Connection, table: FigureTable, rows: Sequence[Row]) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from crypto_platform.stores.postgres.analytics_figures import FIGURE_TABLES, FigureTable
+from crypto_platform.stores.postgres.analytics_figures import CANDLE, FIGURE_TABLES, FigureTable
 
 SCHEMA = "analytics"
 
@@ -21,8 +21,7 @@ TEXT_C = sa.Text(collation="C")
 def add_analytics_tables(metadata: sa.MetaData) -> None:
     """All tables of the schema."""
     _pending(metadata)
-    _candle(metadata)
-    for table in FIGURE_TABLES:
+    for table in (CANDLE, *FIGURE_TABLES):
         _figures(metadata, table)
 
 
@@ -38,28 +37,6 @@ def _pending(metadata: sa.MetaData) -> None:
         sa.Column("noted_at", TIME, nullable=False, server_default=sa.func.clock_timestamp()),
         schema=SCHEMA,
         comment="Which hours of event time each computation has still to make.",
-    )
-
-
-def _candle(metadata: sa.MetaData) -> None:
-    sa.Table(
-        "candle",
-        metadata,
-        sa.Column("venue", TEXT_C, primary_key=True),
-        sa.Column("venue_symbol", TEXT_C, primary_key=True),
-        sa.Column("interval", TEXT_C, primary_key=True),
-        sa.Column("open_time", TIME, primary_key=True),
-        sa.Column("symbol", sa.Text()),
-        sa.Column("open", sa.Numeric(), nullable=False),
-        sa.Column("high", sa.Numeric(), nullable=False),
-        sa.Column("low", sa.Numeric(), nullable=False),
-        sa.Column("close", sa.Numeric(), nullable=False),
-        sa.Column("base_volume", sa.Numeric(), nullable=False),
-        sa.Column("quote_volume", sa.Numeric(), nullable=False),
-        sa.Column("trade_count", sa.BigInteger(), nullable=False),
-        sa.Column("updated_at", TIME, nullable=False),
-        schema=SCHEMA,
-        comment="Closed candles made of the trades that are (or were) stored.",
     )
 
 
