@@ -5,20 +5,27 @@ tests.fault_children FOLDER SOURCE...` polls each of these sources once, as a ru
 would, and prints how each feed ended. Loads are the platform's own command.
 """
 
+import shutil
 import subprocess
 import sys
 import threading
 import time
 import uuid
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
 
 from crypto_platform.delivery.ingest import ingest
-from crypto_platform.settings import ENV_PREFIX, load_settings, process_environment
+from crypto_platform.settings import (
+    ENV_PREFIX,
+    ENVIRONMENT_FILE,
+    load_settings,
+    process_environment,
+)
 from crypto_platform.sources import build_sources
+from crypto_platform.stores import STORES
 from tests.platform_harness import Platform
 from tests.waiting import eventually
 
@@ -40,6 +47,36 @@ def running_load(
     arguments = [*command, "--data-dir", str(platform.data_dir)]
     with _running(arguments, variables) as process:
         yield process
+
+
+class Machine:
+    """Another machine, as far as one is to be had here: a folder, and processes that know no other.
+
+    They share Kafka and the stores with everybody, and nothing else: no file, no working directory.
+    """
+
+    def __init__(self, platform: Platform, folder: Path) -> None:
+        folder.mkdir()
+        shutil.copy(platform.data_dir / ENVIRONMENT_FILE, folder)
+        self._folder = folder
+
+    @contextmanager
+    def running_loads(self, shard: str) -> "Generator[dict[str, subprocess.Popen[str]]]":
+        """A load of each store that follows, for this shard; ended with the block."""
+        with ExitStack() as ending:
+            yield {
+                store: ending.enter_context(
+                    _running(
+                        [
+                            *("-m", "crypto_platform.cli", "load", "--store", store, "--json"),
+                            *("--shard", shard, "--data-dir", str(self._folder)),
+                        ],
+                        {},
+                        folder=self._folder,
+                    )
+                )
+                for store in STORES
+            }
 
 
 @contextmanager
@@ -75,14 +112,18 @@ def wait_until_stopped(process: "subprocess.Popen[str]") -> None:
 
 @contextmanager
 def _running(
-    arguments: list[str], variables: Mapping[str, str], *, is_heard: bool = False
+    arguments: list[str],
+    variables: Mapping[str, str],
+    *,
+    is_heard: bool = False,
+    folder: Path = ROOT,
 ) -> "Generator[subprocess.Popen[str]]":
     inherited = {k: v for k, v in process_environment().items() if not k.startswith(ENV_PREFIX)}
     settings = {f"{ENV_PREFIX}{name}": value for name, value in variables.items()}
     process = subprocess.Popen(
         [sys.executable, *arguments],
-        cwd=ROOT,
-        env=inherited | settings,
+        cwd=folder,
+        env=inherited | settings | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE if is_heard else None,
         text=True,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FAULTS = 31
+FAULTS = 32
 
 
 @dataclass(frozen=True)
