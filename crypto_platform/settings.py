@@ -31,6 +31,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from crypto_platform import encryption
 from crypto_platform.errors import ConfigurationError
 
 ENV_PREFIX = "CRYPTO_PLATFORM_"
@@ -139,7 +140,24 @@ class KafkaSettings(_Section):
     topic_prefix: str = Field(
         default="", pattern=r"^([a-z0-9][a-z0-9_-]*\.)?$", description="Before every topic's name."
     )
-    replication_factor: int = Field(default=1, ge=1, le=9, description="Of topics made here.")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="SSL encrypts, SASL logs in; docs/security.md."
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of who signed the brokers' certificates; without, the system's.",
+    )
+    sasl_mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] = Field(
+        default="SCRAM-SHA-256", description="How SASL logs in."
+    )
+    username: str | None = Field(default=None, description="Who logs in by SASL.")
+    password: SecretStr | None = Field(default=None, description="Its password.")
+    replication_factor: int = Field(
+        default=1,
+        ge=1,
+        le=9,
+        description="Brokers that keep each topic made here; 3 where there are three or more.",
+    )
     retention_hours: int = Field(default=48, ge=1, description="How long topics keep records.")
     request_timeout_s: float = Field(default=10.0, gt=0, le=55, description="Longest wait.")
 
@@ -509,6 +527,11 @@ class Settings(BaseSettings):
         default=datetime(2026, 1, 1, tzinfo=UTC),
         description="First hour of the load partitions; written once by the first `up`.",
     )
+    plain_text_hosts: Annotated[tuple[str, ...], BeforeValidator(_split_list)] = Field(
+        default=(),
+        description="Hosts beyond this machine whose servers may be talked to without encryption, "
+        "for a network that is all your own: kafka,postgres,mongo.",
+    )
     crash_at: CrashPoint | IngestCrashPoint | None = Field(
         default=None,
         description="For fault tests only: a load or ingest run kills itself at this point.",
@@ -628,9 +651,40 @@ def load_settings(
         _MappingEnvSource(Settings, variables)(),
     )
     try:
-        return Settings(**values, data_dir=folder)
+        settings = Settings(**values, data_dir=folder)
     except ValidationError as error:
         raise ConfigurationError(_explain(error, file)) from None
+    _refuse_plain_text(settings)
+    return settings
+
+
+def _refuse_plain_text(settings: Settings) -> None:
+    """Passwords and records leave this machine encrypted, or by name of an exception."""
+    servers = settings.kafka.bootstrap_servers or ""
+    found = [
+        (
+            "kafka.bootstrap_servers",
+            encryption.find_open_kafka(servers, settings.kafka.security_protocol),
+            encryption.KAFKA_ADVICE,
+        )
+    ]
+    for section, find, advice in (
+        ("postgres", encryption.find_open_postgres, encryption.POSTGRES_ADVICE),
+        ("dagster", encryption.find_open_postgres, encryption.POSTGRES_ADVICE),
+        ("mongo", encryption.find_open_mongo, encryption.MONGO_ADVICE),
+    ):
+        for name, value in getattr(settings, section):
+            if isinstance(value, SecretStr):
+                found.append((f"{section}.{name}", find(value.get_secret_value()), advice))
+    refused = [
+        f"{name}: {host} would be talked to in plain text, or whoever answers for it: {advice}, or "
+        f"name {host} in plain_text_hosts where the network between is all your own"
+        for name, hosts, advice in found
+        for host in hosts
+        if host not in settings.plain_text_hosts
+    ]
+    if refused:
+        raise ConfigurationError("\n".join(refused))
 
 
 def _refuse_unknown_variables(variables: Mapping[str, str]) -> None:

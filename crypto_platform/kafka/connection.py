@@ -5,12 +5,13 @@ to librdkafka never raise: an exception inside `consume()` drops the batch yet m
 """
 
 import logging
-from typing import Any
+import time
+from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException
 
 from crypto_platform.errors import ConfigurationError, KafkaUnavailableError
-from crypto_platform.settings import Settings
+from crypto_platform.settings import KafkaSettings, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -18,9 +19,12 @@ _EXPECTED_TEXTS = (
     "fenced by a newer instance",
     "attempted an operation with an old epoch",
     "Coordinator load in progress",
+    "SSL handshake failed",
+    "SASL authentication error",
+    "routines::",
 )
-"""What librdkafka calls critical and is how every run is succeeded, or a broker that has just
-started: whoever asked gets it as an exception."""
+"""What librdkafka calls critical and is how every run is succeeded, a broker that has just started,
+or (several times a second) one that is not trusted: whoever asked gets it as an exception."""
 
 
 def is_news(record: logging.LogRecord) -> bool:
@@ -31,6 +35,9 @@ def is_news(record: logging.LogRecord) -> bool:
 
 client_logger = logging.getLogger(f"{__name__}.librdkafka")
 client_logger.addFilter(is_news)
+
+SILENCE_MS_MIN = 2000
+"""Longer than any request waits at the broker for what is not there yet."""
 
 TRANSIENT_CODES = frozenset(
     {
@@ -54,7 +61,7 @@ def client_config(settings: Settings) -> dict[str, Any]:
     """What every client is made with.
 
     Raises:
-        ConfigurationError: No broker is known.
+        ConfigurationError: No broker is known, or not how to log in there.
     """
     servers = settings.kafka.bootstrap_servers
     if servers is None:
@@ -65,9 +72,13 @@ def client_config(settings: Settings) -> dict[str, Any]:
         raise ConfigurationError(message)
     return {
         "bootstrap.servers": servers,
+        **_describe_security(settings.kafka),
         "client.id": f"crypto_platform-{settings.deployment}",
         "error_cb": _note_error,
         "logger": client_logger,
+        # of a broker that fell silent the client is to know before its caller gives up
+        "socket.timeout.ms": max(int(settings.kafka.request_timeout_s * 1000), SILENCE_MS_MIN),
+        "socket.connection.setup.timeout.ms": 3000,
         "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 1000,
         "topic.metadata.refresh.interval.ms": 60_000,
@@ -76,12 +87,84 @@ def client_config(settings: Settings) -> dict[str, Any]:
     }
 
 
-def unavailable(error: KafkaException | KafkaError, doing: str) -> KafkaUnavailableError:
-    """The platform's error for a Kafka error while `doing` something."""
+def _describe_security(kafka: KafkaSettings) -> dict[str, Any]:
+    """Encryption and log-in; a certificate is always checked, the name in it too."""
+    config: dict[str, Any] = {"security.protocol": kafka.security_protocol}
+    if kafka.ca_file is not None:
+        if not kafka.ca_file.is_file():
+            message = f"kafka.ca_file: there is no file {kafka.ca_file}"
+            raise ConfigurationError(message)
+        config["ssl.ca.location"] = str(kafka.ca_file)
+    if not kafka.security_protocol.startswith("SASL_"):
+        return config
+    if kafka.username is None or kafka.password is None:
+        message = (
+            f"kafka.security_protocol is {kafka.security_protocol}, which logs in: set "
+            f"kafka.username and kafka.password too"
+        )
+        raise ConfigurationError(message)
+    return config | {
+        "sasl.mechanism": kafka.sasl_mechanism,
+        "sasl.username": kafka.username,
+        "sasl.password": kafka.password.get_secret_value(),
+    }
+
+
+class Polled(Protocol):
+    """A client that calls its callbacks only when asked to (AdminClient, Producer)."""
+
+    def poll(self, timeout: float = ..., /) -> int:
+        """Call those that are due."""
+        ...
+
+
+def unavailable(
+    error: KafkaException | KafkaError | TimeoutError, doing: str, client: Polled | None = None
+) -> KafkaUnavailableError:
+    """The platform's error for a Kafka error while `doing` something.
+
+    Args:
+        client: Whose it is, where it has not been polled: it may know why nobody answers.
+    """
+    if client is not None:
+        client.poll(0)
     cause = error.args[0] if isinstance(error, KafkaException) else error
-    text = cause.str() if isinstance(cause, KafkaError) else str(cause)
-    return KafkaUnavailableError(f"Kafka: {doing}: {text}; it is tried again")
+    text = cause.str() if isinstance(cause, KafkaError) else str(cause) or "no answer in time"
+    return KafkaUnavailableError(f"Kafka: {doing}: {text}{_refusals.explain()}; it is tried again")
+
+
+class _Refusals:
+    """Why a broker was not trusted or let nobody in: librdkafka's callers learn of time-outs only.
+
+    A process knows one Kafka, whatever clients it has.
+    """
+
+    def __init__(self) -> None:
+        self._told_at = 0.0
+        self._text = ""
+
+    def note(self, error: KafkaError) -> None:
+        """Keep what says more than that nobody answers."""
+        text = error.str().partition(" (after ")[0].partition(" (install ")[0]
+        advice = _REFUSAL_ADVICE.get(error.code())
+        if advice is None and "security.protocol" in text:
+            advice = "look at kafka.security_protocol"
+        if advice is not None:
+            self._told_at, self._text = time.monotonic(), f"; {text}; {advice}"
+
+    def explain(self) -> str:
+        """The last one, if it is no older than the longest wait."""
+        return self._text if time.monotonic() - self._told_at < REFUSAL_S else ""
+
+
+REFUSAL_S = 60.0
+_REFUSAL_ADVICE = {
+    KafkaError._SSL: "look at kafka.ca_file, and whether the certificate names this host",
+    KafkaError._AUTHENTICATION: "look at kafka.username, kafka.password and kafka.sasl_mechanism",
+}
+_refusals = _Refusals()
 
 
 def _note_error(error: KafkaError) -> None:
     logger.debug("kafka client: %s", error.str())
+    _refusals.note(error)

@@ -120,11 +120,8 @@ class Watermarks:
             for partition, future in futures.items():
                 found = future.result(timeout=self._timeout_s)
                 offsets[Part(partition.topic, partition.partition)] = found
-        except KafkaException as error:
-            raise unavailable(error, "list offsets") from error
-        except TimeoutError as error:
-            message = f"Kafka: list offsets: no answer in {self._timeout_s} s"
-            raise KafkaUnavailableError(message) from error
+        except (KafkaException, TimeoutError) as error:
+            raise unavailable(error, "list offsets", self._client()) from error
         return offsets
 
     def _client(self) -> AdminClient:

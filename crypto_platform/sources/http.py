@@ -11,7 +11,6 @@ kept from it: follow redirects (it would take key headers along to another host)
 
 import contextlib
 import http.client
-import ipaddress
 import random
 import threading
 import time
@@ -25,6 +24,7 @@ import requests.auth
 import urllib3
 from urllib3.exceptions import HTTPError, InvalidHeader
 
+from crypto_platform.encryption import is_this_machine
 from crypto_platform.errors import (
     ConfigurationError,
     SourceError,
@@ -137,7 +137,7 @@ class HttpClient:
         self._stop = stop or threading.Event()
         self._session = requests.Session()
         self._session.auth = _NoAuth()
-        self._session.trust_env = not _is_this_machine(parts.hostname)
+        self._session.trust_env = not is_this_machine(parts.hostname)
         self._session.headers.update(
             {"Accept": "application/json", "User-Agent": "crypto-platform"}
         )
@@ -368,12 +368,6 @@ class _NoAuth(requests.auth.AuthBase):
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
         return r
-
-
-def _is_this_machine(host: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def _may_repeat_now(error: SourceUnavailableError) -> bool:

@@ -175,7 +175,10 @@ def test_where_no_stack_runs_it_says_so_and_prints_no_document(tmp_path: Path) -
 
 def test_servers_given_by_url_are_refused(tmp_path: Path) -> None:
     """They may be somebody's production."""
-    setting = {"CRYPTO_PLATFORM_KAFKA__BOOTSTRAP_SERVERS": "kafka.example:9092"}
+    setting = {
+        "CRYPTO_PLATFORM_KAFKA__BOOTSTRAP_SERVERS": "kafka.example:9092",
+        "CRYPTO_PLATFORM_KAFKA__SECURITY_PROTOCOL": "SSL",
+    }
     ended = CliRunner(env=setting).invoke(main, ["prove", "--yes", "--data-dir", str(tmp_path)])
     assert ended.exit_code == 1
     assert "kafka given by URL" in ended.stderr

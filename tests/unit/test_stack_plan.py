@@ -16,7 +16,7 @@ from crypto_platform.stack.reachable import plan_source
 
 NOON = datetime(2026, 3, 1, 12, 34, 56, tzinfo=UTC)
 GIVEN_STORE = {
-    f"CRYPTO_PLATFORM_POSTGRES__{role}_URL": "postgresql://someone@db.example/x"
+    f"CRYPTO_PLATFORM_POSTGRES__{role}_URL": "postgresql://someone@db.example/x?sslmode=verify-full"
     for role in ("MIGRATOR", "LOADER", "ANALYST")
 }
 PUBLIC = SourceSettings(dialect="coincap", base_url="https://prices.example/v3")
@@ -62,7 +62,9 @@ def test_a_given_server_is_used_instead_of_the_embedded_one(tmp_path: Path) -> N
     chosen = choose_parts(settings, only=None, migrate=True, sources="auto")
     assert set(PARTS) - set(chosen) == {"postgres", "api"}
     with_api = settings_of(
-        tmp_path, **GIVEN_STORE, CRYPTO_PLATFORM_POSTGRES__API_URL="postgresql://api@db/x"
+        tmp_path,
+        **GIVEN_STORE,
+        CRYPTO_PLATFORM_POSTGRES__API_URL="postgresql://api@db/x?sslmode=verify-full",
     )
     chosen = choose_parts(with_api, only=None, migrate=True, sources="auto")
     assert set(PARTS) - set(chosen) == {"postgres"}
@@ -90,7 +92,7 @@ def test_a_shell_of_exec_gives_no_servers_either(
 
 def test_a_store_with_a_url_for_one_role_only_is_refused(tmp_path: Path) -> None:
     """Loading there and reading here would never agree."""
-    variables = {"CRYPTO_PLATFORM_MONGO__LOADER_URL": "mongodb://db.example/x"}
+    variables = {"CRYPTO_PLATFORM_MONGO__LOADER_URL": "mongodb://db.example/x?tls=true"}
     settings = settings_of(tmp_path, **variables)
     with pytest.raises(ConfigurationError, match=r"mongo\.migrator_url, mongo\.analyst_url"):
         choose_parts(settings, only=None, migrate=True, sources="auto")

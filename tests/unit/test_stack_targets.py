@@ -25,7 +25,9 @@ from crypto_platform.stack.targets import (
     list_targets,
 )
 
-MONGO_GIVEN = "[mongo]\n" + "".join(f"{role}_url = 'mongodb://mongo.example'\n" for role in ROLES)
+MONGO_GIVEN = "[mongo]\n" + "".join(
+    f"{role}_url = 'mongodb://mongo.example/?tls=true'\n" for role in ROLES
+)
 
 
 def state_of(*parts: str, phase: Phase = Phase.RUNNING, pid: int | None = None) -> StackState:
@@ -92,7 +94,7 @@ def test_nothing_runs_here_is_said_with_what_to_type(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "part"),
     [
-        ('[kafka]\nbootstrap_servers = "kafka.example:9092"\n', "kafka"),
+        ('[kafka]\nsecurity_protocol = "SSL"\nbootstrap_servers = "kafka.example:9092"\n', "kafka"),
         (MONGO_GIVEN, "mongo"),
     ],
 )

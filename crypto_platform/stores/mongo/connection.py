@@ -206,7 +206,7 @@ def connect(url: str, *, timeout_s: float) -> MongoClient[Document]:
     """A client with a limit on every wait; no server is asked yet.
 
     Raises:
-        ConfigurationError: The URL is none.
+        ConfigurationError: The URL is none, or names a file that is none.
     """
     try:
         return MongoClient(
@@ -220,4 +220,7 @@ def connect(url: str, *, timeout_s: float) -> MongoClient[Document]:
         )
     except (InvalidURI, DriverConfigurationError) as error:
         message = f"the MongoDB URL cannot be used ({type(error).__name__}); expected mongodb://…"
+        raise ConfigurationError(message) from None
+    except OSError as error:
+        message = f"a file of the MongoDB URL cannot be read ({error.strerror}): look at tlsCAFile"
         raise ConfigurationError(message) from None

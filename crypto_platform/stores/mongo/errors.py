@@ -82,7 +82,7 @@ def translate(
         StoreUnavailableError or StoreRefusedError. The text holds no URL, so no password.
     """
     if isinstance(error, (ConnectionFailure, WTimeoutError)):
-        message = f"MongoDB was not reached to {doing}: {_shorten(error)}"
+        message = f"MongoDB was not reached to {doing}: {_shorten(error)}{_advise(error, None)}"
         return StoreUnavailableError(message)
     code = error.code if isinstance(error, OperationFailure) else None
     labelled = isinstance(error, PyMongoError) and (
@@ -120,6 +120,8 @@ def _advise(error: PyMongoError | BSONError, code: int | None) -> str:
         return "; look at the user and password of this role's URL, and its rights"
     if isinstance(error, DriverConfigurationError):
         return "; look at the URL's options"
+    if "certificate" in str(error):
+        return "; look at tlsCAFile in the URL, and whether the certificate names this host"
     return ""
 
 

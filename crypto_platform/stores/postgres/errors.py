@@ -47,6 +47,14 @@ def describe(error: psycopg.Error) -> str:
     return f"{text} (SQLSTATE {error.sqlstate})" if error.sqlstate else text
 
 
+def _advise(error: psycopg.Error) -> str:
+    """What to do where no connection came about because of its encryption; psycopg has no code."""
+    text = str(error).lower()
+    if "certificate" in text or "ssl error" in text:
+        return "; look at sslrootcert in the URL, and whether the certificate names this host"
+    return "; look at sslmode in the URL" if "ssl" in text or "no encryption" in text else ""
+
+
 def translate(error: psycopg.Error, *, table: str | None = None) -> PlatformError:
     """The platform's error for a statement that failed and was rolled back.
 
@@ -58,7 +66,7 @@ def translate(error: psycopg.Error, *, table: str | None = None) -> PlatformErro
     unreached = state is None and isinstance(error, psycopg.OperationalError)
     passing = state is not None and state[:2] in _PASSING_CLASSES
     if unreached or passing or _lacks_partition(error):
-        message = f"PostgreSQL: {describe(error)}; nothing was written"
+        message = f"PostgreSQL: {describe(error)}; nothing was written{_advise(error)}"
         return StoreUnavailableError(message, sqlstate=state)
     named = error.diag.table_name and f"{error.diag.schema_name}.{error.diag.table_name}"
     message = f"PostgreSQL refused a statement: {describe(error)}; nothing was written"

@@ -1,0 +1,80 @@
+"""Which hosts a server's address would be talked to in plain text, or without knowing who answers.
+
+Pure. Encrypted is only what is also checked: a certificate signed by a known authority that names
+the host. This machine needs none of it. Not here: refusing (settings.py), how to set it up
+(docs/security.md).
+
+Sources: PostgreSQL manual, "Connection Strings" and "SSL Support"; MongoDB, "Connection String
+Options"; librdkafka's CONFIGURATION.md.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+POSTGRES_ADVICE = "add sslmode=verify-full and sslrootcert=/path/of/ca.pem to its options"
+MONGO_ADVICE = "add tls=true and tlsCAFile=/path/of/ca.pem to its options"
+KAFKA_ADVICE = "set kafka.security_protocol to SASL_SSL (or SSL), and kafka.ca_file"
+
+_KAFKA_ENCRYPTED = frozenset({"SSL", "SASL_SSL"})
+_MONGO_UNCHECKED = ("tlsinsecure", "tlsallowinvalidcertificates", "tlsallowinvalidhostnames")
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether what is said to it stays here: a loopback address, `localhost`, a socket's path."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host in {"", "localhost"} or host.startswith(("/", "@"))
+
+
+def find_open_kafka(servers: str, security_protocol: str) -> list[str]:
+    """Of brokers `host:port,host:port`; the addresses they give out are in their own hands."""
+    if security_protocol in _KAFKA_ENCRYPTED:
+        return []
+    addresses = [address.rpartition("://")[2].strip() for address in servers.split(",")]
+    return _list_others(map(_strip_port, addresses))
+
+
+def find_open_postgres(url: str) -> list[str]:
+    """Of a URL, or of `host=db dbname=x`: libpq takes both.
+
+    `verify-ca` is not enough: whoever has any certificate of that authority could answer.
+    """
+    options, hosts = _split_url(url) if "://" in url else _split_words(url)
+    if options.get("sslmode") == "verify-full":
+        return []
+    named = options.get("hostaddr") or options.get("host")
+    return _list_others(named.split(",") if named else hosts)
+
+
+def find_open_mongo(url: str) -> list[str]:
+    """Of a URL mongodb://… or mongodb+srv://…, which is encrypted unless it says otherwise."""
+    options, hosts = _split_url(url)
+    by_default = "true" if url.startswith("mongodb+srv:") else "false"
+    encrypted = options.get("tls", options.get("ssl", by_default)) == "true"
+    unchecked = any(options.get(name) == "true" for name in _MONGO_UNCHECKED)
+    return [] if encrypted and not unchecked else _list_others(hosts)
+
+
+def _split_url(url: str) -> tuple[Mapping[str, str], list[str]]:
+    """Options, their names in lower case, and hosts without ports."""
+    parts = urlsplit(url)
+    addresses = parts.netloc.rpartition("@")[2].split(",")
+    options = {name.lower(): value for name, value in parse_qsl(parts.query)}
+    return options, [_strip_port(unquote(address)) for address in addresses]
+
+
+def _split_words(text: str) -> tuple[Mapping[str, str], list[str]]:
+    pairs = (word.partition("=") for word in text.split())
+    return {name: value.strip("'") for name, _, value in pairs}, []
+
+
+def _strip_port(address: str) -> str:
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address if address.startswith("/") else address.partition(":")[0]
+
+
+def _list_others(hosts: Iterable[str]) -> list[str]:
+    return [host for host in hosts if not is_this_machine(host)]

@@ -1,0 +1,147 @@
+"""What leaves this machine is encrypted, and only for whom it is meant."""
+
+from pathlib import Path
+
+import pytest
+
+from crypto_platform.encryption import find_open_kafka, find_open_mongo, find_open_postgres
+from crypto_platform.errors import ConfigurationError
+from crypto_platform.kafka.connection import client_config
+from crypto_platform.settings import ENV_PREFIX, load_settings
+
+CANARY = "canary-2718281828"
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("postgresql://loader:pw@db.example/x", ["db.example"]),
+        ("postgresql://loader:pw@db.example:5432/x?sslmode=require", ["db.example"]),
+        ("postgresql://loader:pw@db.example/x?sslmode=verify-ca", ["db.example"]),
+        ("postgresql://loader:pw@db.example/x?sslmode=verify-full&sslrootcert=/ca.pem", []),
+        ("postgresql+psycopg2://dagster:pw@db.example/x", ["db.example"]),
+        ("postgresql://loader:pw@127.0.0.1:5432/x", []),
+        ("postgresql://loader:pw@[::1]:5432/x", []),
+        ("postgresql://loader:pw@[2001:db8::1]:5432/x", ["2001:db8::1"]),
+        ("postgresql://loader:pw@localhost,db.example:5433/x", ["db.example"]),
+        ("postgresql:///x", []),
+        ("postgresql://%2Fvar%2Frun%2Fpostgresql/x", []),
+        ("postgresql:///x?host=db.example", ["db.example"]),
+        ("postgresql://localhost/x?hostaddr=10.0.0.7", ["10.0.0.7"]),
+        ("host=db.example user=loader password=pw", ["db.example"]),
+        ("host='db.example' sslmode=verify-full", []),
+    ],
+)
+def test_postgresql_is_open_unless_the_host_is_verified(url: str, hosts: list[str]) -> None:
+    """`require` encrypts for whoever answers, and a password is then theirs."""
+    assert find_open_postgres(url) == hosts
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("mongodb://loader:pw@a.example:27017,127.0.0.1,b.example/x", ["a.example", "b.example"]),
+        ("mongodb://loader:pw@a.example/x?replicaSet=r&tls=true&tlsCAFile=/ca.pem", []),
+        ("mongodb://a.example/?TLS=true", []),
+        ("mongodb://a.example/?ssl=true", []),
+        ("mongodb://a.example/?tls=true&tlsAllowInvalidCertificates=true", ["a.example"]),
+        ("mongodb://a.example/?tls=true&tlsAllowInvalidHostnames=true", ["a.example"]),
+        ("mongodb://a.example/?tls=true&tlsInsecure=true", ["a.example"]),
+        ("mongodb+srv://a.example/x", []),
+        ("mongodb+srv://a.example/x?tls=false", ["a.example"]),
+        ("mongodb://localhost:27017/x", []),
+    ],
+)
+def test_mongodb_is_open_unless_its_certificate_is_checked(url: str, hosts: list[str]) -> None:
+    """An option that switches the check off is as good as plain text."""
+    assert find_open_mongo(url) == hosts
+
+
+@pytest.mark.parametrize(
+    ("servers", "protocol", "hosts"),
+    [
+        ("a.example:9092,b.example:9092", "PLAINTEXT", ["a.example", "b.example"]),
+        ("a.example:9092", "SASL_PLAINTEXT", ["a.example"]),
+        ("a.example:9093", "SASL_SSL", []),
+        ("PLAINTEXT://a.example:9092", "PLAINTEXT", ["a.example"]),
+        ("127.0.0.1:9092, [::1]:9092", "PLAINTEXT", []),
+        ("", "PLAINTEXT", []),
+    ],
+)
+def test_kafka_is_open_unless_its_protocol_encrypts(
+    servers: str, protocol: str, hosts: list[str]
+) -> None:
+    """A password by SASL alone can be read on the way (PLAIN) or tried at home (SCRAM)."""
+    assert find_open_kafka(servers, protocol) == hosts
+
+
+SERVERS = {
+    "KAFKA__BOOTSTRAP_SERVERS": "kafka.example:9092",
+    "POSTGRES__LOADER_URL": f"postgresql://loader:{CANARY}@db.example/x",
+    "DAGSTER__POSTGRES_URL": f"postgresql+psycopg2://dagster:{CANARY}@dagster.example/x",
+    "MONGO__ANALYST_URL": f"mongodb://analyst:{CANARY}@mongo.example/x",
+}
+
+
+def variables(**more: str) -> dict[str, str]:
+    return {f"{ENV_PREFIX}{name}": value for name, value in (SERVERS | more).items()}
+
+
+def test_plain_text_to_another_machine_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    """Every one of them is told at once, with the option that mends it and without a password."""
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(tmp_path, environment=variables())
+    kafka, postgres, dagster, mongo = str(refused.value).splitlines()
+    assert kafka.startswith("kafka.bootstrap_servers: kafka.example")
+    assert "SASL_SSL" in kafka
+    assert postgres.startswith("postgres.loader_url: db.example")
+    assert "sslmode=verify-full" in postgres
+    assert dagster.startswith("dagster.postgres_url: dagster.example")
+    assert mongo.startswith("mongo.analyst_url: mongo.example")
+    assert "tls=true" in mongo
+    assert "plain_text_hosts" in mongo
+    assert CANARY not in str(refused.value)
+
+
+def test_a_host_named_as_an_exception_is_taken_and_no_other(tmp_path: Path) -> None:
+    """A network of one's own (compose) is an exception that somebody has written down."""
+    named = "kafka.example,db.example,dagster.example"
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(tmp_path, environment=variables(PLAIN_TEXT_HOSTS=named))
+    assert str(refused.value).startswith("mongo.analyst_url")
+    assert "\n" not in str(refused.value)
+    taken = load_settings(
+        tmp_path, environment=variables(PLAIN_TEXT_HOSTS=f"{named},mongo.example")
+    )
+    assert taken.kafka.bootstrap_servers == "kafka.example:9092"
+
+
+def test_kafkas_client_logs_in_and_checks_who_answers(tmp_path: Path) -> None:
+    """A setting that does not reach the client protects nobody."""
+    ca_file = tmp_path / "ca.pem"
+    ca_file.touch()
+    given = {
+        "KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA__CA_FILE": str(ca_file),
+        "KAFKA__USERNAME": "platform",
+        "KAFKA__PASSWORD": CANARY,
+        "KAFKA__BOOTSTRAP_SERVERS": "kafka.example:9093",
+    }
+    environment = {f"{ENV_PREFIX}{name}": value for name, value in given.items()}
+    config = client_config(load_settings(tmp_path, environment=environment))
+    expected = {
+        "security.protocol": "SASL_SSL",
+        "ssl.ca.location": str(ca_file),
+        "sasl.mechanism": "SCRAM-SHA-256",
+        "sasl.username": "platform",
+        "sasl.password": CANARY,
+    }
+    assert {name: config[name] for name in expected} == expected
+
+    del environment[f"{ENV_PREFIX}KAFKA__PASSWORD"]
+    with pytest.raises(ConfigurationError, match=r"set kafka\.username and kafka\.password"):
+        client_config(load_settings(tmp_path, environment=environment))
+
+    ca_file.unlink()
+    with pytest.raises(ConfigurationError, match=r"kafka\.ca_file: there is no file"):
+        client_config(load_settings(tmp_path, environment=environment))
