@@ -116,6 +116,7 @@ class CompanyAccounts:
         """Every user's wallets right after an event, page by page, in the order of their ids."""
         after = ""
         while True:
+            asked = after
             params = {"at_sequence": at_sequence, "after": after, "limit": PAGE_USERS}
             page = self._ask(WALLETS_PATH, params, _WalletsPage)
             self._check(page.sequence, at_sequence, WALLETS_PATH)
@@ -127,7 +128,7 @@ class CompanyAccounts:
                 yield self._read_user(user)
             if page.next_after is None:
                 return
-            if page.next_after < after or not page.next_after:
+            if page.next_after < after or page.next_after == asked:
                 what = f"after={after}: the next page is said to begin at {page.next_after[:60]!r}"
                 raise self._malformed(what, WALLETS_PATH)
             after = page.next_after

@@ -142,8 +142,8 @@ def test_a_company_that_says_something_else_of_a_known_event_is_another(
 def test_the_same_event_printed_in_another_way_is_the_same(
     server: ScriptedSource, company: Company
 ) -> None:
-    """A company's new version may print its keys in another order; that is no other history."""
-    turned = dict(reversed(deposit(1).items()))
+    """A company's new version may turn its keys round or say more; that is no other history."""
+    turned = dict(reversed(deposit(1).items())) | {"branch": "Basel"}
     body = json.dumps({"last_sequence": 1, "events": [turned]}, indent=1).encode()
     server.script(page([1], last=1), Reply(body=body))
     assert poll(company, poll(company)).records == []
@@ -184,6 +184,25 @@ def test_an_event_that_does_not_add_up_is_rejected_alone(
         return
     assert sequences(found) == [1, 3]
     assert [reason in piece.error for piece in found.rejected] == [True]
+
+
+def test_a_last_event_garbled_on_its_way_is_asked_for_again(
+    server: ScriptedSource, company: Company
+) -> None:
+    """Kept as the last one known, it would make the true one look like another history's."""
+    garbled = {"events": [deposit(1), deposit(2) | {"time": "noon"}], "last_sequence": 2}
+    server.script(Reply(body=json.dumps(garbled).encode()), page([1, 2, 3], last=3))
+    first = poll(company)
+    assert (sequences(first), len(first.rejected)) == ([1], 1)
+    assert sequences(poll(company, first)) == [2, 3]
+
+
+def test_a_cursor_of_an_older_release_goes_on(server: ScriptedSource, company: Company) -> None:
+    """It holds a digest of another kind, which says nothing of this history or of another."""
+    server.script(page([2, 3], last=3))
+    older = {"events": '{"sequence":2,"digest":"00aa"}'}
+    found = company.poll("account_events", positions=older, ts_ingest=RECEIVED)
+    assert sequences(found) == [3]
 
 
 def test_an_event_of_its_own_is_known_to_be_so(server: ScriptedSource, company: Company) -> None:

@@ -62,6 +62,16 @@ def test_what_is_no_answer_is_never_taken_for_the_truth(
         list(company.read_wallets(at_sequence=7))
 
 
+def test_pages_that_lead_nowhere_have_an_end(
+    server: ScriptedSource, company: CompanyAccounts
+) -> None:
+    """The same question again would get the same answer again, for ever."""
+    server.script(page("u1", after="u2"), page(after="u2"))
+    with pytest.raises(SourceMalformedError, match="'u2'"):
+        list(company.read_wallets(at_sequence=7))
+    assert len(server.asked) == 2
+
+
 def test_totals_are_as_of_the_event(server: ScriptedSource, company: CompanyAccounts) -> None:
     """By account and currency; another key is refused."""
     total = {"account": "fees", "currency": "USD", "amount": "-0.10"}

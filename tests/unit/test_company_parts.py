@@ -58,6 +58,15 @@ def test_a_drive_has_its_rate_and_its_end() -> None:
     assert pace.left_s(now_s=14) == 0
 
 
+def test_a_slow_drive_is_over_in_time() -> None:
+    """Its next step would come long after its end."""
+    pace = Pace(rate=0, now_s=0)
+    pace.begin(Drive(rate=0.01, seconds=5), now_s=10)
+    assert pace.wait_s(now_s=12) == pytest.approx(3)
+    assert pace.take(now_s=15, steps_max=10) == 0
+    assert pace.drive is None
+
+
 def test_nobody_trades_at_rate_0() -> None:
     """For tests that want to be alone."""
     pace = Pace(rate=0, now_s=0)
@@ -240,11 +249,11 @@ def test_an_answer_without_quotes_is_not_believed(body: bytes) -> None:
         FollowedPrices(OwnPrices(seed=7)).take(body)
 
 
-def test_a_quote_of_nan_or_zero_is_left_out() -> None:
-    """The others of the page are good."""
+def test_a_quote_that_is_no_price_is_left_out() -> None:
+    """The others of the page are good; one too large for an event would end the company."""
     bitcoin = PRODUCTS["BTC-USD"]
     own = OwnPrices(seed=7)
-    for price in ("NaN", "0", "-1", "Infinity"):
+    for price in ("NaN", "0", "-1", "Infinity", "2e17", "1e999999"):
         prices = FollowedPrices(own, clock_s=lambda: 0.0)
         prices.take(json.dumps({"data": [{"id": "bitcoin", "priceUsd": price}]}).encode())
         assert prices.read(bitcoin, NOON_US) == own.read(bitcoin, NOON_US)

@@ -4,6 +4,7 @@ A drive is somebody's order to trade at another rate for a while. Pure: the time
 seconds of a clock that only rises.
 """
 
+import math
 from dataclasses import dataclass
 
 RATE_MAX = 5000.0
@@ -69,7 +70,8 @@ class Pace:
         return steps
 
     def wait_s(self, *, now_s: float) -> float | None:
-        """How long until the next step is due; None: never."""
-        if self._rate <= 0:
-            return None
-        return max(self._since_s + 1 / self._rate - now_s, 0.0)
+        """How long until the next step is due, or the drive is over; None: never."""
+        due_s = self._since_s + 1 / self._rate if self._rate > 0 else math.inf
+        over_s = math.inf if self.drive is None else self._ends_s
+        wait_s = min(due_s, over_s) - now_s
+        return None if math.isinf(wait_s) else max(wait_s, 0.0)

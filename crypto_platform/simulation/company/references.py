@@ -23,6 +23,8 @@ FOLLOW_S = 5.0
 STALE_S = 60.0
 """A followed price older than this is no longer believed; the own one is taken instead."""
 
+_PRICE_MAX = Decimal(10**9)
+"""Nothing costs as much; in ticks it still has room in what an event can hold."""
 _TIMEOUT_S = 5.0
 _BODY_BYTES_MAX = 4 * 1024 * 1024
 _log = logging.getLogger(__name__)
@@ -83,7 +85,7 @@ class FollowedPrices:
             document = cast("dict[str, list[dict[str, str]]]", json.loads(body))
             for item in document["data"]:
                 price = Decimal(str(item["priceUsd"]))
-                if price.is_finite() and price > 0:
+                if price.is_finite() and 0 < price < _PRICE_MAX:
                     found[item["id"]] = (self._clock_s(), price)
         except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
             text = f"no page of quotes: {error!r}"
