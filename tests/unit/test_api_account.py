@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 
 import argon2
 import httpx
@@ -12,8 +13,7 @@ from fastapi import Request
 
 from crypto_platform.feeds.api_keys import ApiKey, Key, KeyState, list_keys
 from crypto_platform.serving import keys
-from crypto_platform.serving.api.limits import Buckets
-from crypto_platform.serving.api.log_in import KNOWN_EVERY_S, LogIns
+from crypto_platform.serving.api.log_in import KNOWN_EVERY_S, USERS_SHARE, LogIns
 from crypto_platform.serving.api.problems import ApiError
 from crypto_platform.serving.api.tokens import Asker, Tokens, derive_secret
 from crypto_platform.serving.keys import _NOBODY, find_matching
@@ -216,7 +216,7 @@ def test_a_revoked_key_gives_no_token_and_its_tokens_end(
     assert own["Authorization"].startswith("Bearer ")
 
 
-def test_attempts_to_log_in_are_throttled_by_client_and_by_user(store: FakeStore) -> None:
+def test_attempts_to_log_in_are_throttled(store: FakeStore) -> None:
     """Guessing, and filling the memory with hashes, have to stop somewhere."""
     slow = ApiSettings.model_validate({"secret": SECRET, "logins_per_minute": 2})
     with serving(store, api=slow) as client:
@@ -226,8 +226,30 @@ def test_attempts_to_log_in_are_throttled_by_client_and_by_user(store: FakeStore
         right = client.post("/v1/tokens", json={"user": "bob", "key": KEY_OF["bob"]})
         assert right.status_code == 429
         assert int(right.headers["Retry-After"]) > 0
-    buckets = Buckets(per_s=1 / 60, burst=1)
-    assert (buckets.take("user ann"), buckets.take("user ann") > 0) == (0, True)
+
+
+def attempt(log_ins: LogIns, user_id: str, *, client: str) -> HTTPStatus:
+    """How an attempt with a wrong key from this address is refused."""
+    request = Request({"type": "http", "client": (client, 1), "headers": []})
+    with pytest.raises(ApiError) as refused:
+        log_ins.log_in(request, user_id, "ck_a1_wrong")
+    return refused.value.status
+
+
+def test_guessing_from_one_address_keeps_nobody_else_out() -> None:
+    """Else whoever knows a name could lock its user out with a request every few seconds."""
+    log_ins = LogIns(Tokens(b"x" * 32, valid_s=60), lambda _: [], per_minute=2, clock=lambda: 0.0)
+    codes = [attempt(log_ins, "ann", client="10.0.0.1") for _ in range(100)]
+    assert codes.count(HTTPStatus.UNAUTHORIZED) == 2
+    assert attempt(log_ins, "ann", client="10.0.0.2") == HTTPStatus.UNAUTHORIZED
+
+
+def test_guessing_from_everywhere_has_an_end() -> None:
+    """A thousand addresses are cheap."""
+    log_ins = LogIns(Tokens(b"x" * 32, valid_s=60), lambda _: [], per_minute=2, clock=lambda: 0.0)
+    codes = [attempt(log_ins, "ann", client=f"10.0.0.{number}") for number in range(30)]
+    assert codes.count(HTTPStatus.UNAUTHORIZED) == 2 * USERS_SHARE
+    assert attempt(log_ins, "bob", client="10.0.0.1") == HTTPStatus.UNAUTHORIZED
 
 
 def test_what_nobody_can_be_called_reaches_no_store() -> None:

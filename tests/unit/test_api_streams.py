@@ -40,17 +40,38 @@ def test_a_journal_says_when_it_has_forgotten_what_was_missed() -> None:
     assert not journal.since(6).is_whole, "a number of another journal"
 
 
+def test_a_journal_is_read_while_it_is_written() -> None:
+    """The question's thread writes, the event loop reads: what is noted between is not skipped."""
+    journal: Journal[int] = Journal(kept_max=100_000)
+    count = 20_000
+    writing = threading.Thread(
+        target=lambda: [journal.note([(n % 50, n, n)]) for n in range(1, count + 1)]
+    )
+    writing.start()
+    newest = number = 0
+    while number < count:
+        news = journal.since(number)
+        assert news.rows == sorted(news.rows)
+        assert all(row > newest for row in news.rows)
+        newest, number = max([newest, *news.rows]), news.number
+        assert newest == number
+    writing.join()
+
+
 class Feed:
     """What a tail's question finds; grows as the test says."""
 
     def __init__(self) -> None:
         self.rows: list[int] = [1, 2]
         self.questions = 0
-        self.is_down = False
+        self.is_down = self.is_broken = False
         self.asked = threading.Event()
 
     def poll(self, journal: Journal[Row]) -> Source:
         self.questions += 1
+        if self.is_broken:
+            message = "a mistake"
+            raise RuntimeError(message)
         if self.is_down:
             message = "away"
             raise StoreUnavailableError(message)
@@ -110,6 +131,23 @@ def test_a_newcomer_gets_what_there_is_then_what_comes() -> None:
                 feed.rows += [3]
                 assert numbers_of(await waiting) == [3]
             assert numbers_of(await anext(first)) == [3]
+
+    run(test)
+
+
+def test_a_mistake_of_ours_ends_a_stream_and_not_the_next() -> None:
+    """Kept alive by heartbeats, it would be silent for a quarter of an hour."""
+
+    async def test() -> None:
+        feed, streams = Feed(), Streams(streams_max=5)
+        async with aclosing(await listen(streams, feed)) as stream:
+            assert numbers_of(await anext(stream)) == [1, 2]
+            feed.is_broken = True
+            with pytest.raises(StopAsyncIteration):
+                await asyncio.wait_for(anext(stream), 5)
+        feed.is_broken = False
+        async with aclosing(await listen(streams, feed)) as stream:
+            assert numbers_of(await anext(stream)) == [1, 2]
 
     run(test)
 

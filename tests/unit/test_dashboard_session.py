@@ -83,7 +83,10 @@ def test_too_many_attempts_are_told_when_to_come_again(client: TestClient) -> No
 
 @pytest.mark.parametrize(
     "path",
-    ["http://evil.example", "//evil.example", "/\\evil.example", "evil", "", "/\n/evil.example"],
+    [
+        *("http://evil.example", "//evil.example", "/\\evil.example", "evil", ""),
+        *("/\n/evil.example", "//[", "/\\[", "//\u2100.com"),
+    ],
 )
 def test_logging_in_leads_to_no_other_site(path: str) -> None:
     """A link to our log-in that ends at a copy of it asks for the key a second time."""

@@ -1,9 +1,10 @@
 """What is new since somebody last looked, by number: the memory behind a stream.
 
 Here: rows by key with the number under which each last changed; the oldest are forgotten, and who
-asks for what was forgotten is told so. Pure. Not here: reading stores, sending (streams.py).
+asks for what was forgotten is told so. Not here: reading stores, sending (streams.py).
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
 from typing import Generic, NamedTuple, TypeVar
@@ -25,7 +26,7 @@ class News(NamedTuple, Generic[Row]):
 
 
 class Journal(Generic[Row]):
-    """Rows by key. Written by one thread at a time."""
+    """Rows by key. Safe for threads."""
 
     def __init__(self, *, kept_max: int) -> None:
         """Nothing is known.
@@ -34,6 +35,7 @@ class Journal(Generic[Row]):
             kept_max: Rows.
         """
         self._kept_max = kept_max
+        self._lock = threading.Lock()
         self._rows: OrderedDict[Hashable, tuple[int, Hashable, Row]] = OrderedDict()
         """Key -> number, what tells this state of it from another, row; by number."""
         self.number = 0
@@ -46,20 +48,22 @@ class Journal(Generic[Row]):
 
     def note(self, rows: Iterable[tuple[Hashable, Hashable, Row]]) -> None:
         """Take in rows by key and state; those that are known change nothing."""
-        for key, state, row in rows:
-            if not self.knows(key, state):
-                self.number += 1
-                self._rows[key] = (self.number, state, row)
-                self._rows.move_to_end(key)
-        while len(self._rows) > self._kept_max:
-            _, (self._forgotten, _, _) = self._rows.popitem(last=False)
+        with self._lock:
+            for key, state, row in rows:
+                if not self.knows(key, state):
+                    self.number += 1
+                    self._rows[key] = (self.number, state, row)
+                    self._rows.move_to_end(key)
+            while len(self._rows) > self._kept_max:
+                _, (self._forgotten, _, _) = self._rows.popitem(last=False)
 
     def since(self, number: int) -> News[Row]:
         """What changed behind this number; of what changed twice, the last."""
         found: list[Row] = []
-        for own, _, row in reversed(self._rows.values()):
-            if own <= number:
-                break
-            found.append(row)
-        is_whole = self._forgotten <= number <= self.number
-        return News(found[::-1], self.number, is_whole)
+        with self._lock:
+            for own, _, row in reversed(self._rows.values()):
+                if own <= number:
+                    break
+                found.append(row)
+            is_whole = self._forgotten <= number <= self.number
+            return News(found[::-1], self.number, is_whole)

@@ -24,6 +24,9 @@ from crypto_platform.serving.keys import BusyError, find_matching
 KNOWN_EVERY_S = 5.0
 """So long a key is believed to hold."""
 KNOWN_MAX = 10_000
+USERS_SHARE = 10
+"""So many times a client's attempts are let through for one user: to guess from many addresses has
+an end, and one address alone keeps nobody from logging in."""
 
 ReadKeys = Callable[[str], list[Key]]
 
@@ -43,13 +46,16 @@ class LogIns:
 
         Args:
             read_keys: A user's keys; may raise StoreUnavailableError.
-            per_minute: Attempts of one client, and for one user.
+            per_minute: Attempts of one client; USERS_SHARE times as many for one user.
             clock: Seconds that only rise.
         """
         self._tokens = tokens
         self._read_keys = read_keys
         self._clock = clock
-        self._attempts = Buckets(per_s=per_minute / 60, burst=max(per_minute, 1.0), clock=clock)
+        self._clients, self._users = (
+            Buckets(per_s=each / 60, burst=max(each, 1.0), clock=clock)
+            for each in (per_minute, per_minute * USERS_SHARE)
+        )
         self._lock = threading.Lock()
         self._known: OrderedDict[Asker, tuple[bool, float]] = OrderedDict()
 
@@ -61,9 +67,8 @@ class LogIns:
             StoreUnavailableError: No store can tell.
         """
         client = "" if request.client is None else request.client.host
-        wait_s = max(
-            self._attempts.take(f"client {client}"), self._attempts.take(f"user {user_id}")
-        )
+        # an attempt that is refused for its client costs its user nothing
+        wait_s = self._clients.take(client) or self._users.take(user_id)
         if wait_s:
             raise ApiError(
                 HTTPStatus.TOO_MANY_REQUESTS,

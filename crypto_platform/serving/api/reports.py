@@ -38,7 +38,6 @@ from crypto_platform.serving.tax_report import (
 )
 
 REPORTS_AT_ONCE_MAX = 2
-WAIT_S_MAX = 20.0
 
 _places = threading.BoundedSemaphore(REPORTS_AT_ONCE_MAX)
 
@@ -146,10 +145,11 @@ def show_tax_report(
 
 @contextmanager
 def _making() -> Generator[None]:
-    """Wait for a place; what cannot be reported is told to who asked."""
-    if not _places.acquire(timeout=WAIT_S_MAX):
+    """Take a place; what cannot be reported is told to who asked."""
+    # who waited would keep a thread from everybody's prices
+    if not _places.acquire(blocking=False):
         message = "too many reports are being made; try again"
-        raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, message, headers={"Retry-After": "10"})
+        raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, message, headers={"Retry-After": "3"})
     try:
         yield
     except UnknownUserError:

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 
 import msgspec
@@ -51,6 +52,7 @@ class Tail:
         self.source: Source | None = None
         self.listeners = 0
         self.idle_polls = 0
+        self.is_over = False
         self._poll = poll
         self._news = asyncio.Condition()
 
@@ -60,20 +62,29 @@ class Tail:
 
     async def follow(self) -> None:
         """Ask again and again while somebody listens; a store that is away is asked again, too."""
-        while self.listeners or self.idle_polls < IDLE_POLLS_MAX:
-            self.idle_polls = 0 if self.listeners else self.idle_polls + 1
-            await asyncio.sleep(POLL_EVERY_S)
-            try:
-                await self.read()
-            except PlatformError as error:
-                _log.info("a stream has nothing new: %s", error)
-            async with self._news:
-                self._news.notify_all()
+        try:
+            while self.listeners or self.idle_polls < IDLE_POLLS_MAX:
+                self.idle_polls = 0 if self.listeners else self.idle_polls + 1
+                await asyncio.sleep(POLL_EVERY_S)
+                try:
+                    await self.read()
+                except PlatformError as error:
+                    _log.info("a stream has nothing new: %s", error)
+                await self._tell()
+        finally:
+            # of a mistake of ours, too: who listens must not wait for what never comes
+            self.is_over = True
+            await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._news:
+            self._news.notify_all()
 
     async def wait(self) -> None:
-        """Until it was asked once more."""
+        """Until it was asked once more, or is over."""
         async with self._news:
-            await self._news.wait()
+            if not self.is_over:
+                await self._news.wait()
 
 
 class Streams:
@@ -125,16 +136,29 @@ class Streams:
         )
 
     async def _find_tail(self, key: Sequence[str], make: Callable[[], Tail]) -> Tail:
-        if key not in self._tails:
-            tail = make()
-            await tail.read()  # the first question is refused as any other
-            if key not in self._tails:
-                task = asyncio.create_task(tail.follow())
-                self._tails[key] = (tail, task)
-                task.add_done_callback(lambda _: self._tails.pop(key))
-        tail, _ = self._tails[key]
+        tail = self._find_living(key)
+        if tail is None:
+            made = make()
+            await made.read()  # the first question is refused as any other
+            tail = self._find_living(key) or self._begin(key, made)
         tail.idle_polls = 0
         return tail
+
+    def _find_living(self, key: Sequence[str]) -> Tail | None:
+        known = self._tails.get(key)
+        return None if known is None or known[0].is_over else known[0]
+
+    def _begin(self, key: Sequence[str], tail: Tail) -> Tail:
+        task = asyncio.create_task(tail.follow())
+        self._tails[key] = (tail, task)
+        task.add_done_callback(partial(self._end, key))
+        return tail
+
+    def _end(self, key: Sequence[str], task: asyncio.Task[None]) -> None:
+        if self._tails[key][1] is task:
+            del self._tails[key]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a stream broke off", exc_info=error)
 
     async def _send(
         self,
@@ -146,7 +170,7 @@ class Streams:
     ) -> AsyncGenerator[ServerSentEvent]:
         with self._listening(tail, who):
             begun = checked = time.monotonic()
-            while time.monotonic() - begun < STREAM_S_MAX:
+            while not tail.is_over and time.monotonic() - begun < STREAM_S_MAX:
                 news = tail.journal.since(-1 if number is None else number)
                 number = news.number
                 own_id = f"{tail.name}-{number}"

@@ -71,13 +71,19 @@ def log_out(request: Request) -> Response:
 
 def is_ours(request: Request) -> bool:
     """Whether a form was sent by a page of ours; a browser says so with every form it sends."""
-    origin = urlsplit(request.headers.get("Origin", ""))
+    try:
+        origin = urlsplit(request.headers.get("Origin", ""))
+    except ValueError:
+        return False
     return origin.netloc != "" and origin.netloc == request.headers.get("Host")
 
 
 def find_own_path(path: str) -> str:
     """A path of ours, whatever a link says: nobody is sent elsewhere by our log-in."""
-    parts = urlsplit(path.replace("\\", "/"))
+    try:
+        parts = urlsplit(path.replace("\\", "/"))
+    except ValueError:
+        return FIRST_PAGE
     is_own = path.startswith("/") and not (parts.scheme or parts.netloc)
     return path if is_own and path.isprintable() else FIRST_PAGE
 
