@@ -235,7 +235,9 @@ class _Work:
                 for partition, end in ends.items()
                 if end
             )
-            is_stopped = any(row.blocked_by is not None for row in rows.values())
+            is_stopped = any(
+                rows[partition].blocked_by is not None for partition in ends if partition in rows
+            )
             if not is_behind or is_stopped or time.monotonic() >= deadline:
                 return not is_behind
             pause.wait(LOOK_AGAIN_S)

@@ -249,8 +249,8 @@ class _Restore:
     def _restore_place(self, planned: PartPlan, claim: Claim) -> None:
         """One partition; begun anew, from where the store stands, after anything uncertain."""
         place, pause_s, tries = planned.place, 0.5, 0
+        least_left = self._later_records + planned.records
         while True:
-            before = self.report.read_records
             try:
                 row = self._read_row(place)
                 is_as_planned = tries == 0 and row.next_offset == planned.next_offset
@@ -266,7 +266,9 @@ class _Restore:
             except PlatformError as error:
                 if not _may_pass(error):
                     raise
-                tries = 1 if self.report.read_records > before else tries + 1
+                # states are rewritten from the start again: that alone is no progress
+                tries = 1 if self._left_records < least_left else tries + 1
+                least_left = min(least_left, self._left_records)
                 if tries > RETRIES_MAX:
                     raise
                 self.report.retries += 1

@@ -39,8 +39,6 @@ from crypto_platform.stores.slices import Arrival, Slice, build_arrivals
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 """Of encoded records in one transaction."""
 
-CHANGED_NAMED_MAX = 100
-
 
 @dataclass(kw_only=True)
 class MirrorOrigin:
@@ -58,7 +56,7 @@ class MirrorOrigin:
     feeds: Sequence[Feed[Record]]
     topics: Topics
     _rows: dict[TopicPart, StoredOffset] = field(default_factory=dict[TopicPart, StoredOffset])
-    _changed: list[str] = field(default_factory=list[str])
+    _changed: dict[str, None] = field(default_factory=dict[str, None])
 
     @property
     def name(self) -> str:
@@ -195,7 +193,7 @@ class MirrorOrigin:
                 yield batch, batch[-1].offset + 1
                 batch, size_bytes = [], 0
             if derive_record_hash(place.feed, arrival.record) != arrival.record.content_hash:
-                self._changed.append(arrival.record.event_id)
+                self._changed[arrival.record.event_id] = None  # once, however often it is read
                 continue
             batch.append(arrival)
             size_bytes += len(encode(arrival.record))
@@ -220,7 +218,7 @@ class MirrorOrigin:
 
     def list_changed(self) -> Sequence[str]:
         """See Origin."""
-        return self._changed
+        return list(self._changed)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,24 +5,10 @@ account_events.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Context, Decimal, Inexact, InvalidOperation
+from decimal import Decimal
 from itertools import chain
 
-from crypto_platform.domain.money import DIGITS_MAX, SCALE_MAX
-
-# digits before and behind the point of any amount, and room for 10^15 of them
-_EXACT = Context(prec=DIGITS_MAX + SCALE_MAX + 15, traps=[Inexact, InvalidOperation])
-_ZERO = Decimal(0)
-
-
-def add(one: Decimal, other: Decimal) -> Decimal:
-    """Their sum, never rounded."""
-    return _EXACT.add(one, other)
-
-
-def multiply(one: Decimal, other: Decimal) -> Decimal:
-    """Their product, never rounded."""
-    return _EXACT.multiply(one, other)
+from crypto_platform.domain.exact import ZERO, add
 
 
 def sum_by_currency(postings: Iterable[tuple[str, str]]) -> Mapping[str, Decimal]:
@@ -33,7 +19,7 @@ def sum_by_currency(postings: Iterable[tuple[str, str]]) -> Mapping[str, Decimal
     """
     sums: dict[str, Decimal] = {}
     for currency, amount in postings:
-        sums[currency] = _EXACT.add(sums.get(currency, _ZERO), Decimal(amount))
+        sums[currency] = add(sums.get(currency, ZERO), Decimal(amount))
     return sums
 
 

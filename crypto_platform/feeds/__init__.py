@@ -28,4 +28,3 @@ FEEDS: tuple[Feed[Record], ...] = (
 )
 
 FEED_BY_NAME: Mapping[str, Feed[Record]] = {feed.name: feed for feed in FEEDS}
-FEED_BY_TOPIC: Mapping[str, Feed[Record]] = {feed.topic: feed for feed in FEEDS}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from crypto_platform.domain.ledger import add, multiply
+from crypto_platform.domain.exact import add, multiply
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.accounts import AccountEvent, Order, Wallet

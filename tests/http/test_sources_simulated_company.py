@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crypto_platform.domain.ledger import add
+from crypto_platform.domain.exact import add
 from crypto_platform.feeds.accounts import ORDERS, WALLETS, AccountEvent
 from crypto_platform.feeds.codec import to_columns
 from crypto_platform.feeds.projection import Named, Projection, fold
