@@ -1,6 +1,11 @@
 """Fixtures every test may use, markers that follow from them, and the header."""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# how long an example takes on a full machine says nothing of what it shows
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 pytest_plugins = [
     "tests.mongo_harness",

@@ -43,7 +43,6 @@ def test_no_request_makes_a_server_error_nor_an_answer_that_the_schema_does_not_
             @hypothesis.given(case=hypothesis.strategies.one_of(strategies))
             @hypothesis.settings(
                 max_examples=30,
-                deadline=None,
                 database=None,
                 suppress_health_check=list(hypothesis.HealthCheck),
             )

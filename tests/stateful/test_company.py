@@ -58,14 +58,14 @@ def rehearse(actions: Sequence[Action], rehearsal: Rehearsal) -> None:
     rehearsal.check_all()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(actions=ACTIONS)
 def test_whatever_users_with_money_do_keeps_every_rule(actions: list[Action]) -> None:
     """Each action is compared with a market that sorts all its orders anew."""
     rehearse(actions, open_with_funds())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(actions=ACTIONS)
 def test_whatever_users_without_money_do_keeps_every_rule(actions: list[Action]) -> None:
     """Wallets at their end are where one falls below zero."""

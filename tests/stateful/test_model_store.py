@@ -19,7 +19,6 @@ from tests.stateful.model_store import ModelStore, Tables
 MANY = settings(
     max_examples=150,
     stateful_step_count=30,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 UNTIL_IT_FAILS = settings(MANY, max_examples=1000, database=None, phases=[Phase.generate])

@@ -9,7 +9,6 @@ from tests.store_harness import StoreFactory
 FEW = settings(
     max_examples=6,
     stateful_step_count=20,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 

@@ -3,7 +3,7 @@
 from decimal import Decimal, localcontext
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_platform.domain.book_metrics import (
@@ -139,7 +139,6 @@ def books(draw: st.DrawFn) -> Book:
     return Book(bids=levels[:cut][::-1], asks=levels[cut:], depth=draw(st.integers(1, 12)))
 
 
-@settings(deadline=None)
 @given(book=books())
 def test_a_wider_band_never_holds_less(book: Book) -> None:
     """And no band more than there is."""
@@ -152,7 +151,6 @@ def test_a_wider_band_never_holds_less(book: Book) -> None:
         assert all(band.bid.base <= sum(each.quantity for each in book.bids) for band in bands)
 
 
-@settings(deadline=None)
 @given(book=books(), quantity=AMOUNTS)
 def test_an_order_gets_all_or_all_there_is_and_a_larger_one_no_better_price(
     book: Book, quantity: Decimal

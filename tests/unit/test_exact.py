@@ -3,12 +3,11 @@
 from decimal import Decimal, Inexact, getcontext
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_platform.domain import exact
 
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A machine that does other things too is no failure."""
 
 AMOUNTS_34 = st.decimals(
@@ -47,7 +46,6 @@ def test_the_threads_context_changes_nothing() -> None:
     assert rounded == Decimal("12345.68")
 
 
-@unhurried
 @given(whole=AMOUNTS_34, weights=WEIGHTS)
 def test_shares_add_up_to_their_whole(whole: Decimal, weights: list[Decimal]) -> None:
     """A tenth of a cent lost a disposal is a wrong cost basis for whatever is sold last."""
@@ -64,7 +62,6 @@ def test_digits_beyond_the_cut_stay_with_the_last_share() -> None:
     assert exact.total(shares) == whole
 
 
-@unhurried
 @given(parts=st.lists(CENTS, max_size=30))
 def test_rounded_parts_add_up_to_their_rounded_sum(parts: list[Decimal]) -> None:
     """An office adds the column up by hand, and asks about the missing cent."""
@@ -75,7 +72,6 @@ def test_rounded_parts_add_up_to_their_rounded_sum(parts: list[Decimal]) -> None
         assert abs(after - before) < Decimal("0.01")
 
 
-@unhurried
 @given(groups=st.dictionaries(st.integers(), st.lists(CENTS, min_size=1, max_size=9), max_size=6))
 def test_both_levels_of_rounded_groups_add_up(groups: dict[int, list[Decimal]]) -> None:
     """Rows to their class, classes to the year: one of the two alone is easy."""

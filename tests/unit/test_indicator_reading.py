@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_platform.domain.candles import BuiltCandle, Match, build_candle
@@ -56,7 +56,6 @@ def ask(
 NAMES = "sma:3,ema:2,rsi:2,macd:2:3:2,atr:2,vwap"
 
 
-@settings(deadline=None)
 @given(
     hours=st.lists(st.integers(0, 200), unique=True, min_size=1, max_size=120).map(sorted),
     begin=st.integers(0, 200),

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from decimal import Decimal
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_platform.domain import exact
@@ -15,7 +15,6 @@ from crypto_platform.domain.tax_rounding import round_report
 from crypto_platform.domain.valuation import Money, Price
 from tests.tax_histories import FIRST_US, USER, report_of
 
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A machine that does other things too is no failure."""
 
 COINS = ("BTC", "ETH", "BNB")
@@ -114,7 +113,6 @@ def _changes(event: Exchange) -> dict[str, int]:
 methods = st.sampled_from(BookingMethod)
 
 
-@unhurried
 @given(events=histories(transfers=True), method=methods)
 def test_quantity_is_conserved(events: History, method: BookingMethod) -> None:
     """What came is what was given, what was withdrawn, and what is left: to the last digit."""
@@ -136,7 +134,6 @@ def test_quantity_is_conserved(events: History, method: BookingMethod) -> None:
     assert report.closing.lots == later.opening.lots
 
 
-@unhurried
 @given(events=histories(transfers=True), method=methods)
 def test_the_lots_consumed_add_up_to_the_disposal(events: History, method: BookingMethod) -> None:
     """Quantity, proceeds and gain of the parts are those of the whole."""
@@ -147,7 +144,6 @@ def test_the_lots_consumed_add_up_to_the_disposal(events: History, method: Booki
         assert len({part.lot_event_id for part in parts}) == len(parts)
 
 
-@unhurried
 @given(events=histories(), method=methods)
 def test_gains_are_what_is_left_and_came_out_less_what_went_in(
     events: History, method: BookingMethod
@@ -182,7 +178,6 @@ def _invested(events: Sequence[Exchange | TransferOut]) -> Decimal:
     return invested
 
 
-@unhurried
 @given(events=histories(transfers=True), method=methods, seed=st.integers())
 def test_the_order_of_reading_changes_nothing(
     events: History, method: BookingMethod, seed: int
@@ -194,7 +189,6 @@ def test_the_order_of_reading_changes_nothing(
     assert report_of(shuffled, method, prices=prices) == expected
 
 
-@unhurried
 @given(events=histories(transfers=True), method=methods)
 def test_a_rounded_report_still_adds_up(events: History, method: BookingMethod) -> None:
     """Parts to their class, classes to the year, lots to their currency, fees to theirs."""

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_platform.domain.venue_comparison import (
@@ -130,7 +130,6 @@ def test_a_venue_whose_clock_runs_ahead_is_not_of_the_future() -> None:
     assert (row.age_us, row.is_fresh) == (0, True)
 
 
-@settings(deadline=None)
 @given(
     prices=st.lists(
         st.decimals(min_value="1e-18", max_value="1e15", places=18), min_size=1, max_size=9
@@ -144,7 +143,6 @@ def test_half_of_the_prices_are_on_each_side_of_the_median(prices: list[Decimal]
     assert 2 * sum(price >= median for price in prices) >= len(prices)
 
 
-@settings(deadline=None)
 @given(volumes=st.lists(st.integers(min_value=1, max_value=10**30), min_size=1, max_size=9))
 def test_shares_of_volume_add_up(volumes: list[int]) -> None:
     """To one, but for the tenth decimal."""

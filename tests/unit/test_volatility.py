@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal, localcontext
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_platform.domain.hours import MICROSECONDS_PER_MINUTE
@@ -119,7 +119,6 @@ def test_too_few_pairs_and_unmoved_prices_have_no_correlation() -> None:
     assert find_correlation(many, many) == (1, PAIRS_MIN)
 
 
-@settings(deadline=None)
 @given(ones=PRICES, others=PRICES)
 def test_correlation_lies_between_opposites_and_does_not_mind_the_order(
     ones: list[Decimal], others: list[Decimal]
@@ -133,7 +132,6 @@ def test_correlation_lies_between_opposites_and_does_not_mind_the_order(
     assert mirrored.value == (None if found.value is None else -found.value)
 
 
-@settings(deadline=None)
 @given(prices=PRICES, factor=st.integers(min_value=1, max_value=10**6))
 def test_volatility_does_not_mind_the_unit_of_the_price(prices: list[Decimal], factor: int) -> None:
     """In cents or in dollars: the same market."""
