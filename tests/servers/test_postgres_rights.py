@@ -42,6 +42,14 @@ ANALYST_MUST_NOT = (
     "SELECT nextval('platform.touched_version')",
 )
 
+MIGRATOR_MUST_NOT = (
+    "CREATE ROLE guest",
+    "ALTER ROLE loader SUPERUSER",
+    "CREATE DATABASE guest",
+    "COPY (SELECT 1) TO PROGRAM 'true'",
+    "SELECT pg_read_file('/etc/hostname')",
+)
+
 
 @pytest.fixture
 def migrated_urls(postgres_urls: PostgresUrls) -> PostgresUrls:
@@ -94,6 +102,18 @@ def test_the_analyst_writes_nothing_even_in_a_writable_session(
         connection.execute("SET TRANSACTION READ WRITE")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(statement.encode())
+
+
+@pytest.mark.parametrize("statement", MIGRATOR_MUST_NOT)
+def test_the_migrator_owns_tables_and_nothing_of_the_server(
+    postgres_urls: PostgresUrls, statement: str
+) -> None:
+    """Its password stands in a configuration; the administrator's does not."""
+    with (
+        psycopg.connect(postgres_urls.migrator, autocommit=True) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement.encode())
 
 
 def test_only_for_a_partition_that_is_being_restored_may_the_loader_say_that_rows_were_removed(
