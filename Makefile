@@ -71,6 +71,10 @@ test-fast: $(INSTALLED)  ## Run the tests that need no server
 test-crash: $(SERVERS)  ## Every fault of docs/faults.md: nothing may be lost or repeated
 	@$(PYTHON) -m pytest $(ARGS) tests/crash tests/servers/test_load.py tests/servers/test_answers.py tests/servers/test_failover.py tests/servers/test_restore.py
 
+.PHONY: test-clusters
+test-clusters: $(SERVERS)  ## Lose one of three brokers, then one of three mongod, under traffic
+	@$(PYTHON) -m pytest -s $(ARGS) tests/crash/test_clusters.py
+
 .PHONY: test-browser
 test-browser: $(SERVERS) $(BROWSER)  ## The dashboard's pages in a real browser, on a running stack
 	@$(PYTHON) -m pytest $(ARGS) tests/browser

@@ -137,7 +137,7 @@ def start_mongod(
         arguments,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=_die_with_parent,  # noqa: PLW1509 - calls one function of libc
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - calls one function of libc
     )
 
 
@@ -197,5 +197,6 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """To be called in a child before its program: the kernel ends it when we end, however we do."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

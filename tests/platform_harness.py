@@ -23,6 +23,7 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
+from pydantic import SecretStr
 from pymongo import MongoClient
 
 from crypto_platform.delivery.audit import AuditReport, audit
@@ -127,9 +128,7 @@ class Platform:
         """From now on use this server in place of the shared one; a store is migrated first."""
         if part == "kafka":
             self.close_publishers()
-            self.reload(
-                CRYPTO_PLATFORM_KAFKA__BOOTSTRAP_SERVERS=settings.kafka.bootstrap_servers or ""
-            )
+            self.reload(**_name_kafka(settings))
             self.create_topics()
             return
         section = settings.postgres if part == "postgres" else settings.mongo
@@ -244,7 +243,7 @@ class Platform:
 
     def postgres_admin(self) -> psycopg.Connection[tuple[object, ...]]:
         """A superuser's connection to this platform's database."""
-        url = self.servers.postgres_admin_url.rpartition("/")[0] + f"/{self.name}"
+        url = urlsplit(self.servers.postgres_admin_url)._replace(path=f"/{self.name}").geturl()
         return psycopg.connect(url, autocommit=True)
 
     def watermarks(self) -> Watermarks:
@@ -278,7 +277,7 @@ class Platform:
                 rights = [{"role": right, "db": self.name} for right in MONGO_RIGHTS[role]]
                 mongo.admin.command("grantRolesToUser", role, roles=rights)
         variables = {
-            "CRYPTO_PLATFORM_KAFKA__BOOTSTRAP_SERVERS": base.kafka.bootstrap_servers or "",
+            **_name_kafka(base),
             "CRYPTO_PLATFORM_KAFKA__TOPIC_PREFIX": f"{self.name}.",
             "CRYPTO_PLATFORM_DEPLOYMENT": self.name,
             "CRYPTO_PLATFORM_MONGO__DATABASE": self.name,
@@ -293,6 +292,17 @@ class Platform:
             variables[f"CRYPTO_PLATFORM_MONGO__{role.upper()}_URL"] = mongo_url
         mongo_schema.migrate(variables["CRYPTO_PLATFORM_MONGO__MIGRATOR_URL"], self.name)
         return variables
+
+
+def _name_kafka(settings: Settings) -> dict[str, str]:
+    """How the brokers are reached, as variables."""
+    given = settings.kafka.model_dump(exclude_unset=True, exclude={"topic_prefix"})
+    return {
+        f"CRYPTO_PLATFORM_KAFKA__{name.upper()}": value.get_secret_value()
+        if isinstance(value, SecretStr)
+        else str(value)
+        for name, value in given.items()
+    }
 
 
 @pytest.fixture

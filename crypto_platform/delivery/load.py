@@ -54,6 +54,8 @@ RETRY_PAUSE_S_MAX = 10.0
 PREFETCH_WAIT_S = 3.0
 OWNERSHIP_CHECK_S = 5.0
 """A commit notices at once that a claim was taken over; an idle partition asks so often."""
+RECREATED_CHECK_S_MAX = 1.0
+"""Commits wait meanwhile: of three brokers the one that is asked may be the one that is away."""
 
 
 class LoadEnd(StrEnum):
@@ -390,7 +392,9 @@ class _Load:
     def _notice_recreated(self) -> None:
         """Reading goes by name: begin anew where a name stands for another topic now."""
         try:
-            ids = self._watermarks.read_topic_ids({part.topic for part in self._claims})
+            ids = self._watermarks.read_topic_ids(
+                {part.topic for part in self._claims}, within_s=RECREATED_CHECK_S_MAX
+            )
         except KafkaUnavailableError:
             return  # not known now; the next check asks again
         for part, claim in self._claims.items():

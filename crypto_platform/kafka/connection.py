@@ -6,6 +6,7 @@ to librdkafka never raise: an exception inside `consume()` drops the batch yet m
 
 import logging
 import time
+from contextlib import suppress
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException
@@ -36,8 +37,8 @@ def is_news(record: logging.LogRecord) -> bool:
 client_logger = logging.getLogger(f"{__name__}.librdkafka")
 client_logger.addFilter(is_news)
 
-SILENCE_MS_MIN = 2000
-"""Longer than any request waits at the broker for what is not there yet."""
+SILENCE_MS_MAX = 5000
+"""A broker that owes an answer for so long is given up; what asks longest waits 0.2 s there."""
 
 TRANSIENT_CODES = frozenset(
     {
@@ -76,8 +77,8 @@ def client_config(settings: Settings) -> dict[str, Any]:
         "client.id": f"crypto_platform-{settings.deployment}",
         "error_cb": _note_error,
         "logger": client_logger,
-        # of a broker that fell silent the client is to know before its caller gives up
-        "socket.timeout.ms": max(int(settings.kafka.request_timeout_s * 1000), SILENCE_MS_MIN),
+        # else a broker that hangs is believed in for a minute, though another one leads by then
+        "socket.timeout.ms": SILENCE_MS_MAX,
         "socket.connection.setup.timeout.ms": 3000,
         "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 1000,
@@ -127,7 +128,8 @@ def unavailable(
         client: Whose it is, where it has not been polled: it may know why nobody answers.
     """
     if client is not None:
-        client.poll(0)
+        with suppress(KafkaException):  # one that can go on no more says it here again
+            client.poll(0)
     cause = error.args[0] if isinstance(error, KafkaException) else error
     text = cause.str() if isinstance(cause, KafkaError) else str(cause) or "no answer in time"
     return KafkaUnavailableError(f"Kafka: {doing}: {text}{_refusals.explain()}; it is tried again")

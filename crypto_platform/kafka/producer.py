@@ -25,6 +25,9 @@ _COMMIT_TRIES_MAX = 3
 """A commit that timed out must be asked again: repeating it is safe, its outcome is one."""
 
 
+ABORT_S_MAX = 2.0
+"""Longest wait for an abort: where the broker is away, the next publisher's opening does it too."""
+
 RUN_HEADER = "run_id"
 """Names the run that published a record; loads never parse it."""
 
@@ -67,6 +70,8 @@ class Publisher:
                 "transaction.timeout.ms": timeout_ms,
                 "delivery.timeout.ms": timeout_ms,
                 "socket.timeout.ms": timeout_ms,
+                # a transaction asks for it anyway: acknowledged is what most replicas have
+                "acks": "all",
                 "linger.ms": 5,
                 "compression.type": "lz4",
                 # librdkafka's default partitioner differs from every Java client's
@@ -153,7 +158,7 @@ class Publisher:
         if error.args[0].fatal():
             return
         try:
-            self._producer.abort_transaction(self._timeout_s)
+            self._producer.abort_transaction(ABORT_S_MAX)
         except KafkaException as abort_error:
             logger.debug("abort of %s: %s", self._transactional_id, abort_error)
 
@@ -163,4 +168,4 @@ class Publisher:
         cause = error.args[0]
         if cause.code() in _FENCED_CODES or (cause.fatal() and "fenced" in cause.str().lower()):
             return PublisherFencedError(f"{self._transactional_id} was taken over by a newer run")
-        return unavailable(error, doing)
+        return unavailable(error, doing, self._producer)

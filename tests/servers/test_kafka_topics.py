@@ -1,0 +1,46 @@
+"""How topics are made: on how many brokers, and when a record counts as kept."""
+
+import pytest
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+
+from crypto_platform.errors import ConfigurationError
+from crypto_platform.feeds.quotes import QUOTES
+from crypto_platform.kafka.connection import client_config
+from crypto_platform.kafka.topics import create_topics
+from crypto_platform.settings import ENV_PREFIX
+from tests.platform_harness import Platform
+
+
+def test_more_replicas_than_brokers_are_refused_with_what_to_do(platform: Platform) -> None:
+    """Taken for an outage it would be tried again for ever."""
+    settings = platform.reload(
+        **{
+            f"{ENV_PREFIX}KAFKA__REPLICATION_FACTOR": "3",
+            f"{ENV_PREFIX}KAFKA__TOPIC_PREFIX": f"{platform.name}-more.",
+        }
+    )
+    with pytest.raises(ConfigurationError, match=r"kafka\.replication_factor is 3, but .* set it"):
+        create_topics(settings, progress=lambda text: None)
+
+
+def test_topics_that_have_fewer_replicas_than_are_asked_for_are_told(platform: Platform) -> None:
+    """Who raised the setting would believe that a broker may be lost."""
+    settings = platform.reload(**{f"{ENV_PREFIX}KAFKA__REPLICATION_FACTOR": "3"})
+    lines: list[str] = []
+    create_topics(settings, progress=lines.append)
+    [line] = lines
+    assert "kafka.replication_factor = 3" in line
+    assert platform.topic(QUOTES) in line
+
+
+def test_a_lone_broker_acknowledges_for_itself(platform: Platform) -> None:
+    """A majority of one is one: asked for two, nothing could be published."""
+    assert read_in_sync_min(platform) == "1"
+
+
+def read_in_sync_min(platform: Platform) -> str:
+    """How many brokers must have a record before it is acknowledged, of the quotes' topic."""
+    admin = AdminClient(client_config(platform.settings))
+    resource = ConfigResource(ResourceType.TOPIC, platform.topic(QUOTES))
+    [future] = admin.describe_configs([resource]).values()
+    return str(future.result(timeout=10)["min.insync.replicas"].value)
