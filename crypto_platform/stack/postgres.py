@@ -122,8 +122,8 @@ class Postgres(Part):
     stop_signal = signal.SIGINT
     stop_timeout_s = 20.0
 
-    def __init__(self, place: Place, cluster: Cluster) -> None:
-        """Declare it."""
+    def __init__(self, place: Place, cluster: Cluster, *, binaries: Path | None = None) -> None:
+        """Declare it; `binaries` of another build than the wheel's."""
         self.name = cluster.name
         self.address = place.address(cluster.port_name)
         self._place = place
@@ -132,7 +132,7 @@ class Postgres(Part):
         self._folder = place.data_dir / cluster.folder
         self._data = self._folder / "data"
         self._user: str | None = None
-        self._binaries = find_binaries()
+        self._binaries = binaries or find_binaries()
 
     async def prepare(self) -> None:
         """Make the cluster with its roles and databases, unless it was made to the end."""

@@ -1,0 +1,116 @@
+"""Everything through TLS, with Kafka asking who is there: a record's whole way, and refusals."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from crypto_platform.errors import KafkaUnavailableError, PlatformError
+from crypto_platform.feeds.quotes import QUOTES
+from crypto_platform.kafka.producer import Publisher
+from crypto_platform.kafka.watermarks import Part
+from crypto_platform.settings import ENV_PREFIX
+from crypto_platform.stores import STORES
+from crypto_platform.stores.mongo import MongoStore
+from tests.fault_steps import assert_whole, page, point_at, poll, quotes_on
+from tests.platform_harness import Platform, Servers
+from tests.scripted_source import run_scripted_source
+from tests.tls_harness import HAS_POSTGRES, encrypted_servers, make_certificates
+
+pytestmark = [
+    pytest.mark.servers,
+    pytest.mark.skipif(not HAS_POSTGRES, reason="no PostgreSQL with TLS for this system"),
+]
+
+
+@pytest.fixture(scope="module")
+def encrypting() -> Iterator[Servers]:
+    """Servers that take nothing else."""
+    with encrypted_servers() as servers:
+        yield servers
+
+
+@pytest.fixture
+def secured(encrypting: Servers, tmp_path: Path) -> Iterator[Platform]:
+    """A platform on them."""
+    platform = Platform(encrypting, tmp_path)
+    yield platform
+    platform.close()
+
+
+def test_records_go_from_source_to_audit_through_encrypted_connections(secured: Platform) -> None:
+    """A client of ours that forgot an option would talk in plain text, or not at all."""
+    reply = page("bitcoin", "ether", "doge")
+    with run_scripted_source() as source:
+        source.script(reply)
+        point_at(secured, coincap=source.url)
+        [report] = poll(secured, "coincap")
+    assert report.records == 3
+    secured.load_both()
+    assert_whole(secured, quotes_on("coincap", reply))
+
+
+def read_kafka(platform: Platform) -> None:
+    platform.watermarks().read_bounds([Part(platform.topic(QUOTES), 0)])
+
+
+def write_kafka(platform: Platform) -> None:
+    Publisher(platform.settings, source="test", feed="refused").open()
+
+
+def ping_postgres(platform: Platform) -> None:
+    platform.store("postgres").ping()
+
+
+def ping_mongo(platform: Platform) -> None:
+    url = platform.variables[f"{ENV_PREFIX}MONGO__LOADER_URL"]
+    with closing(MongoStore(url, platform.name, timeout_s=1.0)) as store:
+        store.ping()
+
+
+CLIENTS: dict[Callable[[Platform], None], str] = {
+    read_kafka: "kafka.ca_file",
+    ping_postgres: "sslrootcert",
+    ping_mongo: "tlsCAFile",
+}
+"""Each with the setting that it says one has to look at."""
+
+
+def change(platform: Platform, old: str, new: str) -> None:
+    """Replace a text wherever it stands in the addresses."""
+    sections = tuple(f"{ENV_PREFIX}{name}__" for name in ("KAFKA", *map(str.upper, STORES)))
+    changed = {
+        name: value.replace(old, new)
+        for name, value in platform.variables.items()
+        if name.startswith(sections)
+    }
+    platform.reload(**changed, **{f"{ENV_PREFIX}KAFKA__REQUEST_TIMEOUT_S": "1"})
+
+
+def test_servers_of_another_authority_are_refused_with_what_to_do(
+    secured: Platform, tmp_path: Path
+) -> None:
+    """It may be anybody, who would now have the password."""
+    other = make_certificates(tmp_path / "other")
+    change(secured, str(secured.settings.kafka.ca_file), str(other.ca_file))
+    for client, setting in CLIENTS.items():
+        with pytest.raises(PlatformError, match=f"look at {setting}"):
+            client(secured)
+
+
+def test_a_certificate_that_names_another_host_is_refused_with_what_to_do(
+    secured: Platform,
+) -> None:
+    """Any certificate of that authority would do else, a developer's too."""
+    change(secured, "127.0.0.1", "localhost")
+    for client in CLIENTS:
+        with pytest.raises(PlatformError, match="whether the certificate names this host"):
+            client(secured)
+
+
+def test_a_password_that_kafka_does_not_know_is_told(secured: Platform) -> None:
+    """Its client would tell of a time-out only."""
+    change(secured, secured.variables[f"{ENV_PREFIX}KAFKA__PASSWORD"], "wrong")
+    with pytest.raises(KafkaUnavailableError, match=r"look at kafka\.username"):
+        write_kafka(secured)
