@@ -17,7 +17,13 @@ from crypto_platform.cli.text import format_table, printable
 from crypto_platform.domain.indicator_catalogue import CATALOGUE, parse_indicators
 from crypto_platform.domain.readable import UNKNOWN, format_price
 from crypto_platform.feeds.candles import Interval
-from crypto_platform.serving.indicators import IndicatorAnswer, build_indicators, read_indicators
+from crypto_platform.serving.analytics import MadeOf
+from crypto_platform.serving.indicators import (
+    IndicatorAnswer,
+    build_indicators,
+    feed_of,
+    read_indicators,
+)
 from crypto_platform.serving.market import Place
 from crypto_platform.serving.sheets import build_source, print_time
 from crypto_platform.settings import load_settings
@@ -45,6 +51,11 @@ _KINDS = "; ".join(f"{kind.name}: {kind.description}" for kind in CATALOGUE.valu
     show_default=True,
     help="Length of a candle.",
 )
+@click.option(
+    "--made-of",
+    type=click.Choice([made_of.value for made_of in MadeOf]),
+    help="Candles of the stored trades, or the venue's own [default: trades where there are any].",
+)
 @range_options
 @form_options
 @data_dir_option
@@ -54,13 +65,14 @@ def indicators_command(
     symbol: str,
     names: str,
     interval: str,
+    made_of: str | None,
     last: int | None,
     begins_us: int | None,
     ends_us: int | None,
     form: Form,
     data_dir: Path | None,
 ) -> None:
-    """Show indicators of SYMBOL's candles at VENUE, made of its trades, newest last.
+    """Show indicators of SYMBOL's candles at VENUE, newest last.
 
     What lies before the range is read too, so that its first values are known. --from and --to are
     open times; the last candle may be open, and changes.
@@ -70,19 +82,32 @@ def indicators_command(
     indicators = parse_indicators(names)
     span, newest = choose_range(begins_us, ends_us, last)
     settings, place = load_settings(data_dir), Place(venue, symbol)
-    answer = read_indicators(settings, place, Interval(interval), span, indicators, newest=newest)
+    answer = read_indicators(
+        settings,
+        place,
+        Interval(interval),
+        span,
+        indicators,
+        newest=newest,
+        made_of=None if made_of is None else MadeOf(made_of),
+    )
     echo_source(answer.source)
     for indicator, needed, found in answer.missing:
         why = f"it needs {needed} candles before the first one, {found} are there"
         if found >= needed:
             why = "what it needs of the day or of moves is not there"
         click.echo(f"{indicator.name} is not known at first: {why}", err=True)
-    document = {**build_source(answer.source), **answer.market._asdict(), "interval": interval}
+    document = {
+        **build_source(answer.source),
+        **answer.market._asdict(),
+        "interval": interval,
+        "made_of": answer.made_of.value,
+    }
     echo_form(form, build_indicators(answer), document, name="indicators")
     if form.is_for_people and answer.candles:
         click.echo("\n".join(format_indicators(answer)))
     if not answer.candles:
-        click.echo("no trades of that time are stored", err=True)
+        click.echo(f"no {feed_of(answer.made_of).name} of that time are stored", err=True)
         sys.exit(1)
 
 

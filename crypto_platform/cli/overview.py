@@ -21,7 +21,8 @@ from crypto_platform.domain.readable import (
     format_money,
     format_price,
 )
-from crypto_platform.serving.overview import MadeOf, Overview, build_overview, read_overview
+from crypto_platform.serving.analytics import MadeOf
+from crypto_platform.serving.overview import Overview, build_overview, read_overview
 from crypto_platform.serving.sheets import build_source, print_time
 from crypto_platform.serving.venue_comparison import (
     VenueAnswer,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from enum import StrEnum
 from typing import Protocol
 
 import msgspec
@@ -47,6 +48,14 @@ _STORED: Mapping[Interval, Interval] = {
     Interval.DAY: Interval.DAY,
 }
 """Of which stored candles those of an interval are made."""
+
+
+class MadeOf(StrEnum):
+    """What a market's candles were made of: its trades, here; or the venue's own."""
+
+    TRADES = "trades"
+    VENUE = "venue"
+
 
 Candles = dict[TimeUs, BuiltCandle]
 """By open time."""

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 from typing import NamedTuple
 
 from crypto_platform.domain import exact
@@ -36,7 +35,7 @@ from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.candles import CANDLES, Candle, Interval
 from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.feeds.trades import TRADES, Trade
-from crypto_platform.serving.analytics import open_candles
+from crypto_platform.serving.analytics import MadeOf, open_candles
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.failover import Source, ask_once
 from crypto_platform.serving.market import name_markets
@@ -47,13 +46,6 @@ from crypto_platform.stores.market import Market, Span
 
 _TRADES = FEED_BY_NAME[TRADES.name]
 _CANDLES = FEED_BY_NAME[CANDLES.name]
-
-
-class MadeOf(StrEnum):
-    """What a market's candles were made of."""
-
-    TRADES = "trades"
-    VENUE = "venue"
 
 
 class OverviewRow(NamedTuple):

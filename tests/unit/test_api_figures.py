@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from crypto_platform.serving.api import reports
-from tests.api_harness import SYMBOL, VENUE, FakeStore, serving, trade
+from tests.api_harness import SYMBOL, VENUE, FakeStore, candle, serving, trade
 from tests.unit.test_api_account import build_store, log_in
 
 HERE = {"venue": VENUE, "symbol": "BTC/USD"}
@@ -59,10 +59,32 @@ def test_indicators_are_of_the_newest_candles_and_unknown_where_nothing_is_known
     averages = [row[name] for row in rows for name in row if name.startswith("sma")]
     assert averages[2] is None
     assert averages[0] is not None
+    assert client.get("/v1/indicators", params=asked).json()["made_of"] == "trades"
     for wrong in ("nonsense", "sma:0", "sma:20:3", ","):
         refused = client.get("/v1/indicators", params={**HERE, "names": wrong})
         assert refused.status_code == 422, wrong
         assert refused.json()["detail"].startswith("names: ")
+
+
+def test_indicators_are_of_the_venues_candles_where_there_are_no_trades_or_they_are_asked_for(
+    store: FakeStore, client: httpx.Client
+) -> None:
+    """A year of hourly candles says enough for an average, and has no trades."""
+    store.market["candles"] = [candle(minute) for minute in range(5)]
+    asked = {**HERE, "names": "sma:2,vwap", "limit": "4", "made_of": "venue"}
+    document = client.get("/v1/indicators", params=asked).json()
+    assert document["made_of"] == "venue"
+    minutes = [row["ts_event"][14:16] for row in document["indicators"]]
+    assert minutes == ["04", "03", "02", "01"]
+    averages = [next(row[n] for n in row if n.startswith("sma")) for row in document["indicators"]]
+    assert averages == ["2", "2", "2", "2"]
+
+    store.market["trades"] = []
+    with serving(store) as without_trades:
+        asked.pop("made_of")
+        assert without_trades.get("/v1/indicators", params=asked).json() == document
+        asked["made_of"] = "trades"
+        assert without_trades.get("/v1/indicators", params=asked).status_code == 404
 
 
 def test_the_overview_has_every_market(client: httpx.Client) -> None:

@@ -8,9 +8,10 @@ from crypto_platform.domain.candles import BuiltCandle, Match, build_candle
 from crypto_platform.domain.market_overview import LastPrice, summarize_market
 from crypto_platform.domain.venue_comparison import Timed, VenueMarket, compare_venues
 from crypto_platform.feeds.candles import Interval
+from crypto_platform.serving.analytics import MadeOf
 from crypto_platform.serving.failover import Source
-from crypto_platform.serving.indicators import IndicatorAnswer, build_indicators
-from crypto_platform.serving.overview import MadeOf, Overview, OverviewRow, build_overview
+from crypto_platform.serving.indicators import Bar, IndicatorAnswer, build_indicators
+from crypto_platform.serving.overview import Overview, OverviewRow, build_overview
 from crypto_platform.serving.sheets import build_rows
 from crypto_platform.serving.venue_comparison import VenueAnswer, build_venues
 from crypto_platform.stores.market import Market
@@ -26,13 +27,18 @@ def candle(number: int, price: str) -> BuiltCandle:
     return build_candle(Match(opens, "1", Decimal(price), Decimal(2)), open_time_us=opens)
 
 
+def bar(number: int, price: str) -> Bar:
+    return Bar(NOON + number * HOUR, *[Decimal(price)] * 3, Decimal(2), None)
+
+
 def test_indicators_stand_beside_their_candles() -> None:
     """Shortened for people, with all digits for programs."""
     answer = IndicatorAnswer(
         source=SOURCE,
         market=BTC,
         interval=Interval.HOUR,
-        candles=[candle(0, "1000"), candle(1, "1001.50")],
+        made_of=MadeOf.TRADES,
+        candles=[bar(0, "1000"), bar(1, "1001.50")],
         columns={"sma_2": [None, Decimal("1000.75")], "rsi_14": [None, None]},
         now_us=NOON + 2 * HOUR - 1,
         missing=[],

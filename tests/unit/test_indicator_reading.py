@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from crypto_platform.domain.candles import BuiltCandle, Match, build_candle
 from crypto_platform.domain.indicator_catalogue import IndicatorError, parse_indicators
 from crypto_platform.feeds.candles import Interval
-from crypto_platform.serving.analytics import Candles
+from crypto_platform.serving.analytics import Candles, MadeOf
 from crypto_platform.serving.failover import Source
-from crypto_platform.serving.indicators import IndicatorAnswer, find_candles, reckon
+from crypto_platform.serving.indicators import IndicatorAnswer, MadeBars, find_bars, reckon
 from crypto_platform.stores.market import ALWAYS, Market, Span
 
 HOUR = 3_600_000_000
@@ -47,10 +47,10 @@ def ask(
     store: Listed, names: str, span: Span = ALWAYS, *, newest: int | None = None
 ) -> IndicatorAnswer:
     chosen = parse_indicators(names)
-    found = find_candles(store, Interval.HOUR, span, chosen, newest=newest)
+    found = find_bars(MadeBars(store, Interval.HOUR), Interval.HOUR, span, chosen, newest=newest)
     source = Source(store="postgres", home="postgres")
     market = Market("simulated", "BTC-USD", "BTC/USD")
-    return reckon(source, market, Interval.HOUR, found, chosen, now_us=MIDNIGHT)
+    return reckon(source, market, Interval.HOUR, found, chosen, MadeOf.TRADES, now_us=MIDNIGHT)
 
 
 NAMES = "sma:3,ema:2,rsi:2,macd:2:3:2,atr:2,vwap"
@@ -114,8 +114,8 @@ def test_nothing_stored_is_nothing_told() -> None:
 
 def test_too_many_candles_are_refused_with_what_helps() -> None:
     """Before they fill the memory of all who ask."""
-    chosen, store = parse_indicators("sma:2"), Listed([0, 1, 2, 3])
+    chosen, bars = parse_indicators("sma:2"), MadeBars(Listed([0, 1, 2, 3]), Interval.HOUR)
     with pytest.raises(IndicatorError, match="ask for a shorter range, or for a longer interval"):
-        find_candles(store, Interval.HOUR, ALWAYS, chosen, newest=None, candles_max=3)
-    found = find_candles(store, Interval.HOUR, ALWAYS, chosen, newest=None, candles_max=4)
+        find_bars(bars, Interval.HOUR, ALWAYS, chosen, newest=None, candles_max=3)
+    found = find_bars(bars, Interval.HOUR, ALWAYS, chosen, newest=None, candles_max=4)
     assert len(found.own) == 4

@@ -266,6 +266,7 @@ INDICATORS = answers(
         {
             **_MARKET,
             "interval": {"type": "string"},
+            "made_of": {"type": "string", "enum": ["trades", "venue"]},
             "indicators": describe_list(
                 {
                     **describe_object({"ts_event": TIME, "close": AMOUNT, "is_closed": FLAG}),
@@ -277,6 +278,7 @@ INDICATORS = answers(
     {
         **_EXAMPLE_MARKET,
         "interval": "1m",
+        "made_of": "trades",
         "indicators": [
             {
                 "ts_event": "2026-01-31T14:30:00.000000Z",

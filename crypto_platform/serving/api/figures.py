@@ -13,12 +13,11 @@ from fastapi import Query as In
 from pydantic import Field
 
 from crypto_platform.domain.indicator_catalogue import IndicatorError, parse_indicators
-from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.candles import Interval
-from crypto_platform.feeds.trades import TRADES
-from crypto_platform.serving.analytics import open_candles
+from crypto_platform.serving.analytics import MadeOf
 from crypto_platform.serving.api import documents
 from crypto_platform.serving.api.answers import build_answer
+from crypto_platform.serving.api.catalogue import Catalogue
 from crypto_platform.serving.api.parameters import (
     LIMIT_MAX,
     PlaceQuery,
@@ -27,14 +26,18 @@ from crypto_platform.serving.api.parameters import (
 from crypto_platform.serving.api.problems import ApiError
 from crypto_platform.serving.api.services import Shared
 from crypto_platform.serving.indicators import (
-    FoundCandles,
+    FoundBars,
     build_indicators,
-    find_candles,
+    feed_of,
+    find_bars,
+    open_bars,
     reckon,
 )
+from crypto_platform.serving.market import UnknownMarketError
 from crypto_platform.serving.overview import build_overview
 from crypto_platform.serving.sheets import build_rows, print_time
 from crypto_platform.stores.base import Store
+from crypto_platform.stores.market import Market
 
 NAMES_LENGTH_MAX = 500
 
@@ -62,6 +65,11 @@ class IndicatorsQuery(PlaceQuery, SpanQuery):
         description="With commas; numbers behind colons.",
         examples=["sma:20,rsi:14"],
     )
+    made_of: MadeOf | None = Field(
+        None,
+        description="Trades, the open one too, or the venue's own; if not said, trades where there "
+        "are any of the market.",
+    )
     limit: int = Field(100, ge=1, le=LIMIT_MAX, description="The newest so many candles.")
 
 
@@ -73,23 +81,36 @@ class IndicatorsQuery(PlaceQuery, SpanQuery):
 def list_indicators(
     services: Shared, request: Request, query: Annotated[IndicatorsQuery, In()]
 ) -> Response:
-    """Of candles made of trades, the open one included; null where a value is not known."""
+    """Of candles made of trades or of the venue's own; null where a value is not known."""
     try:
         indicators = parse_indicators(query.names)
     except IndicatorError as error:
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, f"names: {error}") from None
-    feed, interval, now_us = FEED_BY_NAME[TRADES.name], query.interval, time.time_ns() // 1000
-    market = services.catalogue.get().find(feed.name, query.place)
+    interval, now_us = query.interval, time.time_ns() // 1000
+    market, made_of = _choose_candles(services.catalogue.get(), query)
 
-    def question(store: Store) -> FoundCandles:
-        candles = open_candles(store, market, interval, now_us)
-        return find_candles(candles, interval, query.span, indicators, newest=query.limit)
+    def question(store: Store) -> FoundBars:
+        bars = open_bars(store, market, interval, made_of, now_us=now_us)
+        return find_bars(bars, interval, query.span, indicators, newest=query.limit)
 
-    answered = services.reads.ask(question, [feed])
-    found = reckon(answered.source, market, interval, answered.value, indicators, now_us=now_us)
+    answered = services.reads.ask(question, [feed_of(made_of)])
+    found = reckon(
+        answered.source, market, interval, answered.value, indicators, made_of, now_us=now_us
+    )
     document = {
         **market._asdict(),
         "interval": f"{interval}",
+        "made_of": f"{made_of}",
         "indicators": build_rows(build_indicators(found))[::-1],
     }
     return build_answer(request, document, [answered.source])
+
+
+def _choose_candles(catalogue: Catalogue, query: IndicatorsQuery) -> tuple[Market, MadeOf]:
+    """The market, and what its candles are made of, where the query does not say."""
+    if query.made_of is not None:
+        return catalogue.find(feed_of(query.made_of).name, query.place), query.made_of
+    try:
+        return catalogue.find(feed_of(MadeOf.TRADES).name, query.place), MadeOf.TRADES
+    except UnknownMarketError:
+        return catalogue.find(feed_of(MadeOf.VENUE).name, query.place), MadeOf.VENUE

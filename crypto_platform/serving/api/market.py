@@ -20,6 +20,7 @@ from crypto_platform.feeds.record import list_fields
 from crypto_platform.feeds.trades import TRADES
 from crypto_platform.serving.analytics import (
     MadeCandle,
+    MadeOf,
     open_candles,
     read_pages,
     show_candle,
@@ -47,7 +48,6 @@ from crypto_platform.serving.api.services import Services, Shared, read_quotes
 from crypto_platform.serving.book_metrics import describe_top
 from crypto_platform.serving.market import give_symbol
 from crypto_platform.serving.market_sheets import build_quotes
-from crypto_platform.serving.overview import MadeOf
 from crypto_platform.serving.reader import RECORDS_MAX, find_quotes
 from crypto_platform.serving.sheets import build_rows, build_sheet, build_struct_sheet, print_time
 from crypto_platform.stores.base import Store

@@ -21,6 +21,7 @@ from crypto_platform.feeds.candles import CANDLES, Interval
 from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.trades import TRADES
+from crypto_platform.serving.analytics import MadeOf
 from crypto_platform.serving.api.identity import MaybeAsker
 from crypto_platform.serving.api.services import Services, Shared
 from crypto_platform.serving.dashboard import session
@@ -30,7 +31,7 @@ from crypto_platform.serving.dashboard.overview import build_rows
 from crypto_platform.serving.dashboard.render import STATIC, STATIC_URL, KeptFiles
 from crypto_platform.serving.market import Place, UnknownMarketError, find_market
 from crypto_platform.serving.monitor import Monitor
-from crypto_platform.serving.overview import MadeOf, Overview
+from crypto_platform.serving.overview import Overview
 from crypto_platform.serving.probe import Probe
 
 STORE_NAMES: Mapping[str, str] = {"postgres": "PostgreSQL", "mongo": "MongoDB"}
@@ -168,7 +169,7 @@ def show_market(request: Request, services: Shared, venue: str, symbol: str) -> 
         source=catalogue.source,
         is_simulated=market.venue in services.simulated,
         intervals=_list_intervals(services, market.venue, feeds),
-        indicators=INDICATORS if TRADES.name in feeds else {},
+        indicators=INDICATORS if {TRADES.name, CANDLES.name} & set(feeds) else {},
         has_trades=TRADES.name in feeds,
         has_book=ORDER_BOOKS.name in feeds,
     )

@@ -95,7 +95,8 @@ async function showIndicators() {
   problem.hidden = true;
   if (!chosen.length || !chart) return drawLines([]);
   try {
-    const { indicators } = await ask("/v1/indicators", { ...market, interval: chosenInterval().value, names: chosen.join(","), limit: CANDLES });
+    const { value: interval, dataset } = chosenInterval(); // of the candles that are drawn
+    const { indicators } = await ask("/v1/indicators", { ...market, interval, made_of: dataset.madeOf, names: chosen.join(","), limit: CANDLES });
     drawLines(buildLines(indicators));
   } catch (error) {
     problem.textContent = error.message;
