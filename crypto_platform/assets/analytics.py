@@ -17,6 +17,7 @@ from crypto_platform.analytics import ANALYTICS
 from crypto_platform.analytics.computation import Computation, Picture
 from crypto_platform.analytics.pipeline import DayReport, RunEnd, catch_up, list_days, make_days
 from crypto_platform.assets import charts
+from crypto_platform.assets.checks import report_check
 from crypto_platform.assets.descriptions import (
     OWNERS,
     describe_figures,
@@ -35,6 +36,7 @@ from crypto_platform.assets.partitions import build_event_days_so_far
 from crypto_platform.domain.hours import name_day, to_time_us
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds import FEED_BY_NAME
+from crypto_platform.serving.verdicts import Check
 from crypto_platform.settings import Settings
 from crypto_platform.stores import STORES, open_analytics
 
@@ -55,7 +57,10 @@ def build_analytics_assets(settings: Settings) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def derive(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        told: set[str] = set()
+
         def tell(report: DayReport) -> None:
+            told.add(report.computation)
             if report.day_us >= first_day_us:
                 context.log_event(_materialize(settings, report))
             else:
@@ -72,6 +77,10 @@ def build_analytics_assets(settings: Settings) -> dg.AssetsDefinition:
                     _check(end)
                 else:
                     end = catch_up(settings, clock=_clock, stop=stop, on_day=tell)
+                    if end is RunEnd.DONE:
+                        for name in sorted(told):
+                            current = _check_current(name)
+                            report_check(context.instance, current, run_id=context.run.run_id)
         except PlatformError as error:
             raise dg.Failure(str(error), allow_retries=error.retryable) from error
         context.log.info("%s", end.value)
@@ -115,6 +124,16 @@ def _build_spec(computation: Computation) -> dg.AssetSpec:
             "shell": f"crypto-platform connect {HOME}",
             **refer_to(the_computation=computation.compute),
         },
+    )
+
+
+def _check_current(name: str) -> dg.AssetCheckEvaluation:
+    """Check `current` as of this run, which hides the answer that belonged to the one before."""
+    return dg.AssetCheckEvaluation(
+        asset_key=analytics_key(name),
+        check_name=Check.CURRENT.value,
+        passed=True,
+        description="what had changed is made",
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from crypto_platform.analytics import ANALYTICS
 from crypto_platform.analytics.planning import PAUSE_S_MAX
-from crypto_platform.domain.hours import TimeUs
+from crypto_platform.domain.hours import TimeUs, to_time_us
 from crypto_platform.domain.readable import format_age
 from crypto_platform.serving.health import AnalyticsStatus
 from crypto_platform.serving.readings import DerivedReading
@@ -21,18 +21,22 @@ _US = 1_000_000
 
 
 def build_analytics(
-    reading: DerivedReading | None, *, at_us: TimeUs
+    settings: Settings, reading: DerivedReading | None, *, at_us: TimeUs
 ) -> tuple[AnalyticsStatus, ...]:
-    """A status for each computation."""
+    """A status for each computation; nothing waits for longer than the stack has run."""
     if reading is None:
         return tuple(AnalyticsStatus(name=name) for name in ANALYTICS)
+    started_at = settings.stack.started_at
+    started_us = 0 if started_at is None else to_time_us(started_at)
     found = reading.waiting
     return tuple(
         AnalyticsStatus(
             name=name,
             is_busy=reading.is_busy,
             waiting_hours=found[name].hours if name in found else 0,
-            waits_s=max(at_us - found[name].since_us, 0) / _US if name in found else 0.0,
+            waits_s=max(at_us - max(found[name].since_us, started_us), 0) / _US
+            if name in found
+            else 0.0,
         )
         for name in ANALYTICS
     )

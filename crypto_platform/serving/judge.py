@@ -68,7 +68,7 @@ def build_status(settings: Settings, readings: Readings) -> Status:
     sources, source_problems = _build_sources(settings, readings)
     incidents = _build_incidents(readings)
     disk = _build_disk(settings, readings)
-    analytics = build_analytics(readings.derived.value, at_us=readings.at_us)
+    analytics = build_analytics(settings, readings.derived.value, at_us=readings.at_us)
     problems = (
         *_judge_kafka(readings.kafka, feeds),
         *_judge_stores(settings, stores),

@@ -80,6 +80,10 @@ def test_a_run_makes_what_has_changed_and_tells_it_by_day(
     assert told.asset_materialization is not None
     chart = told.asset_materialization.metadata["chart"].value
     assert "simulated BTC-USD, the busiest, by the hour: 12 at last, 10 to 12" in str(chart)
+    current = dg.AssetCheckKey(KEY, "current")
+    [answer] = instance.event_log_storage.get_asset_check_execution_history(current, limit=5)
+    assert answer.evaluation is not None
+    assert (answer.evaluation.passed, answer.run_id) == (True, first.run_id)
     second = job.execute_in_process(instance=instance)
     assert second.success
     assert describe(instance, second.run_id) == {}

@@ -307,6 +307,9 @@ def test_analytics_that_stands_still_is_a_problem_and_one_at_work_is_none(tmp_pa
         assert build_status(settings, replace(readings(), derived=good)).is_good
     patient = settings_of(tmp_path, ANALYTICS__EVERY_S="3600")
     assert build_status(patient, replace(readings(), derived=derived(waits_s=10_000))).is_good
+    woken = settings_of(tmp_path, STACK__STARTED_AT="2025-11-22T11:59:00Z")
+    slept = build_status(woken, replace(readings(), derived=derived(waits_s=80_000)))
+    assert (slept.is_good, slept.analytics[0].waits_s) == (True, 60.0)
 
 
 def test_what_analytics_has_to_make_is_unknown_without_its_store(tmp_path: Path) -> None:
