@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import StrEnum
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -58,6 +59,21 @@ class CandleColumns:
     base_volumes: Sequence[Decimal]
     quote_volumes: Sequence[Decimal | None]
 
+    @cached_property
+    def price_digits(self) -> int:
+        """The power of ten in which the largest price is 1 to 10."""
+        return max(self.highs).adjusted()
+
+    @cached_property
+    def volume_digits(self) -> int:
+        """The same of units of base."""
+        return max(self.base_volumes).adjusted()
+
+    @cached_property
+    def prices(self) -> "Prices":
+        """As floats, made once for all indicators: it takes as long as what they reckon."""
+        return _to_floats(self)
+
 
 class Unit(StrEnum):
     """What an indicator's values are in."""
@@ -91,17 +107,20 @@ def evaluate(
     formula: Formula, values: Sequence[Decimal], unit: Unit, candles: CandleColumns
 ) -> list[list[Decimal | None]]:
     """A formula's columns, a value for each candle, of which there is at least one."""
-    price_digits = max(candles.highs).adjusted()
-    volume_digits = max(candles.base_volumes).adjusted()
-    prices = _to_floats(candles, price_digits=price_digits, volume_digits=volume_digits)
-    digits = {Unit.PRICE: price_digits, Unit.VOLUME: volume_digits, Unit.PERCENT: 0}[unit]
+    digits = {
+        Unit.PRICE: candles.price_digits,
+        Unit.VOLUME: candles.volume_digits,
+        Unit.PERCENT: 0,
+    }[unit]
     return [
         [_to_decimal(value, digits) for value in column.tolist()]
-        for column in formula(prices, values)
+        for column in formula(candles.prices, values)
     ]
 
 
-def _to_floats(candles: CandleColumns, *, price_digits: int, volume_digits: int) -> Prices:
+def _to_floats(candles: CandleColumns) -> Prices:
+    price_digits, volume_digits = candles.price_digits, candles.volume_digits
+
     def scaled(amounts: Sequence[Decimal | None], digits: int) -> Floats:
         return np.array(
             [math.nan if a is None else float(a.scaleb(-digits, _CONTEXT)) for a in amounts],
