@@ -16,13 +16,14 @@ from crypto_platform.settings import load_settings
 @data_dir_option
 @json_option
 @click.option("--watch", is_flag=True, help="Show it live, once a second, until Ctrl-C.")
-def status_command(*, data_dir: Path | None, as_json: bool, watch: bool) -> None:
+@click.option("--metrics", is_flag=True, help="Print it for Prometheus (docs/metrics.md).")
+def status_command(*, data_dir: Path | None, as_json: bool, watch: bool, metrics: bool) -> None:
     """Show lag, rates, sources, incidents and disk use; exit 1 if something is not good.
 
     Example: crypto-platform status --json
     """
-    if watch and as_json:
-        message = "--json prints one document: leave out --watch"
+    if as_json + watch + metrics > 1:
+        message = "--json, --metrics and --watch are three ways to show it: choose one"
         raise click.UsageError(message)
     settings = load_settings(data_dir)
     if watch:
@@ -45,6 +46,12 @@ def status_command(*, data_dir: Path | None, as_json: bool, watch: bool) -> None
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(status), indent=2).decode())
         _echo_errors(status.problems)
+    elif metrics:
+        from crypto_platform.serving.audits import Audits
+        from crypto_platform.serving.status_metrics import Seen, print_metrics
+
+        seen = Seen(status=status, audits=Audits(settings).read())
+        click.echo(print_metrics(seen), nl=False)
     else:
         for line in format_status(status):
             click.echo(line)

@@ -86,6 +86,14 @@ def describe_disk(status: Status) -> str:
     return text
 
 
+def describe_memory(status: Status) -> str:
+    """3.1 GB of 8.0 GB available."""
+    memory = status.memory
+    if memory is None:
+        return "unknown"
+    return f"{format_bytes(memory.available_bytes)} of {format_bytes(memory.size_bytes)} available"
+
+
 def describe_webserver(status: Status) -> str:
     """The UI's address, or why there is none."""
     if status.webserver_url is None:
@@ -117,6 +125,7 @@ def format_status(status: Status) -> list[str]:
             [
                 ("status", f"{_verdict(status)}, {status.at:%Y-%m-%d %H:%M:%S} UTC"),
                 ("data folder", f"{status.data_dir}{phase}: {describe_disk(status)}"),
+                ("memory", describe_memory(status)),
                 ("Dagster UI", describe_webserver(status)),
                 ("dashboard, API", status.api_url or "none known: `crypto-platform up` starts it"),
                 ("Kafka", kafka if status.kafka_up else f"{kafka} DOWN"),

@@ -16,6 +16,7 @@ from crypto_platform.serving.readings import (
     DerivedReading,
     DiskReading,
     KafkaReading,
+    MemoryReading,
     StoreDetails,
     StoreReading,
 )
@@ -194,6 +195,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     incidents: tuple[IncidentStatus, ...]
     parts: tuple[PartStatus, ...] | None
     disk: DiskStatus | None
+    memory: MemoryReading | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +218,7 @@ class Readings:
     cursors: Answer[CursorsReading]
     disk: Answer[DiskReading]
     derived: Answer[DerivedReading]
+    memory: MemoryReading | None = None
     webserver_up: bool | None = None
     parts: Sequence[PartStatus] | None = None
     addresses: Mapping[str, str | None] = field(default_factory=dict[str, str | None])

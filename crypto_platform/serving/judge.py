@@ -100,6 +100,7 @@ def build_status(settings: Settings, readings: Readings) -> Status:
         incidents=incidents,
         parts=None if readings.parts is None else tuple(readings.parts),
         disk=disk,
+        memory=readings.memory,
     )
 
 

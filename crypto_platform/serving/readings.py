@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from crypto_platform.analytics import ANALYTICS
 from crypto_platform.analytics.pipeline import feeds_of
 from crypto_platform.domain.hours import MICROSECONDS_PER_MINUTE
@@ -93,6 +95,14 @@ class DiskReading:
 
     used_bytes: int
     free_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryReading:
+    """Of the machine; `available_bytes` can be given to programs without swapping."""
+
+    size_bytes: int
+    available_bytes: int
 
 
 def read_kafka(settings: Settings, watermarks: Watermarks, *, now_us: int) -> KafkaReading:
@@ -206,6 +216,12 @@ def _size_bytes(folder: Path) -> int:
     except OSError:
         pass  # another user's folder, or gone meanwhile
     return total
+
+
+def read_memory() -> MemoryReading:
+    """What the kernel says; in a container that is the whole machine's, not the container's."""
+    found = psutil.virtual_memory()
+    return MemoryReading(size_bytes=found.total, available_bytes=found.available)
 
 
 def answers(url: str) -> bool:

@@ -30,6 +30,7 @@ from crypto_platform.serving.readings import (
     read_disk,
     read_first_waiting,
     read_kafka,
+    read_memory,
     read_store,
 )
 from crypto_platform.settings import Settings
@@ -141,6 +142,7 @@ class StatusReader:
             cursors=self._cursors.answer(within_s=ANSWER_S_MAX),
             disk=self._disk.answer(within_s=ANSWER_S_MAX),
             derived=self._derived.answer(within_s=ANSWER_S_MAX),
+            memory=read_memory(),
             webserver_up=None if webserver is None else bool(webserver.value),
             parts=self._read_parts(),
             addresses={name: _find_address(self._settings, name) for name in STORES},

@@ -9,8 +9,8 @@ import pytest
 
 from crypto_platform.domain.market_overview import LastPrice, MarketSummary
 from crypto_platform.feeds.quotes import Quote
+from crypto_platform.serving.audits import find_audits
 from crypto_platform.serving.currencies import CurrencyCodes
-from crypto_platform.serving.dashboard.audits import find_audits
 from crypto_platform.serving.dashboard.overview import build_rows, draw_line
 from crypto_platform.serving.dashboard.render import STATIC, STATIC_URL
 from crypto_platform.settings import Settings, SourceSettings

@@ -53,7 +53,7 @@ def create_app(settings: Settings, *, reads: Reads | None = None) -> FastAPI:
     @contextlib.asynccontextmanager
     async def living(_: FastAPI) -> AsyncGenerator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS_MAX
-        with keep_reads(settings, services.reads):
+        with keep_reads(settings, services.reads), contextlib.closing(services.monitor):
             yield
 
     app = FastAPI(

@@ -1,12 +1,19 @@
 """Counts and durations of answers, in Prometheus' text form.
 
-Here: what is counted, and how stores are, looked up when somebody reads it. Not here: the endpoint
-(operations.py), how the platform is (serving/status.py).
+Here: what is counted, and how stores are, looked up when somebody reads it; how the platform is
+stands beside it. Not here: the endpoint (operations.py), the platform's figures
+(serving/status_metrics.py).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import Scope
@@ -17,6 +24,7 @@ from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.feeds.trades import TRADES
 from crypto_platform.serving.failover import Position, Reads
 from crypto_platform.serving.probe import Answer
+from crypto_platform.serving.status_metrics import Seen, StatusCollector
 
 MARKET_FEEDS: tuple[Feed[Record], ...] = (QUOTES, FEED_BY_NAME[TRADES.name])
 
@@ -27,10 +35,12 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class Metrics:
     """Of one process. Safe for threads."""
 
-    def __init__(self, reads: Reads) -> None:
-        """Nothing was answered yet."""
+    def __init__(self, reads: Reads, look: Callable[[], Seen]) -> None:
+        """Nothing was answered yet; `look` says how the platform is."""
         self._registry = CollectorRegistry()
+        self._registry.register(StatusCollector(look))
         self._registry.register(_Stores(reads))
+        ProcessCollector(registry=self._registry)
         labels = ("route", "method", "status")
         self._requests = Counter(
             "crypto_platform_api_requests", "Answers", labels, registry=self._registry

@@ -20,10 +20,13 @@ from crypto_platform.serving.api.log_in import LogIns
 from crypto_platform.serving.api.metrics import Metrics
 from crypto_platform.serving.api.streams import Streams
 from crypto_platform.serving.api.tokens import Tokens, derive_secret
+from crypto_platform.serving.audits import Audits
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.failover import Answered, Reads
+from crypto_platform.serving.monitor import Monitor
 from crypto_platform.serving.overview import Overview, read_overview
 from crypto_platform.serving.reader import RECORDS_MAX
+from crypto_platform.serving.status_metrics import Seen
 from crypto_platform.settings import Settings
 
 T = TypeVar("T")
@@ -70,6 +73,8 @@ class Services:
         simulated: Names of simulated sources.
         quotes: The newest of every source and currency.
         overview: All markets at a glance.
+        monitor: How the platform is.
+        audits: How the last ones ended.
         requests: How often each client or user may ask.
     """
 
@@ -84,6 +89,8 @@ class Services:
     catalogue: Recent[Catalogue]
     quotes: Recent[Answered[list[Quote]]]
     overview: Recent[Overview]
+    monitor: Monitor
+    audits: Audits
     requests: Buckets
     streams: Streams
 
@@ -102,11 +109,13 @@ def build_services(settings: Settings, reads: Reads) -> Services:
         raise ConfigurationError(message)
     secret = settings.api.secret.get_secret_value()
     codes = CurrencyCodes(settings)
+    monitor = Monitor(settings)
+    audits = Audits(settings)
     tokens = Tokens(derive_secret(secret, "tokens"), valid_s=settings.api.token_s)
     return Services(
         settings=settings,
         reads=reads,
-        metrics=Metrics(reads),
+        metrics=Metrics(reads, lambda: Seen(status=monitor.read(), audits=audits.read())),
         tokens=tokens,
         log_ins=LogIns(
             tokens,
@@ -119,6 +128,8 @@ def build_services(settings: Settings, reads: Reads) -> Services:
         catalogue=Recent(lambda: read_catalogue(reads, codes), every_s=CATALOGUE_EVERY_S),
         quotes=Recent(lambda: read_quotes(reads), every_s=QUOTES_EVERY_S),
         overview=Recent(lambda: read_overview(settings), every_s=OVERVIEW_EVERY_S),
+        monitor=monitor,
+        audits=audits,
         requests=Buckets(per_s=settings.api.requests_per_s, burst=settings.api.burst),
         streams=Streams(streams_max=settings.api.streams_max),
     )

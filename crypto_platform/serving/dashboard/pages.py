@@ -25,21 +25,17 @@ from crypto_platform.serving.analytics import MadeOf
 from crypto_platform.serving.api.identity import MaybeAsker
 from crypto_platform.serving.api.services import Services, Shared
 from crypto_platform.serving.dashboard import session
-from crypto_platform.serving.dashboard.audits import LastAudit, read_audits
 from crypto_platform.serving.dashboard.frame import show
 from crypto_platform.serving.dashboard.overview import build_rows
 from crypto_platform.serving.dashboard.render import STATIC, STATIC_URL, KeptFiles
 from crypto_platform.serving.market import Place, UnknownMarketError, find_market
-from crypto_platform.serving.monitor import Monitor
-from crypto_platform.serving.overview import Overview
+from crypto_platform.serving.overview import MadeOf, Overview
 from crypto_platform.serving.probe import Probe
 
 STORE_NAMES: Mapping[str, str] = {"postgres": "PostgreSQL", "mongo": "MongoDB"}
 
 GLANCE_WITHIN_S = 0.5
 """A page does not wait longer for its lines; they are there when it is opened again."""
-AUDITS_EVERY_S = 30.0
-AUDITS_WITHIN_S = 2.0
 STATUS_YOUNG_S = 4.0
 INDICATORS: Mapping[str, str] = {
     "sma:20": "SMA 20",
@@ -62,13 +58,9 @@ class Dashboard:
 
     Attributes:
         glance: All markets; a page does not wait for it as long as it takes.
-        monitor: How the platform is.
-        audits: The last one of each feed; empty where no Dagster is known.
     """
 
     glance: Probe[Overview]
-    monitor: Monitor
-    audits: Probe[list[LastAudit]]
 
 
 async def find_dashboard(request: Request) -> Dashboard:
@@ -108,12 +100,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 def add_dashboard(app: FastAPI, services: Services) -> None:
     """Give the API's application its pages and their files."""
-    url = services.settings.dagster.webserver_url
-    app.state.dashboard = Dashboard(
-        glance=Probe(services.overview.get),
-        monitor=Monitor(services.settings),
-        audits=Probe(lambda: read_audits(url) if url else [], every_s=AUDITS_EVERY_S),
-    )
+    app.state.dashboard = Dashboard(glance=Probe(services.overview.get))
     app.mount(STATIC_URL, KeptFiles(directory=STATIC))
     app.include_router(router)
     app.include_router(session.router)
@@ -189,15 +176,15 @@ def _list_intervals(services: Services, venue: str, feeds: Sequence[str]) -> dic
 
 
 @router.get("/operations")
-def show_operations(request: Request, pages: Pages) -> Response:
+def show_operations(request: Request, services: Shared) -> Response:
     """What runs, what lags, what needs a person; the page reads itself again every few seconds."""
-    pages.audits.ask()
-    known = pages.monitor.read(young_s=STATUS_YOUNG_S)
+    services.audits.ask()
+    known = services.monitor.read(young_s=STATUS_YOUNG_S)
     return show(
         request,
         "operations.html",
         known=known,
-        audits=pages.audits.answer(within_s=AUDITS_WITHIN_S).value or [],
+        audits=services.audits.read(),
         loads={(load.store, load.feed): load for load in known.loads},
         names=STORE_NAMES,
     )

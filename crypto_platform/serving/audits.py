@@ -10,9 +10,14 @@ from typing import Any
 
 from crypto_platform.feeds import FEEDS
 from crypto_platform.serving.dagster_api import ask_dagster
+from crypto_platform.serving.probe import Probe
+from crypto_platform.settings import Settings
 
 TIMEOUT_S = 5.0
+EVERY_S = 30.0
+WITHIN_S = 2.0
 FAILED = frozenset({"FAILED", "EXECUTION_FAILED"})
+_WARNING = "WARN"
 
 _AUDITS = """
 query Audits($keys: [AssetKeyInput!]) {
@@ -20,7 +25,10 @@ query Audits($keys: [AssetKeyInput!]) {
     assetKey { path }
     assetMaterializations(limit: 1) { timestamp partition }
     assetChecksOrError {
-      ... on AssetChecks { checks { name executionForLatestMaterialization { status } } }
+      ... on AssetChecks { checks { name executionForLatestMaterialization {
+        status
+        evaluation { severity description }
+      } } }
     }
   }
 }
@@ -35,12 +43,32 @@ class LastAudit:
         hour: As Dagster names the partition: 2026-11-27-20:00.
         at_us: When it was audited.
         failed: Names of the checks that were not good.
+        faults: What those of them said that are no mere warning; empty where the hour is whole.
     """
 
     feed: str
     hour: str
     at_us: int
     failed: Sequence[str]
+    faults: Sequence[str] = ()
+
+
+class Audits:
+    """Asks again and again, and nobody waits for long. Safe for threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is asked yet."""
+        url = settings.dagster.webserver_url
+        self._probe = Probe(lambda: read_audits(url) if url else [], every_s=EVERY_S)
+
+    def ask(self) -> None:
+        """Begin, so that `read` need not wait."""
+        self._probe.ask()
+
+    def read(self) -> Sequence[LastAudit]:
+        """The last one of each feed; none where no Dagster is known or it does not answer soon."""
+        self._probe.ask()
+        return self._probe.answer(within_s=WITHIN_S).value or []
 
 
 def read_audits(url: str) -> list[LastAudit]:
@@ -59,19 +87,26 @@ def find_audits(answer: Mapping[str, Any]) -> list[LastAudit]:
     for node in answer["assetNodes"]:
         for audited in node["assetMaterializations"]:
             feed = node["assetKey"]["path"][-1]
+            checks = node["assetChecksOrError"].get("checks", [])
+            answers = {check["name"]: _find_failure(check) for check in checks}
+            failed = {name: answer for name, answer in answers.items() if answer is not None}
             found[feed] = LastAudit(
                 feed=feed,
                 hour=audited["partition"] or "",
                 at_us=int(audited["timestamp"]) * 1000,
-                failed=[
-                    check["name"]
-                    for check in node["assetChecksOrError"].get("checks", [])
-                    if _has_failed(check)
+                failed=list(failed),
+                faults=[
+                    f"{name}: {answer.get('description') or 'no answer'}"
+                    for name, answer in failed.items()
+                    if answer.get("severity") != _WARNING
                 ],
             )
     return [found[feed.name] for feed in FEEDS if feed.name in found]
 
 
-def _has_failed(check: Mapping[str, Any]) -> bool:
+def _find_failure(check: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Severity and words of a check that was not good, as far as known; None of one that was."""
     execution: Mapping[str, Any] | None = check["executionForLatestMaterialization"]
-    return execution is not None and execution["status"] in FAILED
+    if execution is None or execution["status"] not in FAILED:
+        return None
+    return execution.get("evaluation") or {}

@@ -1,0 +1,142 @@
+"""A status as Prometheus reads it, and docs/metrics.md against it.
+
+`python -m tests.unit.test_status_metrics` writes the table anew.
+"""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from crypto_platform.serving.audits import LastAudit
+from crypto_platform.serving.judge import build_status
+from crypto_platform.serving.probe import Answer
+from crypto_platform.serving.readings import MemoryReading
+from crypto_platform.serving.status_metrics import METRICS, PREFIX, Seen, print_metrics
+from tests.api_harness import FakeStore, serving
+from tests.status_steps import (
+    NOON,
+    P0,
+    P1,
+    SECOND,
+    bounds,
+    details,
+    kafka_reading,
+    offset,
+    readings,
+    settings_of,
+    store_reading,
+)
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
+MARKS = re.compile(r"(<!-- written by .* -->\n).*(<!-- end -->)", re.DOTALL)
+AUDITED = LastAudit(
+    feed="quotes", hour="2025-11-22-11:00", at_us=NOON, failed=["counts"], faults=["counts: 2"]
+)
+
+
+def read_samples(text: str) -> dict[str, float]:
+    """Every sample by name and the values of its labels, in the order of their names."""
+    samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
+    return {
+        ",".join([s.name.removeprefix(PREFIX), *(s.labels[name] for name in sorted(s.labels))]): (
+            s.value
+        )
+        for s in samples
+    }
+
+
+def test_every_figure_of_the_status_has_its_sample(tmp_path: Path) -> None:
+    """Who is woken at night looks at a curve first."""
+    behind = readings(
+        kafka=Answer(value=kafka_reading({P0: bounds(), P1: bounds(low=20)})),
+        postgres=Answer(value=store_reading(offset(P0, 90), offset(P1, 100, blocked_by="i1"))),
+        postgres_details=Answer(value=details(quarantined=3)),
+        waiting_since={P0: NOON - 7 * SECOND},
+        paused=frozenset({"mongo"}),
+    )
+    memory = MemoryReading(size_bytes=8_000, available_bytes=3_000)
+    status = build_status(settings_of(tmp_path), replace(behind, memory=memory))
+    found = read_samples(print_metrics(Seen(status=status, audits=[AUDITED])))
+    expected = {
+        "good": 0,
+        "kafka_up": 1,
+        "store_up,postgres": 1,
+        "store_paused,postgres": 0,
+        "store_paused,mongo": 1,
+        "store_offsets_total,postgres": 190,
+        "load_lag_records,quotes,postgres": 10,
+        "load_lag_seconds,quotes,postgres": 7,
+        "load_blocked_partitions,quotes,postgres": 1,
+        "load_quarantined_records,quotes,postgres": 3,
+        "load_quarantined_records,quotes,mongo": 0,
+        "topic_offsets_total,quotes": 200,
+        "topic_retained_offsets,quotes": 180,
+        "source_failures,simulated": 0,
+        "open_incidents,trade_gap": 0,
+        "audit_timestamp_seconds,quotes": NOON / 1_000_000,
+        "audit_faults,quotes": 1,
+        "disk_used_bytes": 1_000_000_000,
+        "memory_available_bytes": 3_000,
+        "status_timestamp_seconds": NOON / 1_000_000,
+    }
+    assert {name: found.get(name) for name in expected} == expected
+
+
+def test_what_is_not_known_has_no_sample(tmp_path: Path) -> None:
+    """A lag of 0 while the store is down would keep everybody asleep."""
+    nothing = replace(
+        readings(kafka=Answer(problem="none")),
+        stores={"postgres": Answer(problem="none"), "mongo": Answer(problem="none")},
+        details={"postgres": Answer(problem="none"), "mongo": Answer(problem="none")},
+    )
+    status = build_status(settings_of(tmp_path), nothing)
+    found = read_samples(print_metrics(Seen(status=status, audits=[])))
+    assert (found["store_up,postgres"], found["kafka_up"], found["good"]) == (0, 0, 0)
+    unknown = ("load_", "topic_", "open_incidents", "store_offsets", "audit_", "part_")
+    assert [name for name in found if name.startswith(unknown)] == []
+
+
+def test_names_follow_prometheus() -> None:
+    """A counter without its suffix is graphed as a gauge, and a second unit misleads."""
+    for metric in METRICS:
+        assert re.fullmatch(r"[a-z][a-z_]*", metric.name)
+        unit = metric.name.removesuffix("_total").rpartition("_")[2]
+        assert unit not in {"ms", "minutes", "days", "kb", "mb", "s"}, metric.name
+    assert len({metric.name for metric in METRICS}) == len(METRICS)
+
+
+def test_the_api_serves_the_same() -> None:
+    """With no server at all, which is when somebody looks."""
+    with serving(FakeStore()) as client:
+        answer = client.get("/metrics")
+    found = read_samples(answer.text)
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert found["kafka_up"] == 0
+    assert found["process_resident_memory_bytes"] > 0
+    told = set(re.findall(r"^# TYPE (\w+)", answer.text, re.MULTILINE))
+    assert {PREFIX + metric.name for metric in METRICS} <= told
+    listed = DOCUMENT.read_text("utf-8")
+    own = [name for name in told if "_api_" in name and not name.endswith("_created")]
+    assert [name for name in own if f"`{name}`" not in listed] == []
+
+
+def test_the_document_lists_them_all() -> None:
+    """An alert is written by who reads the table, not the code."""
+    assert write_table(DOCUMENT.read_text("utf-8")) == DOCUMENT.read_text("utf-8")
+
+
+def write_table(text: str) -> str:
+    """The document with today's table."""
+    lines = ["| name | type | labels | meaning |", "|---|---|---|---|"]
+    for metric in METRICS:
+        kind = "counter" if metric.is_counter else "gauge"
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        lines.append(f"| `{metric.name}` | {kind} | {labels} | {metric.text} |")
+    table = "".join(f"{line}\n" for line in lines)
+    return MARKS.sub(lambda marks: marks[1] + table + marks[2], text)
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(write_table(DOCUMENT.read_text("utf-8")), "utf-8")
