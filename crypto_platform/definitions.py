@@ -36,11 +36,13 @@ from crypto_platform.schedules import (
     build_quality_schedule,
     build_retention_schedule,
 )
+from crypto_platform.sensors.alerts import build_alert_sensor
 from crypto_platform.sensors.analytics import build_analytics_sensor
 from crypto_platform.sensors.gaps import build_gap_sensor
 from crypto_platform.sensors.health import build_health_sensor
 from crypto_platform.sensors.loads import build_load_sensor
 from crypto_platform.sensors.sources import build_source_sensor
+from crypto_platform.serving.audits import Audits
 from crypto_platform.serving.monitor import Monitor
 from crypto_platform.settings import Settings, load_settings
 from crypto_platform.sources import list_feeds
@@ -103,6 +105,7 @@ def build_definitions(
         ],
         sensors=[
             build_health_sensor(settings, monitor),
+            build_alert_sensor(settings, monitor, Audits(settings)),
             *(build_source_sensor(source, monitor) for source in sources),
             *(build_load_sensor(settings, store) for store in STORES),
             build_analytics_sensor(settings),

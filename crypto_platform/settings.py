@@ -297,6 +297,28 @@ class ServingSettings(_Section):
     )
 
 
+class AlertSettings(_Section):
+    """Messages to people, docs/operations.md; nobody is told where no receiver is set."""
+
+    receivers: dict[Annotated[str, Field(pattern=NamePattern)], SecretStr] = Field(
+        default_factory=dict,
+        max_length=5,
+        description="Where messages go, by names of yours: Apprise's URLs (slack://…, "
+        "mailtos://user:password@host, jsons://host/path), which are secrets.",
+    )
+    after_s: float = Field(
+        default=60.0, ge=0, le=86_400, description="What is over sooner is not told."
+    )
+    remind_s: float = Field(
+        default=4 * 3600.0, ge=60, le=7 * 86_400, description="What goes on is told again then."
+    )
+    timeout_s: float = Field(default=8.0, gt=0, le=8, description="Longest wait for one receiver.")
+    runbook_url: str = Field(
+        default="docs/operations.md",
+        description="Where messages say what to do: the address of that page at your place.",
+    )
+
+
 class ApiSettings(_Section):
     """The HTTP API: who may ask, and how often."""
 
@@ -557,6 +579,7 @@ class Settings(BaseSettings):
     load: LoadSettings = LoadSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
     serving: ServingSettings = ServingSettings()
+    alerts: AlertSettings = AlertSettings()
     api: ApiSettings = ApiSettings()
     stack: StackSettings = StackSettings()
     company: CompanySettings = CompanySettings()
@@ -736,7 +759,7 @@ def _explain(error: ValidationError, file: Path) -> str:
         if problem["type"] == "extra_forbidden":
             lines.append(f"  {path}: no such setting; `crypto-platform config` lists them all")
             continue
-        secrets = ("key", "url", "password", "secret")
+        secrets = ("key", "url", "password", "secret", "receivers")
         hidden = any(word in path for word in secrets) and "base_url" not in path
         found = "(hidden)" if hidden else repr(problem.get("input"))
         lines.append(f"  {path}: {problem['msg']}; found {found}{_describe(problem['loc'])}")

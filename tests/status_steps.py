@@ -1,8 +1,10 @@
 """Short words for tests of the status: readings with literal defaults, nothing behind them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from crypto_platform.errors import IncidentKind
+from crypto_platform.feeds.incidents import OPEN, Incident, build_incident
 from crypto_platform.kafka.cursors import Cursor
 from crypto_platform.kafka.watermarks import Bounds, Part
 from crypto_platform.serving.health import PartStatus, Readings
@@ -79,10 +81,31 @@ def store_reading(*offsets: StoredOffset) -> StoreReading:
     return StoreReading(version="18.6", offsets=offsets)
 
 
-def details(*, quarantined: int = 0, stored: int | None = 13_200) -> StoreDetails:
-    """Nothing waits for a person."""
-    matters = OpenMatters(quarantined={"quotes": quarantined} if quarantined else {}, incidents=())
+def details(
+    *, quarantined: int = 0, incidents: Sequence[str] = (), stored: int | None = 13_200
+) -> StoreDetails:
+    """What waits for a person: nothing, or records of quotes, or incidents of these subjects."""
+    matters = OpenMatters(
+        quarantined={"quotes": quarantined} if quarantined else {},
+        incidents=tuple(incident(subject) for subject in incidents),
+    )
     return StoreDetails(matters=matters, stored_last_minute=stored)
+
+
+def incident(subject: str) -> Incident:
+    """One that stops a partition of quotes in PostgreSQL, by its subject."""
+    return build_incident(
+        Incident(
+            kind=IncidentKind.SOURCE_DRIFT.value,
+            state=OPEN,
+            subject=subject,
+            sink="postgres",
+            feed="quotes",
+            message="1000 records were refused",
+            next_step="look at them",
+            ts_ingest=NOON - 60 * SECOND,
+        )
+    )
 
 
 def readings(

@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "quarantine": ("quarantine", "List, show, release and discard what a store refused."),
     "retention": ("retention", "Remove what is older than its feed keeps; --dry-run: show it."),
     "incident": ("incident", "List what stopped for a person, and acknowledge it."),
+    "alerts": ("alerts", "Show what people are told now, send a trial message."),
     "pause": ("pause", "Stop asking a source, or loading a store, until resume."),
     "resume": ("pause", "Go on asking a source, or loading a store."),
     "sources": ("sources", "List sources, say why some are not read, ask them once."),

@@ -77,7 +77,7 @@ def build_status(settings: Settings, readings: Readings) -> Status:
         *judge_analytics(settings, analytics),
         *(f"incident {i.kind}: {i.message} -> {i.next_step}; {type_answer(i)}" for i in incidents),
         *_judge_parts(readings.parts or ()),
-        *_judge_disk(settings, disk),
+        *judge_disk(settings, disk),
     )
     return Status(
         at=from_time_us(readings.at_us),
@@ -333,7 +333,7 @@ def _judge_stores(settings: Settings, stores: Sequence[StoreStatus]) -> Iterable
         if not store.up:
             yield f"{store.name} is down: {store.problem}"
         elif store.is_paused:
-            yield from _judge_paused_store(settings, store)
+            yield from judge_paused_store(settings, store)
         elif store.lag_s is not None and store.lag_s > lag_s_max:
             yield (
                 f"{store.name}: {store.lag_records} records wait, the first of them for "
@@ -351,7 +351,7 @@ def _judge_stores(settings: Settings, stores: Sequence[StoreStatus]) -> Iterable
             )
 
 
-def _judge_paused_store(settings: Settings, store: StoreStatus) -> Iterable[str]:
+def judge_paused_store(settings: Settings, store: StoreStatus) -> Iterable[str]:
     """Its lag is meant, until Kafka is about to remove what waits."""
     kept_s = settings.kafka.retention_hours * _S_PER_HOUR
     if store.lag_s is not None and store.lag_s > kept_s * PAUSED_LAG_RATIO_MAX:
@@ -386,6 +386,7 @@ def _judge_parts(parts: Sequence[PartStatus]) -> Iterable[str]:
     return (f"{part.name} is {part.state}" for part in parts if not part.is_good)
 
 
-def _judge_disk(settings: Settings, disk: DiskStatus | None) -> Iterable[str]:
+def judge_disk(settings: Settings, disk: DiskStatus | None) -> Iterable[str]:
+    """Less is free than `up` wants."""
     if disk is not None and disk.free_bytes < settings.stack.disk_free_bytes_min:
         yield f"only {disk.free_bytes / 1e9:.2f} GB are free where {settings.data_dir} is"

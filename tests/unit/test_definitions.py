@@ -95,6 +95,7 @@ def test_the_minute_and_the_sensors_run_without_being_switched_on(settings: Sett
         "purge_hourly",
         "retention_daily",
         "health",
+        "alerts",
         "analytics_due",
         "gaps_due",
         "poll_binance",

@@ -32,7 +32,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 NOON = datetime(2026, 11, 22, 12, 34, 56, tzinfo=UTC)
 
 SECRETS = ("PASSWORD", "_SECRET", "_KEY", "_URL")
-OPEN_URLS = ("BASE_URL", "COMPANY__URL")
+OPEN_URLS = ("BASE_URL", "COMPANY__URL", "WEBSERVER_URL")
 """Addresses without a password in them."""
 INTERPOLATION = re.compile(r"\$\{([A-Z_]+)(:[-?])?([^}]*)\}")
 
