@@ -27,6 +27,7 @@ from crypto_platform.jobs.purge import build_purge_job
 from crypto_platform.jobs.repair import build_repair_jobs
 from crypto_platform.jobs.restore import build_restore_job
 from crypto_platform.jobs.retention import build_retention_job
+from crypto_platform.log_lines import set_up_logging
 from crypto_platform.migrations.run import migrate
 from crypto_platform.resources import build_resources
 from crypto_platform.schedules import (
@@ -119,4 +120,7 @@ def build_definitions(
 @dg.definitions
 def defs() -> dg.Definitions:
     """What the code server and the dagster CLI load; nothing is read before it is called."""
-    return build_definitions(load_settings())
+    settings = load_settings()
+    # also of each run, whose process loads them anew
+    set_up_logging(settings.logging)
+    return build_definitions(settings)

@@ -12,6 +12,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -297,6 +298,23 @@ class ServingSettings(_Section):
     )
 
 
+class LogFormat(StrEnum):
+    """What a line of the logs is."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LoggingSettings(_Section):
+    """How our processes and Dagster's log."""
+
+    format: LogFormat = Field(
+        default=LogFormat.TEXT,
+        description="text, or json: one object a line with timestamp (UTC), level, logger, event, "
+        "and run_id where it belongs to a run.",
+    )
+
+
 class AlertSettings(_Section):
     """Messages to people, docs/operations.md; nobody is told where no receiver is set."""
 
@@ -579,6 +597,7 @@ class Settings(BaseSettings):
     load: LoadSettings = LoadSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
     serving: ServingSettings = ServingSettings()
+    logging: LoggingSettings = LoggingSettings()
     alerts: AlertSettings = AlertSettings()
     api: ApiSettings = ApiSettings()
     stack: StackSettings = StackSettings()

@@ -3,16 +3,31 @@
 import getpass
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from crypto_platform.domain.hours import parse_moment, to_time_us
+from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
+from crypto_platform.log_lines import set_up_logging
+from crypto_platform.settings import load_settings
+
+
+def _set_up_logging(
+    _context: click.Context, _parameter: click.Parameter, data_dir: Path | None
+) -> Path | None:
+    """Every command logs as the settings of its folder say; wrong ones it reports itself."""
+    with suppress(ConfigurationError):
+        set_up_logging(load_settings(data_dir).logging)
+    return data_dir
+
 
 data_dir_option = click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
+    callback=_set_up_logging,
     help="Folder of servers, logs and keys [default: CRYPTO_PLATFORM_DATA_DIR, else ./data].",
 )
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from crypto_platform.errors import ConfigurationError, PlatformError
+from crypto_platform.log_lines import set_up_logging
 from crypto_platform.migrations import migrate, postgres
 from crypto_platform.settings import Settings, load_settings
 
@@ -22,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = load_settings(options.data_dir)
+        set_up_logging(settings.logging)
         if options.command == "revision":
             _write_revision(settings, options.message)
         else:

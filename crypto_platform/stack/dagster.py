@@ -17,6 +17,7 @@ from crypto_platform.serving.dagster_api import REPOSITORY, ask_dagster
 from crypto_platform.settings import (
     ENV_PREFIX,
     ENVIRONMENT_FILE,
+    LogFormat,
     given_environment,
     read_environment_file,
 )
@@ -81,6 +82,12 @@ class PythonPart(Part):
         self._place = place
         self._home = place.data_dir / DAGSTER_FOLDER
 
+    @property
+    def _log_format(self) -> tuple[str, ...]:
+        """What Dagster's own processes are told; as text they write what they always do."""
+        is_json = self._place.settings.logging.format is LogFormat.JSON
+        return ("--log-format", "json") if is_json else ()
+
     async def prepare(self) -> None:
         """Nothing: `up` has made DAGSTER_HOME."""
 
@@ -131,6 +138,7 @@ class CodeServer(PythonPart):
             *(sys.executable, "-m", "dagster", "api", "grpc", "-m", "crypto_platform.definitions"),
             *("-h", HOST, "-p", str(self._port), "--location-name", LOCATION),
             *("--use-python-environment-entry-point", "--log-level", "warning"),
+            *self._log_format,
         )
 
     async def is_ready(self, pid: int) -> bool:
@@ -155,7 +163,8 @@ class Daemon(PythonPart):
     def command(self) -> Command:
         """Run it."""
         self._log_start = self._log.stat().st_size if self._log.exists() else 0
-        return self._run(_script("dagster-daemon"), "run", "-w", str(self._home / "workspace.yaml"))
+        workspace = str(self._home / "workspace.yaml")
+        return self._run(_script("dagster-daemon"), "run", "-w", workspace, *self._log_format)
 
     async def is_ready(self, pid: int) -> bool:
         """It listens nowhere; it names its daemons once storage and workspace are loaded."""
@@ -181,6 +190,7 @@ class Webserver(PythonPart):
         return self._run(
             *(_script("dagster-webserver"), "-h", HOST, "-p", str(self._port)),
             *("-w", str(self._home / "workspace.yaml"), "--dagster-log-level", "warning"),
+            *self._log_format,
         )
 
     async def is_ready(self, pid: int) -> bool:

@@ -5,10 +5,12 @@ Here: its options and the HTTP server. Not here: what it serves (app.py).
 
 import click
 import uvicorn
+from uvicorn.config import LOGGING_CONFIG
 
 from crypto_platform.errors import PlatformError
+from crypto_platform.log_lines import set_up_logging
 from crypto_platform.serving.api.app import create_app
-from crypto_platform.settings import Settings, load_settings
+from crypto_platform.settings import LogFormat, Settings, load_settings
 
 STOP_S = 3
 """For answers that are under way; streams are cut."""
@@ -20,7 +22,9 @@ STOP_S = 3
 def main(host: str, port: int) -> None:
     """Serve until a signal."""
     try:
-        app = create_app(settings := forget_writers(load_settings()))
+        settings = forget_writers(load_settings())
+        set_up_logging(settings.logging)
+        app = create_app(settings)
     except PlatformError as error:
         raise click.ClickException(str(error)) from None
     trusted = list(settings.api.trusted_proxies)
@@ -32,6 +36,8 @@ def main(host: str, port: int) -> None:
         proxy_headers=bool(trusted),
         forwarded_allow_ips=trusted,
         access_log=False,
+        # none of its own in JSON: its records go the way of all others
+        log_config=None if settings.logging.format is LogFormat.JSON else LOGGING_CONFIG,
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=STOP_S,
