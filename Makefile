@@ -18,7 +18,7 @@ PYTHON3 ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 
 .PHONY: help
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(SERVERS)  ## Fetch everything needed, into .venv and the user's cache
@@ -103,6 +103,18 @@ lock: $(INSTALLED)  ## Write requirements.lock anew (ARGS=--upgrade takes newer 
 	@echo setuptools | $(BIN)/uv pip compile pyproject.toml - --all-extras --universal \
 		--python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--custom-compile-command "make lock" --quiet --output-file requirements.lock $(ARGS)
+
+.PHONY: audit-dependencies
+audit-dependencies: $(INSTALLED)  ## Ask OSV for known holes in what is locked; 1 where any is unasked
+	@$(PYTHON) deploy/audit_dependencies.py $(ARGS)
+
+SBOM := build/sbom.json
+.PHONY: sbom
+sbom: $(INSTALLED)  ## Write build/sbom.json: what is installed, with licences (CycloneDX)
+	@mkdir -p $(dir $(SBOM))
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --output-file $(SBOM) $(PYTHON)
+	@echo "written: $(SBOM)"
 
 .PHONY: migration
 migration: $(SERVERS)  ## Write a revision of the tables (MESSAGE="what it does"; needs a running stack)

@@ -27,6 +27,7 @@ def set_up_logging(settings: LoggingSettings) -> None:
     # a run's console logger is made by Dagster for each run, with a format of its own
     logging.setLoggerClass(JsonLogger)
     logging.basicConfig(handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
 
 
 class JsonLogger(logging.Logger):

@@ -28,6 +28,7 @@ def as_before() -> Iterator[None]:
     root, made_by = logging.getLogger(), logging.getLoggerClass()
     handlers = list(root.handlers)
     yield
+    logging.captureWarnings(capture=False)
     logging.setLoggerClass(made_by)
     root.handlers[:] = handlers
 
