@@ -75,6 +75,10 @@ test-crash: $(SERVERS)  ## Every fault of docs/faults.md: nothing may be lost or
 test-clusters: $(SERVERS)  ## Lose one of three brokers, then one of three mongod, under traffic
 	@$(PYTHON) -m pytest -s $(ARGS) tests/crash/test_clusters.py
 
+.PHONY: test-upgrade
+test-upgrade: $(SERVERS)  ## Take over a data folder of an earlier release, out of the history
+	@$(PYTHON) -m pytest $(ARGS) tests/servers/test_upgrade.py
+
 .PHONY: test-browser
 test-browser: $(SERVERS) $(BROWSER)  ## The dashboard's pages in a real browser, on a running stack
 	@$(PYTHON) -m pytest $(ARGS) tests/browser

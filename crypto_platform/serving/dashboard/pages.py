@@ -29,7 +29,7 @@ from crypto_platform.serving.dashboard.frame import show
 from crypto_platform.serving.dashboard.overview import build_rows
 from crypto_platform.serving.dashboard.render import STATIC, STATIC_URL, KeptFiles
 from crypto_platform.serving.market import Place, UnknownMarketError, find_market
-from crypto_platform.serving.overview import MadeOf, Overview
+from crypto_platform.serving.overview import Overview
 from crypto_platform.serving.probe import Probe
 
 STORE_NAMES: Mapping[str, str] = {"postgres": "PostgreSQL", "mongo": "MongoDB"}
