@@ -1,7 +1,7 @@
 """`alerts list|test`: what would be told to people, and whether it arrives.
 
 Here: the questions to the status and the receivers, and lines. Not here: what is bad
-(serving/alerts.py), the sensor that tells it (sensors/alerts.py).
+(serving/faults.py), the sensor that tells it (sensors/alerts.py).
 """
 
 import json
@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from crypto_platform.cli.options import data_dir_option, json_option
 from crypto_platform.cli.text import printable
 from crypto_platform.errors import ConfigurationError
-from crypto_platform.serving.alerts import Found
+from crypto_platform.serving.faults import Found
 from crypto_platform.settings import ENV_PREFIX, Settings, load_settings
 
 
@@ -88,8 +88,8 @@ def test_command(*, name: str | None, dry_run: bool, data_dir: Path | None) -> N
 
 
 def _find(settings: Settings) -> Found:
-    from crypto_platform.serving.alerts import find_faults
     from crypto_platform.serving.audits import Audits
+    from crypto_platform.serving.faults import find_faults
     from crypto_platform.serving.pauses import ask_paused
     from crypto_platform.serving.status import read_status
 

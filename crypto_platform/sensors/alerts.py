@@ -1,9 +1,9 @@
 """Tells people what is bad and what is well again, by message; see docs/operations.md.
 
-The sensor only asks, sends and reports: serving/alerts.py decides what is news to whom. What each
-receiver knows stands in the cursor, which is written after the sending: a message may come twice
-where a tick is killed in between, and none is lost. Where Dagster does not run, nobody is told:
-that is for a Prometheus of another machine to say (docs/metrics.md).
+The sensor only asks, sends and reports: serving/faults.py says what is bad, serving/alerts.py what
+is news to whom. What each receiver knows stands in the cursor, which is written after the sending:
+a message may come twice where a tick is killed in between, and none is lost. Where Dagster does not
+run, nobody is told: that is for a Prometheus of another machine to say (docs/metrics.md).
 """
 
 import logging
@@ -16,8 +16,9 @@ import msgspec
 from crypto_platform.assets.names import ALERT_SENSOR
 from crypto_platform.assets.switches import read_paused
 from crypto_platform.serving.alert_text import write_message
-from crypto_platform.serving.alerts import Ledger, News, Told, find_faults, tell_all
+from crypto_platform.serving.alerts import Ledger, News, Told, tell_all
 from crypto_platform.serving.audits import Audits
+from crypto_platform.serving.faults import find_faults
 from crypto_platform.serving.messages import send
 from crypto_platform.serving.monitor import Monitor
 from crypto_platform.settings import ENV_PREFIX, Settings

@@ -1,68 +1,18 @@
-"""What is bad enough to tell somebody, and when it is told: pure, the clock is handed in.
+"""When a fault is told to whom: pure, the clock is handed in.
 
-Here: faults of a Status and the last audits, by a name that stays; what a receiver has been told
-and what is news to it. Each fault is told once when it has lasted, again after hours, and once when
-it is over. What is not known is no news: a store that does not answer ends no alert about its
-quarantine. Not here: what is bad (verdicts.py, judge.py), words (alert_text.py), sending
-(messages.py), the ticks (sensors/alerts.py).
+Here: what a receiver has been told, and what is news to it. Each fault is told once when it has
+lasted, again after hours, and once when it is over. Not here: what a fault is (faults.py), words
+(alert_text.py), sending (messages.py), the ticks (sensors/alerts.py).
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
 
-from crypto_platform.serving.audits import LastAudit
-from crypto_platform.serving.health import Status, StoreStatus
-from crypto_platform.serving.judge import judge_disk, judge_paused_store, type_answer
-from crypto_platform.serving.verdicts import Check, Grade, Verdict, judge
-from crypto_platform.settings import AlertSettings, Settings
-
-TEXTS_MAX = 3
-"""Of a list; feeds of one store fail for one reason, mostly."""
-
-
-class Heading(StrEnum):
-    """Where docs/operations.md says what to do, as its anchors are spelled."""
-
-    INCIDENTS = "incidents"
-    QUARANTINE = "quarantine"
-    LAG = "a-store-lags"
-    DOWN = "a-store-is-down"
-    KAFKA = "kafka-does-not-serve"
-    SOURCE = "a-source-fails"
-    AUDIT = "an-audit-is-not-whole"
-    DISK = "the-disk-is-nearly-full"
-
-
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is bad now."""
-
-    title: str
-    text: str
-    heading: Heading
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """What is known now.
-
-    Attributes:
-        bad: By name, as lag/postgres.
-        good: Names of what is known to be well; one that ends in a slash speaks for all names that
-            begin so and are not bad.
-    """
-
-    bad: Mapping[str, Fault]
-    good: Collection[str]
-
-    def is_over(self, name: str) -> bool:
-        """Whether what was bad under this name is known to be no more."""
-        return name not in self.bad and (
-            name in self.good
-            or any(name.startswith(scope) for scope in self.good if scope.endswith("/"))
-        )
+from crypto_platform.serving.faults import Found, Heading, list_few
+from crypto_platform.settings import AlertSettings
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,149 +46,6 @@ class News:
     text: str
     heading: Heading
     since: float
-
-
-@dataclass
-class _Collected:
-    """A Found in the making."""
-
-    bad: dict[str, Fault] = field(default_factory=dict[str, Fault])
-    good: set[str] = field(default_factory=set[str])
-
-    def add(self, name: str, fault: Fault | None) -> None:
-        """What is known of one name."""
-        if fault is None:
-            self.good.add(name)
-        else:
-            self.bad[name] = fault
-
-
-def find_faults(
-    settings: Settings,
-    status: Status,
-    audits: Sequence[LastAudit],
-    *,
-    paused: Collection[str] = frozenset(),
-) -> Found:
-    """All that is bad, and all that is known to be well.
-
-    Args:
-        audits: Those that are known; a feed without one is not known.
-        paused: Sources and stores that a person has paused: that is meant.
-    """
-    found = _Collected()
-    verdicts = [*judge(settings, status, paused=paused)]
-    for store in status.stores:
-        own = [v for v in verdicts if v.place == store.name and v.check is Check.FRESH]
-        _look_at_lag(found, settings, store, own, is_paused=store.name in paused)
-    _look_at_kafka(found, [v for v in verdicts if v.check is Check.READABLE])
-    _look_at_sources(found, verdicts, paused=paused)
-    for verdict in verdicts:
-        if verdict.check is Check.QUARANTINE and verdict.facts["quarantined_records"] is not None:
-            found.add(f"quarantine/{verdict.place}/{verdict.feed}", _quarantine(verdict))
-    _look_at_incidents(found, status)
-    for audit in audits:
-        found.add(f"audit/{audit.feed}", _audit(audit))
-    if status.disk is not None:
-        texts = [*judge_disk(settings, status.disk)]
-        fault = Fault(title="the disk is nearly full", text="".join(texts), heading=Heading.DISK)
-        found.add("disk", fault if texts else None)
-    return Found(bad=found.bad, good=found.good)
-
-
-def _look_at_lag(
-    found: _Collected,
-    settings: Settings,
-    store: StoreStatus,
-    verdicts: Sequence[Verdict],
-    *,
-    is_paused: bool,
-) -> None:
-    """A store's feeds lag for one reason, mostly: one alert, not ten."""
-    name = f"lag/{store.name}"
-    if store.up and is_paused:
-        texts = [*judge_paused_store(settings, store)]
-        fault = Fault(
-            title=f"{store.name} is paused for too long", text="".join(texts), heading=Heading.LAG
-        )
-        found.add(name, fault if texts else None)
-        return
-    bad = [verdict for verdict in verdicts if verdict.grade is Grade.ERROR]
-    if bad:
-        title = f"{store.name} lags" if store.up else f"{store.name} is down"
-        heading = Heading.LAG if store.up else Heading.DOWN
-        found.add(name, Fault(title=title, text=_join(bad), heading=heading))
-    elif all(verdict.grade is Grade.GOOD for verdict in verdicts):
-        found.add(name, None)
-
-
-def _look_at_kafka(found: _Collected, verdicts: Sequence[Verdict]) -> None:
-    bad = [verdict for verdict in verdicts if verdict.grade is Grade.ERROR]
-    fault = Fault(title="Kafka does not serve", text=_join(bad), heading=Heading.KAFKA)
-    found.add("kafka", fault if bad else None)
-
-
-def _look_at_sources(
-    found: _Collected, verdicts: Sequence[Verdict], *, paused: Collection[str]
-) -> None:
-    polled = [verdict for verdict in verdicts if verdict.check is Check.POLLED]
-    for source in dict.fromkeys(verdict.place for verdict in polled):
-        own = [verdict for verdict in polled if verdict.place == source]
-        bad = [verdict for verdict in own if verdict.grade is Grade.ERROR]
-        is_known = all(verdict.facts["failures"] is not None for verdict in own)
-        if bad:
-            fault = Fault(title=f"source {source} fails", text=_join(bad), heading=Heading.SOURCE)
-            found.add(f"source/{source}", fault)
-        elif is_known or source in paused:
-            found.add(f"source/{source}", None)
-
-
-def _join(verdicts: Iterable[Verdict]) -> str:
-    """What they say, each thing once; a feed is named where feeds differ."""
-    feeds: dict[str, list[str]] = {}
-    for verdict in verdicts:
-        feeds.setdefault(verdict.text, []).append(verdict.feed)
-    if len(feeds) == 1:
-        return next(iter(feeds))
-    texts = [f"{', '.join(names)}: {text}" for text, names in feeds.items()]
-    return _list(texts)
-
-
-def _list(texts: Sequence[str]) -> str:
-    more = [f"and {len(texts) - TEXTS_MAX} more"] if len(texts) > TEXTS_MAX else []
-    return "; ".join([*texts[:TEXTS_MAX], *more])
-
-
-def _quarantine(verdict: Verdict) -> Fault | None:
-    if verdict.grade is Grade.GOOD:
-        return None
-    title = f"{verdict.place} has refused records of {verdict.feed}"
-    return Fault(title=title, text=verdict.text, heading=Heading.QUARANTINE)
-
-
-def _look_at_incidents(found: _Collected, status: Status) -> None:
-    """Each by itself: a second one is news. Ingestion's stand in both stores."""
-    for incident in status.incidents:
-        fault = Fault(
-            title=f"incident {incident.kind} of {incident.subject}",
-            text=f"{incident.message} -> {incident.next_step}; {type_answer(incident)}",
-            heading=Heading.INCIDENTS,
-        )
-        found.add(f"incident/{incident.store or 'ingestion'}/{incident.event_id}", fault)
-    known = [store.name for store in status.stores if store.quarantined_records is not None]
-    found.good |= {f"incident/{store}/" for store in known}
-    if len(known) == len(status.stores):
-        found.good.add("incident/ingestion/")
-
-
-def _audit(audit: LastAudit) -> Fault | None:
-    if not audit.faults:
-        return None
-    return Fault(
-        title=f"the audit of {audit.feed} is not whole",
-        text=f"hour {audit.hour}: {'; '.join(audit.faults)}",
-        heading=Heading.AUDIT,
-    )
 
 
 def plan_news(
@@ -326,4 +133,4 @@ def tell_all(
 
 
 def _name(news: Sequence[News]) -> str:
-    return _list([f"{each.title} ({each.change})" for each in news])
+    return list_few([f"{each.title} ({each.change})" for each in news])

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from crypto_platform.errors import IncidentKind
 from crypto_platform.serving.audits import LastAudit
 from crypto_platform.serving.health import (
+    AnalyticsStatus,
     FeedStatus,
     LoadStatus,
     PartStatus,
@@ -125,6 +126,10 @@ def _by_source(figure: Callable[[SourceStatus], Figure]) -> Callable[[Seen], Sam
 
 def _by_part(figure: Callable[[PartStatus], Figure]) -> Callable[[Seen], Samples]:
     return lambda seen: (((each.name,), figure(each)) for each in seen.status.parts or ())
+
+
+def _by_computation(figure: Callable[[AnalyticsStatus], Figure]) -> Callable[[Seen], Samples]:
+    return lambda seen: (((each.name,), figure(each)) for each in seen.status.analytics)
 
 
 def _by_audit(figure: Callable[[LastAudit], Figure]) -> Callable[[Seen], Samples]:
@@ -285,6 +290,18 @@ METRICS: tuple[StatusMetric, ...] = (
         text="Polls of its worst feed that failed in a row",
         labels=("source",),
         read=_by_source(lambda source: source.failures),
+    ),
+    StatusMetric(
+        name="analytics_waiting_hours",
+        text="Hours of keys that changed, or ended, since what is derived of them was made",
+        labels=("computation",),
+        read=_by_computation(lambda each: each.waiting_hours),
+    ),
+    StatusMetric(
+        name="analytics_waiting_seconds",
+        text="How long the first of them has waited; 0 where none does",
+        labels=("computation",),
+        read=_by_computation(lambda each: each.waits_s),
     ),
     StatusMetric(
         name="open_incidents",

@@ -6,7 +6,6 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -97,7 +96,7 @@ def go_back(platform: Platform) -> None:
 
 
 @pytest.fixture
-def old_release(tmp_path: Path) -> Iterator[Path]:
+def old_release(tmp_path: Path) -> Path:
     """The code of an earlier release, out of the history."""
     git = shutil.which("git")
     command = [git or "git", "archive", OLD_COMMIT]

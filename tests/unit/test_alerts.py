@@ -9,18 +9,9 @@ import pytest
 
 from crypto_platform.kafka.cursors import Cursor
 from crypto_platform.serving.alert_text import write_message
-from crypto_platform.serving.alerts import (
-    Change,
-    Fault,
-    Found,
-    Heading,
-    Told,
-    find_faults,
-    mark_told,
-    plan_news,
-    tell_all,
-)
+from crypto_platform.serving.alerts import Change, Told, mark_told, plan_news, tell_all
 from crypto_platform.serving.audits import LastAudit
+from crypto_platform.serving.faults import Fault, Found, Heading, find_faults
 from crypto_platform.serving.health import Readings
 from crypto_platform.serving.judge import build_status
 from crypto_platform.serving.probe import Answer
@@ -62,6 +53,7 @@ def test_a_good_platform_has_nothing_to_tell(tmp_path: Path) -> None:
     found = find(tmp_path, readings(), audited)
     assert found.bad == {}
     names = {"lag/postgres", "lag/mongo", "kafka", "source/simulated", "audit/quotes", "disk"}
+    names.add("analytics")
     assert names | {"quarantine/mongo/trades", "incident/postgres/"} <= set(found.good)
 
 

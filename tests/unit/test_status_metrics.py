@@ -74,6 +74,7 @@ def test_every_figure_of_the_status_has_its_sample(tmp_path: Path) -> None:
         "topic_offsets_total,quotes": 200,
         "topic_retained_offsets,quotes": 180,
         "source_failures,simulated": 0,
+        "analytics_waiting_hours,candles": 0,
         "open_incidents,trade_gap": 0,
         "audit_timestamp_seconds,quotes": NOON / 1_000_000,
         "audit_faults,quotes": 1,
