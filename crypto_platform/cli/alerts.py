@@ -7,11 +7,10 @@ Here: the questions to the status and the receivers, and lines. Not here: what i
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from pydantic import SecretStr
 
 from crypto_platform.cli.options import data_dir_option, json_option
 from crypto_platform.cli.text import printable
@@ -79,8 +78,8 @@ def test_command(*, name: str | None, dry_run: bool, data_dir: Path | None) -> N
         click.echo(f"to {', '.join(receivers)}:\n{message.title}\n{message.body}")
         return
     failed = False
-    for receiver, url in receivers.items():
-        problem = send(url, message, timeout_s=settings.alerts.timeout_s)
+    for receiver in receivers:
+        problem = send(settings, receiver, message)
         click.echo(f"{receiver}: {problem or 'taken'}", err=problem is not None)
         failed = failed or problem is not None
     if failed:
@@ -98,8 +97,8 @@ def _find(settings: Settings) -> Found:
     return find_faults(settings, status, Audits(settings).read(), paused=paused)
 
 
-def choose_receivers(settings: Settings, name: str | None) -> Mapping[str, SecretStr]:
-    """All, or the one that is named.
+def choose_receivers(settings: Settings, name: str | None) -> Sequence[str]:
+    """Names of all, or the one that is named.
 
     Raises:
         ConfigurationError: There is none, or none of that name.
@@ -115,7 +114,7 @@ def choose_receivers(settings: Settings, name: str | None) -> Mapping[str, Secre
     if name is not None and name not in known:
         message = f"no receiver {name} in alerts.receivers; there are: {', '.join(known)}"
         raise ConfigurationError(message)
-    return known if name is None else {name: known[name]}
+    return [*known] if name is None else [name]
 
 
 def printable_lines(text: str) -> str:

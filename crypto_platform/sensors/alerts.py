@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 def build_alert_sensor(settings: Settings, monitor: Monitor, audits: Audits) -> dg.SensorDefinition:
     """The sensor; `monitor` is shared with the others of this process."""
-    receivers = settings.alerts.receivers
 
     @dg.sensor(
         name=ALERT_SENSOR,
@@ -39,7 +38,7 @@ def build_alert_sensor(settings: Settings, monitor: Monitor, audits: Audits) -> 
         description="Sends a message when something turns bad or is well again. Starts no run.",
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        if not receivers:
+        if not settings.alerts.receivers:
             return dg.SensorResult(
                 skip_reason="nobody is told: alerts.receivers is empty "
                 f"({ENV_PREFIX}ALERTS__RECEIVERS__TEAM=slack://… names one)"
@@ -47,8 +46,7 @@ def build_alert_sensor(settings: Settings, monitor: Monitor, audits: Audits) -> 
         now = time.time()
 
         def tell(receiver: str, news: Sequence[News]) -> str | None:
-            message = write_message(settings, news, now=now)
-            return send(receivers[receiver], message, timeout_s=settings.alerts.timeout_s)
+            return send(settings, receiver, write_message(settings, news, now=now))
 
         found = find_faults(
             settings, monitor.read(), audits.read(), paused=read_paused(context.instance)

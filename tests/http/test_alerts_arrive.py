@@ -144,6 +144,8 @@ def test_a_receiver_that_refuses_is_told_in_the_tick_and_tried_again(
         ALERTS__RECEIVERS__TEAM=receiver.url,
         ALERTS__RECEIVERS__GONE=f"json://127.0.0.1:9/{SECRET}",
         ALERTS__RECEIVERS__WRONG=f"slak://{SECRET}/{SECRET}",
+        ALERTS__RECEIVERS__OPEN=f"json://hooks.example/{SECRET}",
+        ALERTS__RECEIVERS__UNCHECKED=f"jsons://hooks.example/{SECRET}?verify=no",
         ALERTS__AFTER_S="0",
     )
     ticks = Ticks(settings)
@@ -154,6 +156,8 @@ def test_a_receiver_that_refuses_is_told_in_the_tick_and_tried_again(
     assert "503" in said
     assert "gone did not take postgres lags (begun)" in said
     assert "tried again: its URL is none that Apprise can use" in said
+    assert "hooks.example would be talked to in plain text: write jsons://…" in said
+    assert "its URL says verify=no" in said
     receiver.status = 200
     assert "team was told" in ticks.tick()
     assert "team" not in ticks.tick()
