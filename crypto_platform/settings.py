@@ -354,7 +354,7 @@ class ApiSettings(_Section):
     )
     burst: int = Field(default=200, ge=1, le=1_000_000, description="Requests of one at once.")
     logins_per_minute: float = Field(
-        default=10.0, gt=0, le=6000, description="Of one client, and for one user."
+        default=10.0, gt=0, le=6000, description="Of one client; ten times as many for one user."
     )
     streams_max: int = Field(default=20, ge=1, le=10_000, description="Open streams of a client.")
     body_bytes_max: int = Field(
