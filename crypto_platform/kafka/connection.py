@@ -82,7 +82,9 @@ def client_config(settings: Settings) -> dict[str, Any]:
         "socket.connection.setup.timeout.ms": 3000,
         "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 1000,
-        "topic.metadata.refresh.interval.ms": 60_000,
+        # a client that is idle (an AdminClient between two questions) learns only so that the
+        # broker it would ask is gone and another one decides
+        "topic.metadata.refresh.interval.ms": 5_000,
         # else a client remembers for half a minute that a fresh topic does not exist
         "topic.metadata.propagation.max.ms": 5_000,
     }

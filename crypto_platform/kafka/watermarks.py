@@ -60,12 +60,12 @@ class Watermarks:
             within_s: Ask once and wait no longer; None asks a second time after an error.
         """
         names = list(topics)
-        if within_s is not None:
-            return read_topic_ids(self._client(), names, timeout_s=within_s)
         try:
-            return read_topic_ids(self._client(), names, timeout_s=self._timeout_s)
+            return read_topic_ids(self._client(), names, timeout_s=within_s or self._timeout_s)
         except KafkaUnavailableError:
-            self._refresh()
+            self._refresh(within_s or self._timeout_s)
+            if within_s is not None:
+                raise
             return read_topic_ids(self._client(), names, timeout_s=self._timeout_s)
 
     def read_bounds(self, parts: Sequence[Part]) -> dict[Part, Bounds]:
@@ -113,7 +113,7 @@ class Watermarks:
         try:
             return self._ask_once(parts, spec, isolation)
         except KafkaUnavailableError:
-            self._refresh()
+            self._refresh(self._timeout_s)
             return self._ask_once(parts, spec, isolation)
 
     def _ask_once(
@@ -137,9 +137,9 @@ class Watermarks:
             self._admin = AdminClient(client_config(self._settings))
         return self._admin
 
-    def _refresh(self) -> None:
+    def _refresh(self, within_s: float) -> None:
         """Bring the client's view of leaders up to date, or drop it."""
         try:
-            self._client().list_topics(timeout=self._timeout_s)
+            self._client().list_topics(timeout=within_s)
         except KafkaException:
             self._admin = None
