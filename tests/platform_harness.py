@@ -21,7 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from psycopg import sql
 from pydantic import SecretStr
 from pymongo import MongoClient
@@ -149,6 +149,13 @@ class Platform:
     def topic(self, feed: Feed[Record]) -> str:
         """A feed's topic on this platform."""
         return topic_name(self.settings, feed.topic)
+
+    def topic_setting(self, feed: Feed[Record], name: str) -> str:
+        """A setting of a feed's topic, as the broker has it."""
+        admin = AdminClient(client_config(self.settings))
+        resource = ConfigResource(ResourceType.TOPIC, self.topic(feed))
+        [future] = admin.describe_configs([resource]).values()
+        return str(future.result(timeout=10)[name].value)
 
     def publish(self, feed: Feed[Record], records: Sequence[Record]) -> None:
         """Publish records as one transaction, as an ingest run would."""

@@ -63,6 +63,11 @@ FAULTS: dict[str, tuple[Choose, Callable[[Member], None]]] = {
 }
 
 
+def test_a_record_is_acknowledged_once_two_of_three_brokers_have_it(clustered: Platform) -> None:
+    """Acknowledged by its leader alone, it would be gone with it."""
+    assert clustered.topic_setting(TRADES, "min.insync.replicas") == "2"
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_cluster_that_loses_a_member_goes_on_within_seconds(
     clusters: Clusters, clustered: Platform, fault: str

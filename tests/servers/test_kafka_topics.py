@@ -1,11 +1,9 @@
 """How topics are made: on how many brokers, and when a record counts as kept."""
 
 import pytest
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds.quotes import QUOTES
-from crypto_platform.kafka.connection import client_config
 from crypto_platform.kafka.topics import create_topics
 from crypto_platform.settings import ENV_PREFIX
 from tests.platform_harness import Platform
@@ -35,12 +33,4 @@ def test_topics_that_have_fewer_replicas_than_are_asked_for_are_told(platform: P
 
 def test_a_lone_broker_acknowledges_for_itself(platform: Platform) -> None:
     """A majority of one is one: asked for two, nothing could be published."""
-    assert read_in_sync_min(platform) == "1"
-
-
-def read_in_sync_min(platform: Platform) -> str:
-    """How many brokers must have a record before it is acknowledged, of the quotes' topic."""
-    admin = AdminClient(client_config(platform.settings))
-    resource = ConfigResource(ResourceType.TOPIC, platform.topic(QUOTES))
-    [future] = admin.describe_configs([resource]).values()
-    return str(future.result(timeout=10)["min.insync.replicas"].value)
+    assert platform.topic_setting(QUOTES, "min.insync.replicas") == "1"
