@@ -719,8 +719,8 @@ def _refuse_plain_text(settings: Settings) -> None:
             if isinstance(value, SecretStr):
                 found.append((f"{section}.{name}", find(value.get_secret_value()), advice))
     refused = [
-        f"{name}: {host} would be talked to in plain text, or whoever answers for it: {advice}, or "
-        f"name {host} in plain_text_hosts where the network between is all your own"
+        f"{name}: the connection to {host} would not be encrypted and checked: {advice}, or name "
+        f"{host} in plain_text_hosts where the network between is all your own"
         for name, hosts, advice in found
         for host in hosts
         if host not in settings.plain_text_hosts

@@ -92,12 +92,12 @@ def test_plain_text_to_another_machine_is_refused_with_what_to_do(tmp_path: Path
     with pytest.raises(ConfigurationError) as refused:
         load_settings(tmp_path, environment=variables())
     kafka, postgres, dagster, mongo = str(refused.value).splitlines()
-    assert kafka.startswith("kafka.bootstrap_servers: kafka.example")
+    assert kafka.startswith("kafka.bootstrap_servers: the connection to kafka.example ")
     assert "SASL_SSL" in kafka
-    assert postgres.startswith("postgres.loader_url: db.example")
+    assert postgres.startswith("postgres.loader_url: the connection to db.example ")
     assert "sslmode=verify-full" in postgres
-    assert dagster.startswith("dagster.postgres_url: dagster.example")
-    assert mongo.startswith("mongo.analyst_url: mongo.example")
+    assert dagster.startswith("dagster.postgres_url: the connection to dagster.example ")
+    assert mongo.startswith("mongo.analyst_url: the connection to mongo.example ")
     assert "tls=true" in mongo
     assert "plain_text_hosts" in mongo
     assert CANARY not in str(refused.value)
