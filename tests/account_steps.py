@@ -31,11 +31,13 @@ class SmallCompany:
     """Sells BTC for USD at any price; a fill is the maker's half, `take` makes the other.
 
     Attributes:
+        begins_us: A second before the first event; each one is a second behind the last.
         events: All so far, by sequence.
         orders, fills, wallets: As they are after the last event.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, begins_us: int = NOON) -> None:
+        self.begins_us = begins_us
         self.events: list[AccountEvent] = []
         self.orders: dict[str, Order] = {}
         self.fills: dict[str, list[Fill]] = {}
@@ -70,7 +72,7 @@ class SmallCompany:
             order_fee_currency="USD",
             order_status=OrderStatus.ACCEPTED,
             is_open=True,
-            ts_created=NOON + (len(self.events) + 1) * SECOND,
+            ts_created=self.begins_us + (len(self.events) + 1) * SECOND,
             ts_event=0,
         )
         return self._add(
@@ -110,7 +112,7 @@ class SmallCompany:
         """The other half of a fill: the user has sold what the maker bought."""
         quantity, price = maker.fill_quantity or "0", maker.fill_price or "0"
         notional = str(Decimal(price) * Decimal(quantity))
-        at_us = NOON + (len(self.events) + 1) * SECOND
+        at_us = self.begins_us + (len(self.events) + 1) * SECOND
         order = Order(
             sequence=len(self.events) + 1,
             order_id=f"taker-{maker.trade_id}",
@@ -176,7 +178,7 @@ class SmallCompany:
         fill: Mapping[str, Any] | None = None,
     ) -> AccountEvent:
         sequence = len(self.events) + 1
-        at_us = NOON + sequence * SECOND
+        at_us = self.begins_us + sequence * SECOND
         touched: list[Wallet] = []
         for currency, (available, locked) in changes.items():
             known = self.wallets.get((user, currency))
@@ -219,7 +221,7 @@ class SmallCompany:
                 wallet_currencies=tuple(wallet.currency for wallet in touched),
                 wallet_available=tuple(wallet.available for wallet in touched),
                 wallet_locked=tuple(wallet.locked for wallet in touched),
-                ts_ingest=NOON,
+                ts_ingest=self.begins_us,
                 **values,
             ),
             event_id=f"ev-{sequence:020d}",

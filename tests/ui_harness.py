@@ -129,10 +129,16 @@ class Stack:
             ]
         return answers
 
-    def backfill(self, partitions: Sequence[str]) -> tuple[str, list[str]]:
-        """Both loads of quotes, these hours; how it ended, and why its runs failed."""
+    def backfill(
+        self,
+        partitions: Sequence[str],
+        assets: Sequence[Sequence[str]] = LOADS,
+        *,
+        within_s: float = 180,
+    ) -> tuple[str, list[str]]:
+        """These assets, else both loads of quotes; how it ended, and why its runs failed."""
         params = {
-            "assetSelection": [{"path": path} for path in LOADS],
+            "assetSelection": [{"path": path} for path in assets],
             "partitionNames": list(partitions),
         }
         launched = self.ask(_LAUNCH, params=params)["launchPartitionBackfill"]
@@ -143,7 +149,9 @@ class Stack:
             return str(self.ask(_BACKFILL, id=backfill_id)["partitionBackfillOrError"]["status"])
 
         eventually(
-            lambda: status() in {"COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED"}, within_s=180
+            lambda: status() in {"COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED"},
+            within_s=within_s,
+            every_s=0.2,
         )
         tags = {"tags": [{"key": "dagster/backfill", "value": backfill_id}]}
         runs = self.ask(_RUNS, filter=tags)["runsOrError"]["results"]

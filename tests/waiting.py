@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 
-def eventually(condition: Callable[[], bool], *, within_s: float) -> None:
+def eventually(condition: Callable[[], bool], *, within_s: float, every_s: float = 0.01) -> None:
     """Return once the condition holds; fail if it does not within so many seconds."""
     deadline = time.monotonic() + within_s
     pause = threading.Event()
@@ -13,4 +13,4 @@ def eventually(condition: Callable[[], bool], *, within_s: float) -> None:
         if time.monotonic() > deadline:
             message = f"not so within {within_s} s: {condition}"
             raise AssertionError(message)
-        pause.wait(0.01)
+        pause.wait(every_s)
