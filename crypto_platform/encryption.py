@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 POSTGRES_ADVICE = "add sslmode=verify-full and sslrootcert=/path/of/ca.pem to its options"
 MONGO_ADVICE = "add tls=true and tlsCAFile=/path/of/ca.pem to its options"
+NO_URL = "what is no URL postgresql://…"
 KAFKA_ADVICE = "set kafka.security_protocol to SASL_SSL (or SSL), and kafka.ca_file"
 
 _KAFKA_ENCRYPTED = frozenset({"SSL", "SASL_SSL"})
@@ -37,11 +38,15 @@ def find_open_kafka(servers: str, security_protocol: str) -> list[str]:
 
 
 def find_open_postgres(url: str) -> list[str]:
-    """Of a URL, or of `host=db dbname=x`: libpq takes both.
+    """Of a URL; what else libpq takes (`host=db dbname=x`, a service) may lead anywhere.
 
     `verify-ca` is not enough: whoever has any certificate of that authority could answer.
     """
-    options, hosts = _split_url(url) if "://" in url else _split_words(url)
+    if "://" not in url:
+        return [NO_URL]
+    options, hosts = _split_url(url)
+    if "service" in options:
+        return [f"service {options['service']}"]
     if options.get("sslmode") == "verify-full":
         return []
     named = options.get("hostaddr") or options.get("host")
@@ -63,11 +68,6 @@ def _split_url(url: str) -> tuple[Mapping[str, str], list[str]]:
     addresses = parts.netloc.rpartition("@")[2].split(",")
     options = {name.lower(): value for name, value in parse_qsl(parts.query)}
     return options, [_strip_port(unquote(address)) for address in addresses]
-
-
-def _split_words(text: str) -> tuple[Mapping[str, str], list[str]]:
-    pairs = (word.partition("=") for word in text.split())
-    return {name: value.strip("'") for name, _, value in pairs}, []
 
 
 def _strip_port(address: str) -> str:

@@ -17,6 +17,8 @@ TIMEOUT_S = 5.0
 EVERY_S = 30.0
 WITHIN_S = 2.0
 FAILED = frozenset({"FAILED", "EXECUTION_FAILED"})
+UNANSWERED = frozenset({"IN_PROGRESS", "SKIPPED", "EXECUTION_FAILED"})
+"""Of a check that is being asked anew, or whose audit ended before its answer."""
 _WARNING = "WARN"
 
 _AUDITS = """
@@ -44,6 +46,7 @@ class LastAudit:
         at_us: When it was audited.
         failed: Names of the checks that were not good.
         faults: What those of them said that are no mere warning; empty where the hour is whole.
+        is_answered: Every check has said something; without that, no faults mean nothing.
     """
 
     feed: str
@@ -51,6 +54,7 @@ class LastAudit:
     at_us: int
     failed: Sequence[str]
     faults: Sequence[str] = ()
+    is_answered: bool = True
 
 
 class Audits:
@@ -96,17 +100,22 @@ def find_audits(answer: Mapping[str, Any]) -> list[LastAudit]:
                 at_us=int(audited["timestamp"]) * 1000,
                 failed=list(failed),
                 faults=[
-                    f"{name}: {answer.get('description') or 'no answer'}"
+                    f"{name}: {answer.get('description') or 'without words'}"
                     for name, answer in failed.items()
-                    if answer.get("severity") != _WARNING
+                    if answer and answer.get("severity") != _WARNING
                 ],
+                is_answered=not any(_find_status(check) in UNANSWERED for check in checks),
             )
     return [found[feed.name] for feed in FEEDS if feed.name in found]
 
 
 def _find_failure(check: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Severity and words of a check that was not good, as far as known; None of one that was."""
-    execution: Mapping[str, Any] | None = check["executionForLatestMaterialization"]
-    if execution is None or execution["status"] not in FAILED:
+    if _find_status(check) not in FAILED:
         return None
-    return execution.get("evaluation") or {}
+    return check["executionForLatestMaterialization"].get("evaluation") or {}
+
+
+def _find_status(check: Mapping[str, Any]) -> str:
+    execution: Mapping[str, Any] | None = check["executionForLatestMaterialization"]
+    return "" if execution is None else execution["status"]

@@ -16,6 +16,7 @@ from crypto_platform.serving.health import Status, StoreStatus
 from crypto_platform.serving.judge import judge_disk, judge_paused_store, type_answer
 from crypto_platform.serving.verdicts import Check, Grade, Verdict, judge
 from crypto_platform.settings import Settings
+from crypto_platform.stores.base import OPEN_INCIDENTS_MAX
 
 TEXTS_MAX = 3
 """Of a list; feeds of one store fail for one reason, mostly."""
@@ -105,7 +106,8 @@ def find_faults(
             found.add(f"quarantine/{verdict.place}/{verdict.feed}", _quarantine(verdict))
     _look_at_incidents(found, status)
     for audit in audits:
-        found.add(f"audit/{audit.feed}", _audit(audit))
+        if audit.faults or audit.is_answered:
+            found.add(f"audit/{audit.feed}", _audit(audit))
     if status.disk is not None:
         texts = [*judge_disk(settings, status.disk)]
         fault = Fault(title="the disk is nearly full", text="".join(texts), heading=Heading.DISK)
@@ -122,19 +124,26 @@ def _look_at_lag(
     is_paused: bool,
 ) -> None:
     """A store's feeds lag for one reason, mostly: one alert, not ten."""
-    name = f"lag/{store.name}"
-    if store.up and is_paused:
+    down, name = f"down/{store.name}", f"lag/{store.name}"
+    bad = [verdict for verdict in verdicts if verdict.grade is Grade.ERROR]
+    if not store.up:
+        # how far it is behind is not known now
+        title = f"{store.name} is down"
+        found.add(down, Fault(title=title, text=_join(bad), heading=Heading.DOWN) if bad else None)
+        return
+    found.add(down, None)
+    if is_paused:
+        if store.lag_records is None:
+            return
         texts = [*judge_paused_store(settings, store)]
         fault = Fault(
             title=f"{store.name} is paused for too long", text="".join(texts), heading=Heading.LAG
         )
         found.add(name, fault if texts else None)
         return
-    bad = [verdict for verdict in verdicts if verdict.grade is Grade.ERROR]
     if bad:
-        title = f"{store.name} lags" if store.up else f"{store.name} is down"
-        heading = Heading.LAG if store.up else Heading.DOWN
-        found.add(name, Fault(title=title, text=_join(bad), heading=heading))
+        fault = Fault(title=f"{store.name} lags", text=_join(bad), heading=Heading.LAG)
+        found.add(name, fault)
     elif all(verdict.grade is Grade.GOOD for verdict in verdicts):
         found.add(name, None)
 
@@ -203,6 +212,8 @@ def _look_at_incidents(found: _Collected, status: Status) -> None:
         )
         found.add(f"incident/{incident.store or 'ingestion'}/{incident.event_id}", fault)
     known = [store.name for store in status.stores if store.quarantined_records is not None]
+    if len(status.incidents) >= OPEN_INCIDENTS_MAX:
+        return  # there may be more than a store names: none of them is known to be over
     found.good |= {f"incident/{store}/" for store in known}
     if len(known) == len(status.stores):
         found.good.add("incident/ingestion/")

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 
-from crypto_platform.settings import ENV_DATA_DIR, ENV_PREFIX
+from crypto_platform.settings import ENV_DATA_DIR, ENV_PREFIX, Settings
 from crypto_platform.stack.company import OPERATED_DIALECT, make_operator_key
 from crypto_platform.stack.dagster import CODE_SERVER_HOST, CODE_SERVER_PORT
 from crypto_platform.stack.folder import DAGSTER_FOLDER
@@ -39,6 +39,7 @@ def build_environment(
     settings = place.settings
     values: dict[str, str | SecretStr | None] = {
         "KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
+        **_security_values(settings),
         "DAGSTER__POSTGRES_URL": settings.dagster.postgres_url,
         "POSTGRES__API_URL": settings.postgres.api_url,
         "INSTALLED_AT": place.identity.installed_at.isoformat(),
@@ -117,6 +118,21 @@ def _source_values(
 
 def _move(url: str, address: str) -> str:
     return urlsplit(url)._replace(netloc=address).geturl()
+
+
+def _security_values(settings: Settings) -> dict[str, str | SecretStr | None]:
+    """How given servers are talked to; those of the stack listen on this machine alone."""
+    kafka = settings.kafka
+    if kafka.security_protocol == "PLAINTEXT":
+        return {"PLAIN_TEXT_HOSTS": ",".join(settings.plain_text_hosts)}
+    return {
+        "KAFKA__SECURITY_PROTOCOL": kafka.security_protocol,
+        "KAFKA__CA_FILE": kafka.ca_file and str(kafka.ca_file),
+        "KAFKA__SASL_MECHANISM": kafka.sasl_mechanism,
+        "KAFKA__USERNAME": kafka.username,
+        "KAFKA__PASSWORD": kafka.password,
+        "PLAIN_TEXT_HOSTS": ",".join(settings.plain_text_hosts),
+    }
 
 
 def _reveal(value: str | SecretStr | None) -> str:

@@ -41,6 +41,9 @@ from crypto_platform.stores.matters import (
 from crypto_platform.stores.slices import Arrival, Outcome, Slice
 from crypto_platform.stores.sums import Sum
 
+OPEN_INCIDENTS_MAX = 100
+"""Of a store that are told, the newest."""
+
 
 class Store(Protocol):
     """One store as the loads, the audit and the readers see it. Not safe for several threads."""
@@ -274,7 +277,7 @@ class Store(Protocol):
         """
         ...
 
-    def read_open_matters(self, *, incidents_max: int = 100) -> OpenMatters:
+    def read_open_matters(self, *, incidents_max: int = OPEN_INCIDENTS_MAX) -> OpenMatters:
         """What waits for a person: open quarantine entries, open incidents."""
         ...
 

@@ -16,6 +16,7 @@ from crypto_platform.serving.health import Readings
 from crypto_platform.serving.judge import build_status
 from crypto_platform.serving.probe import Answer
 from crypto_platform.settings import AlertSettings
+from crypto_platform.stores.base import OPEN_INCIDENTS_MAX
 from tests.status_steps import (
     NOON,
     P0,
@@ -52,7 +53,15 @@ def test_a_good_platform_has_nothing_to_tell(tmp_path: Path) -> None:
     audited = LastAudit(feed="quotes", hour="h", at_us=NOON, failed=["quarantine"], faults=[])
     found = find(tmp_path, readings(), audited)
     assert found.bad == {}
-    names = {"lag/postgres", "lag/mongo", "kafka", "source/simulated", "audit/quotes", "disk"}
+    names = {
+        "lag/postgres",
+        "lag/mongo",
+        "down/mongo",
+        "kafka",
+        "source/simulated",
+        "audit/quotes",
+        "disk",
+    }
     names.add("analytics")
     assert names | {"quarantine/mongo/trades", "incident/postgres/"} <= set(found.good)
 
@@ -84,7 +93,9 @@ def test_what_a_store_that_is_down_no_longer_says_is_not_over(tmp_path: Path) ->
         postgres=Answer(problem="refused"), postgres_details=Answer(problem="not asked")
     )
     found = find(tmp_path, down)
-    assert found.bad["lag/postgres"].heading is Heading.DOWN
+    assert found.bad["down/postgres"].heading is Heading.DOWN
+    assert not found.is_over("lag/postgres")
+    assert found.is_over("lag/mongo")
     assert not found.is_over("quarantine/postgres/quotes")
     assert not found.is_over("incident/postgres/i1")
     assert not found.is_over("incident/ingestion/i2")
@@ -107,6 +118,23 @@ def test_a_pause_is_meant_until_kafka_is_about_to_forget(tmp_path: Path) -> None
     long_ago = {"postgres": {P0: NOON - 30 * 3600 * SECOND}}
     late = find(tmp_path, replace(paused, waiting_since=long_ago), paused="postgres")
     assert "crypto-platform resume postgres" in late.bad["lag/postgres"].text
+    blind = replace(paused, kafka=Answer(problem="no answer"))
+    assert not find(tmp_path, blind, paused="postgres").is_over("lag/postgres")
+
+
+def test_an_audit_that_is_being_made_anew_ends_no_alert(tmp_path: Path) -> None:
+    """While its checks are asked again, and where the run ended before their answers."""
+    unknown = LastAudit(feed="quotes", hour="h", at_us=NOON, failed=[], is_answered=False)
+    assert not find(tmp_path, readings(), unknown).is_over("audit/quotes")
+    known = replace(unknown, is_answered=True)
+    assert find(tmp_path, readings(), known).is_over("audit/quotes")
+
+
+def test_more_incidents_than_a_store_names_are_not_over(tmp_path: Path) -> None:
+    """Those it no longer names still wait."""
+    many = tuple(f"a/{number}" for number in range(OPEN_INCIDENTS_MAX))
+    found = find(tmp_path, readings(postgres_details=Answer(value=details(incidents=many))))
+    assert not found.is_over("incident/postgres/an-older-one")
 
 
 def test_each_incident_is_told_by_itself_and_over_once_answered(tmp_path: Path) -> None:

@@ -156,6 +156,10 @@ def test_the_last_audit_of_each_feed_is_whole_unless_a_check_failed() -> None:
     quotes, trades = find_audits({"assetNodes": [*nodes, node("quotes", "SUCCEEDED", None)]})
     assert (quotes.feed, quotes.failed) == ("quotes", [])
     assert (trades.feed, trades.failed, trades.at_us) == ("trades", ["c1"], NOON)
+    assert quotes.is_answered
+    for status in ("IN_PROGRESS", "SKIPPED", "EXECUTION_FAILED"):
+        [audit] = find_audits({"assetNodes": [node("quotes", "SUCCEEDED", status)]})
+        assert (audit.is_answered, audit.faults) == (False, []), status
 
 
 def test_a_symbol_with_a_slash_is_a_market_too() -> None:

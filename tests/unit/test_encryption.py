@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from crypto_platform.encryption import find_open_kafka, find_open_mongo, find_open_postgres
+from crypto_platform.encryption import (
+    NO_URL,
+    find_open_kafka,
+    find_open_mongo,
+    find_open_postgres,
+)
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.kafka.connection import client_config
 from crypto_platform.settings import ENV_PREFIX, load_settings
@@ -28,8 +33,9 @@ CANARY = "canary-2718281828"
         ("postgresql://%2Fvar%2Frun%2Fpostgresql/x", []),
         ("postgresql:///x?host=db.example", ["db.example"]),
         ("postgresql://localhost/x?hostaddr=10.0.0.7", ["10.0.0.7"]),
-        ("host=db.example user=loader password=pw", ["db.example"]),
-        ("host='db.example' sslmode=verify-full", []),
+        ("host=localhost user=loader password=pw", [NO_URL]),
+        ("password='a sslmode=verify-full' host=db.example", [NO_URL]),
+        ("postgresql://loader@/x?service=prod", ["service prod"]),
     ],
 )
 def test_postgresql_is_open_unless_the_host_is_verified(url: str, hosts: list[str]) -> None:

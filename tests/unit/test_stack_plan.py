@@ -132,6 +132,26 @@ def test_the_company_can_be_left_out(tmp_path: Path) -> None:
     assert "CRYPTO_PLATFORM_COMPANY__URL" not in written
 
 
+def test_given_servers_are_talked_to_as_up_was_told(tmp_path: Path) -> None:
+    """Who comes from another shell reads the file alone, and is refused plain text as well."""
+    variables = {
+        "CRYPTO_PLATFORM_KAFKA__BOOTSTRAP_SERVERS": "kafka.example:9093",
+        "CRYPTO_PLATFORM_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
+        "CRYPTO_PLATFORM_KAFKA__USERNAME": "platform",
+        "CRYPTO_PLATFORM_KAFKA__PASSWORD": "p",
+        "CRYPTO_PLATFORM_MONGO__LOADER_URL": "mongodb://mongo.example/x",
+        "CRYPTO_PLATFORM_PLAIN_TEXT_HOSTS": "mongo.example",
+    }
+    settings = settings_of(tmp_path, **variables)
+    place = Place(data_dir=tmp_path, settings=settings, identity=new_identity(NOON), ports={})
+    enabled = dict.fromkeys(settings.sources, False)
+    written = build_environment(place, parts=(), enabled=enabled, started_at=NOON)
+    found = load_settings(tmp_path, environment=_only_ours(written))
+    assert found.kafka.security_protocol == "SASL_SSL"
+    assert found.kafka.username == "platform"
+    assert found.plain_text_hosts == ("mongo.example",)
+
+
 def test_a_source_without_its_key_is_left_out_and_says_where_a_key_goes() -> None:
     """`up` must work without a key; the person must learn how to add one."""
     source = PUBLIC.model_copy(update={"key_required": True})

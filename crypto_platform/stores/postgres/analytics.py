@@ -70,11 +70,12 @@ SELECT EXISTS (SELECT FROM platform.touched WHERE feed = ANY(%s::text[]))
 
 # An hour waits from its end, however early it was noted; until then it is made again and again.
 _READ_WAITING = """
-SELECT computation, count(*), min(since) FROM (
-  SELECT computation, greatest(noted_at, event_hour + interval '1 hour') AS since
+SELECT computation, count(DISTINCT (feed, key, event_hour)), min(since) FROM (
+  SELECT computation, feed, key, event_hour,
+    greatest(noted_at, event_hour + interval '1 hour') AS since
   FROM analytics.pending WHERE event_hour + interval '1 hour' <= %(as_of)s::timestamptz
   UNION ALL
-  SELECT w.computation, t.noted_at
+  SELECT w.computation, t.feed, t.key, t.event_hour, t.noted_at
   FROM platform.touched AS t JOIN unnest(%(computations)s::text[], %(feeds)s::text[])
     AS w(computation, feed) ON w.feed = t.feed) AS waiting
 GROUP BY computation

@@ -50,6 +50,8 @@ def describe(error: psycopg.Error) -> str:
 def _advise(error: psycopg.Error) -> str:
     """What to do where no connection came about because of its encryption; psycopg has no code."""
     text = str(error).lower()
+    if "connection has been closed" in text or "eof detected" in text:
+        return ""  # a server that went away, over an encrypted connection
     if "certificate" in text or "ssl error" in text:
         return "; look at sslrootcert in the URL, and whether the certificate names this host"
     return "; look at sslmode in the URL" if "ssl" in text or "no encryption" in text else ""
