@@ -23,7 +23,11 @@ def test_a_transaction_left_open_hides_records_for_seconds_and_then_nothing(
     platform.publish(QUOTES, numbered_quotes(1, 9))
     lost = Producer(
         client_config(platform.settings)
-        | {"transactional.id": f"{platform.name}.lost", "transaction.timeout.ms": 2000}
+        | {
+            "transactional.id": f"{platform.name}.lost",
+            "transaction.timeout.ms": 2000,
+            "socket.timeout.ms": 2000,
+        }
     )
     lost.init_transactions(30)
     lost.begin_transaction()
