@@ -21,6 +21,8 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.slow, pytest.mark.servers, pytest.mark.timeout(300)]
 
 FRESH_WITHIN_S = 10.0
+HANGING_PRIMARY_S = 20.0
+"""An answer that it owes is waited for, up to 15 s, where the driver does not give it up before."""
 BACK_WITHIN_S = 60.0
 
 
@@ -54,12 +56,12 @@ def primary(clusters: Clusters, platform: Platform) -> Member:
 
 
 Choose = Callable[[Clusters, Platform], Member]
-FAULTS: dict[str, tuple[Choose, Callable[[Member], None]]] = {
-    "broker killed": (leader, Member.kill),
-    "controller killed": (controller, Member.kill),
-    "broker frozen": (leader, Member.freeze),
-    "primary killed": (primary, Member.kill),
-    "primary frozen": (primary, Member.freeze),
+FAULTS: dict[str, tuple[Choose, Callable[[Member], None], float]] = {
+    "broker killed": (leader, Member.kill, FRESH_WITHIN_S),
+    "controller killed": (controller, Member.kill, FRESH_WITHIN_S),
+    "broker frozen": (leader, Member.freeze, FRESH_WITHIN_S),
+    "primary killed": (primary, Member.kill, FRESH_WITHIN_S),
+    "primary frozen": (primary, Member.freeze, HANGING_PRIMARY_S),
 }
 
 
@@ -73,7 +75,7 @@ def test_a_cluster_that_loses_a_member_goes_on_within_seconds(
     clusters: Clusters, clustered: Platform, fault: str
 ) -> None:
     """Faults 33, 34: what three servers are for; nothing lost, nothing doubled, nobody called."""
-    choose, hit = FAULTS[fault]
+    choose, hit, fresh_within_s = FAULTS[fault]
     with steady_traffic(clustered) as traffic:
         traffic.wait_until_fresh()
         lost = choose(clusters, clustered)
@@ -81,7 +83,7 @@ def test_a_cluster_that_loses_a_member_goes_on_within_seconds(
         hit(lost)
         since = time.monotonic()
 
-        traffic.wait_until_fresh(since=since + FRESH_WITHIN_S, within_s=BACK_WITHIN_S)
+        traffic.wait_until_fresh(since=since + fresh_within_s, within_s=BACK_WITHIN_S)
         measured = {
             store: w.freshness.describe(since=since) for store, w in traffic.watching.items()
         }
@@ -97,7 +99,7 @@ def test_a_cluster_that_loses_a_member_goes_on_within_seconds(
     )
     clustered.load_both()
     assert_every_trade_once(clustered)
-    assert all(back_s <= FRESH_WITHIN_S for back_s, _ in measured.values())
+    assert all(back_s <= fresh_within_s for back_s, _ in measured.values())
     assert clustered.audit().findings == []
 
 
