@@ -93,11 +93,12 @@ soak: $(SERVERS)  ## Hit a loaded platform with random faults, then audit (MINUT
 	@$(PYTHON) -m tests.soak --minutes $(MINUTES) $(ARGS)
 
 .PHONY: check
-check: $(INSTALLED)  ## Look for faults in style, types, imports and the compose file
+check: $(INSTALLED)  ## Look for faults in style, types, imports, the Dockerfile and the compose file
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/basedpyright --pythonpath $(PYTHON)
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 .PHONY: format

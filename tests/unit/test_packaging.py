@@ -2,14 +2,12 @@
 
 import json
 import re
-import runpy
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -22,43 +20,24 @@ from crypto_platform.stack.identity import Identity, new_identity
 from crypto_platform.stack.part import Place
 from crypto_platform.stack.ports import HOST
 from crypto_platform.stack.postgres import Cluster, dagster_cluster, store_cluster
+from tests.compose_file import (
+    COMPOSE,
+    EXAMPLE,
+    INTERPOLATION,
+    NOON,
+    ROOT,
+    SERVICES,
+    environment_of,
+    filled_example,
+    interpolate,
+)
 
-ROOT = Path(__file__).parents[2]
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-EXAMPLE = (ROOT / ".env.example").read_text("utf-8")
 LOCK = (ROOT / "requirements.lock").read_text("utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-NOON = datetime(2026, 11, 22, 12, 34, 56, tzinfo=UTC)
 
 SECRETS = ("PASSWORD", "_SECRET", "_KEY", "_URL")
 OPEN_URLS = ("BASE_URL", "COMPANY__URL", "WEBSERVER_URL")
 """Addresses without a password in them."""
-INTERPOLATION = re.compile(r"\$\{([A-Z_]+)(:[-?])?([^}]*)\}")
-
-
-def environment_of(service: str) -> dict[str, str]:
-    return SERVICES[service].get("environment", {})
-
-
-def interpolate(text: str, values: dict[str, str]) -> str:
-    """As compose does with `${NAME}`, `${NAME:-default}` and `${NAME:?problem}`."""
-
-    def find(match: re.Match[str]) -> str:
-        name, operator, rest = match.groups()
-        if values.get(name):
-            return values[name]
-        assert operator != ":?", f"{name}: {rest}"
-        return rest
-
-    return INTERPOLATION.sub(find, text)
-
-
-def filled_example() -> dict[str, str]:
-    fill = runpy.run_path(str(ROOT / "deploy" / "new_env.py"))["fill"]
-    lines = fill(EXAMPLE, now=NOON).splitlines()
-    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
-    return {name: value for name, _, value in pairs}
 
 
 def place_of(tmp_path: Path, identity: Identity) -> Place:
@@ -85,7 +64,7 @@ def test_no_secret_has_a_default() -> None:
             assert found, f"{service}: {name} holds no variable"
             assert {operator for _, operator, _ in found} == {":?"}, f"{service}: {name}"
             asked |= {variable for variable, _, _ in found}
-    assert len(asked) == 15
+    assert len(asked) == 20
     for variable in asked:
         assert f"\n{variable}=\n" in EXAMPLE, f"{variable} is not in .env.example, or is filled in"
 
@@ -99,11 +78,14 @@ def test_what_compose_asks_for_stands_in_the_example() -> None:
 
 
 def test_ports_are_published_on_the_loopback_only() -> None:
-    """The UI has no log-in: on all addresses it is everybody's in the same café."""
+    """They speak plain HTTP: on all addresses a password is everybody's in the same café."""
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert ports == {
-        "webserver": ["127.0.0.1:${WEBSERVER_PORT:-3000}:3000"],
+        "proxy": ["127.0.0.1:${WEBSERVER_PORT:-3000}:3000"],
         "api": ["127.0.0.1:${API_PORT:-8080}:8080"],
+        "kafka-ui": ["127.0.0.1:${KAFKA_UI_PORT:-8090}:8080"],
+        "pgadmin": ["127.0.0.1:${PGADMIN_PORT:-5050}:5050"],
+        "grafana": ["127.0.0.1:${GRAFANA_PORT:-3001}:3000"],
     }
 
 
@@ -111,7 +93,10 @@ def test_containers_may_do_no_more_than_they_must() -> None:
     """One service without the anchor's lines would run as root, unnoticed."""
     for name, service in SERVICES.items():
         assert service["cap_drop"] == ["ALL"], name
-        assert service["read_only"] is True, name
+        # these images' programs carry the right to a low port and do not start without it
+        carries = name in {"proxy", "pgadmin"}
+        assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if carries else []), name
+        assert service["read_only"] is (name != "pgadmin"), name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert "privileged" not in service, name
 
@@ -119,17 +104,21 @@ def test_containers_may_do_no_more_than_they_must() -> None:
 def test_servers_are_on_a_network_without_a_way_out() -> None:
     """They talk in plain text and hold the data; only the sources' readers need the world."""
     assert COMPOSE["networks"]["servers"] == {"internal": True}
-    outside = {
-        name for name, service in SERVICES.items() if "outside" in service.get("networks", ())
+    doors = {"driver_opts": {"com.docker.network.bridge.enable_ip_masquerade": "false"}}
+    assert COMPOSE["networks"]["doors"] == doors
+    users = {
+        network: {name for name, each in SERVICES.items() if network in each.get("networks", ())}
+        for network in ("doors", "outside")
     }
-    assert outside == {"api", "code-server", "webserver"}
+    published = {name for name, service in SERVICES.items() if "ports" in service}
+    assert users == {"doors": published, "outside": {"code-server"}}
 
 
 def test_images_are_pinned() -> None:
     """`latest` is another server on another day."""
     for name, service in SERVICES.items():
         [(_, _, image)] = INTERPOLATION.findall(service["image"])
-        assert re.fullmatch(r"[a-z/-]+:\d+\.\d+(\.\d+)?", image), f"{name}: {image}"
+        assert re.fullmatch(r"[a-z0-9/-]+:v?\d+\.\d+(\.\d+)?", image), f"{name}: {image}"
     dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
     assert re.search(r"^ARG PYTHON_IMAGE=python:\d+\.\d+\.\d+-slim", dockerfile, re.MULTILINE)
     assert re.search(r"^USER (?!0|root)", dockerfile, re.MULTILINE)
@@ -173,7 +162,7 @@ def test_only_what_changes_tables_knows_the_migrators_password() -> None:
     """The webserver is what strangers reach first; it must have nothing to give away."""
     holders = {
         name: sorted(role for role in ("MIGRATOR", "LOADER", "ANALYST") if role in json.dumps(env))
-        for name in ("migrate", "code-server", "daemon", "webserver")
+        for name in ("migrate", "code-server", "daemon", "webserver", "viewer", "proxy")
         for env in [environment_of(name)]
     }
     assert holders == {
@@ -181,6 +170,8 @@ def test_only_what_changes_tables_knows_the_migrators_password() -> None:
         "code-server": ["ANALYST", "LOADER"],
         "daemon": [],
         "webserver": [],
+        "viewer": [],
+        "proxy": [],
     }
 
 
@@ -268,7 +259,7 @@ def test_a_new_env_file_leaves_nothing_empty_and_repeats_no_password() -> None:
     """An empty value would pass for set in other tools than compose."""
     values = filled_example()
     assert all(values.values())
-    assert len(set(values.values())) == len(values) == 17
+    assert len(set(values.values())) == len(values) == 22
     assert all(re.fullmatch(r"[\w-]{20,}", v) for k, v in values.items() if "PASSWORD" in k)
 
 
@@ -302,7 +293,7 @@ def test_dagsters_files_are_for_compose_too() -> None:
         text = (ROOT / name).read_text("utf-8")
         assert yaml.safe_load(text)
         wanted |= set(re.findall(r"env: (\w+)", text))
-    for service in ("code-server", "daemon", "webserver"):
+    for service in ("code-server", "daemon", "webserver", "viewer"):
         assert wanted <= set(environment_of(service)), service
 
 
