@@ -12,10 +12,11 @@ RUN python3 -m venv /opt/tools \
     && sed -n '/^\(uv\|setuptools\)==/,/[^\\]$/p' requirements.lock > tools.lock \
     && /opt/tools/bin/pip install --no-cache-dir --no-deps --require-hashes -r tools.lock
 COPY pyproject.toml ./
-# The project's needs without its extras (no embedded servers, no linters), at the lock's versions.
+# The project's needs and the launchers of runs (no embedded servers, no linters), at the lock's versions.
 RUN python3 -m venv --without-pip /opt/venv \
     && /opt/tools/bin/uv pip install --no-cache --compile-bytecode --require-hashes \
-       --requirement pyproject.toml --constraint requirements.lock
+       --requirement pyproject.toml --extra docker --extra kubernetes \
+       --constraint requirements.lock
 COPY README.md LICENSE dagster.yaml workspace.yaml ./
 COPY crypto_platform ./crypto_platform
 # Editable, so that the package lies beside its YAML files as in a checkout.

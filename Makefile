@@ -99,7 +99,7 @@ check: $(INSTALLED)  ## Look for faults in style, types, imports, the Dockerfile
 	@$(BIN)/basedpyright --pythonpath $(PYTHON)
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/hadolint Dockerfile
-	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/docker-runs.yml
 
 .PHONY: format
 format: $(INSTALLED)  ## Rewrite the code in the one style

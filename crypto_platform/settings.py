@@ -186,11 +186,50 @@ class MongoSettings(_Section):
     )
 
 
+class DockerRunSettings(_Section):
+    """How runs become containers, where dagster.run_launcher is docker."""
+
+    image: str | None = Field(default=None, description="The one that the code server runs.")
+    networks: Annotated[tuple[str, ...], BeforeValidator(_split_list)] = Field(
+        default=(), description="Where a run finds the servers and the sources."
+    )
+    home_volume: str | None = Field(
+        default=None,
+        description="The volume of DAGSTER_HOME, by which the UI shows a run's own output; None: "
+        "that goes with its container.",
+    )
+
+
+class KubernetesRunSettings(_Section):
+    """How runs become jobs, where dagster.run_launcher is kubernetes."""
+
+    image: str | None = Field(default=None, description="The one that the code server runs.")
+    namespace: str = Field(default="default", description="Where the jobs are made.")
+    service_account: str = Field(default="crypto-platform-run", description="As whom they run.")
+    config_maps: Annotated[tuple[str, ...], BeforeValidator(_split_list)] = Field(
+        default=("crypto-platform",), description="Whose keys are settings: addresses."
+    )
+    secrets: Annotated[tuple[str, ...], BeforeValidator(_split_list)] = Field(
+        default=("crypto-platform-run",), description="Whose keys are settings: URLs, keys."
+    )
+    ca_config_map: str | None = Field(
+        default=None,
+        description="Whose key ca.pem is of who signed the servers' certificates; "
+        "/etc/crypto_platform/ca.pem in a run.",
+    )
+
+
 class DagsterSettings(_Section):
-    """Dagster's own database (postgresql+psycopg2://...) and addresses."""
+    """Dagster's own database (postgresql+psycopg2://...), its addresses, and where runs work."""
 
     postgres_url: SecretStr | None = Field(default=None, description="None for the embedded one.")
     webserver_url: str | None = Field(default=None, description="Where the UI is, written by up.")
+    run_launcher: Literal["process", "docker", "kubernetes"] = Field(
+        default="process",
+        description="Where a run works: beside the code server, in a container, in a job.",
+    )
+    docker: DockerRunSettings = DockerRunSettings()
+    kubernetes: KubernetesRunSettings = KubernetesRunSettings()
     keep_days: float = Field(
         default=3.0,
         ge=0.1,

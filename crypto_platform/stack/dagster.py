@@ -1,12 +1,11 @@
 """The migration and Dagster's three processes as parts.
 
-Here: their command lines, readiness, and DAGSTER_HOME. Not here: what they run (definitions.py,
-migrations/); nothing of Dagster is imported.
+Here: their command lines and readiness. Not here: DAGSTER_HOME (home.py), what they run
+(definitions.py, migrations/); nothing of Dagster is imported.
 """
 
 import asyncio
 import logging
-import shutil
 import sys
 import sysconfig
 from pathlib import Path
@@ -48,29 +47,6 @@ mutation Launch($job: JobOrPipelineSelector!, $config: RunConfigData!) {
   }
 }
 """
-
-
-def prepare_home(data_dir: Path) -> Path:
-    """Put dagster.yaml and workspace.yaml into DAGSTER_HOME, anew at every `up`."""
-    home = data_dir / DAGSTER_FOLDER
-    home.mkdir(exist_ok=True)
-    for name in ("dagster.yaml", "workspace.yaml"):
-        shutil.copyfile(find_yaml(name), home / name)
-    return home
-
-
-def find_yaml(name: str) -> Path:
-    """A YAML file of the repository: beside the package in a checkout, shared data of a wheel.
-
-    Raises:
-        StackError: In neither place.
-    """
-    package = Path(__file__).parent.parent
-    for folder in (package.parent, Path(sys.prefix) / "share" / "crypto_platform"):
-        if (folder / name).is_file():
-            return folder / name
-    message = f"{name} is missing beside {package}: install the package again"
-    raise StackError(message)
 
 
 class PythonPart(Part):

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.settings import DEFAULT_SOURCES, Settings, SourceSettings, SourcesMode
+from crypto_platform.stack.ports import HOST
 from crypto_platform.stack.reachable import plan_source
 
 SERVERS = ("kafka", "postgres", "mongo", "dagster-postgres", "simulation", "company")
@@ -56,8 +57,16 @@ def choose_parts(
             the simulated company is too.
 
     Raises:
-        ConfigurationError: A part that does not exist, or a store with some URLs of three.
+        ConfigurationError: A part that does not exist, a store with some URLs of three, or runs
+            that should work where these servers are not reached.
     """
+    if settings.dagster.run_launcher != "process":
+        message = (
+            f"dagster.run_launcher is {settings.dagster.run_launcher}, but `up` listens on "
+            f"{HOST}, which no container reaches: leave it out here; docs/deployment.md says "
+            f"where it belongs"
+        )
+        raise ConfigurationError(message)
     unknown = sorted(set(only or ()) - set(PARTS))
     if unknown:
         message = f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}"

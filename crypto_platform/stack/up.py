@@ -35,10 +35,16 @@ from crypto_platform.stack.dagster import (
     Migration,
     Webserver,
     launch_first_run,
-    prepare_home,
 )
 from crypto_platform.stack.environment import build_environment
-from crypto_platform.stack.folder import LOGS_FOLDER, hold_lock, make_data_folder, write_private
+from crypto_platform.stack.folder import (
+    DAGSTER_FOLDER,
+    LOGS_FOLDER,
+    hold_lock,
+    make_data_folder,
+    write_private,
+)
+from crypto_platform.stack.home import write_home
 from crypto_platform.stack.identity import find_identity, write_identity
 from crypto_platform.stack.kafka import Kafka
 from crypto_platform.stack.mongo import Mongo
@@ -206,7 +212,8 @@ class _Up:
         lines = "".join(f"{key}={value}\n" for key, value in variables.items())
         write_private(self._data_dir / ENVIRONMENT_FILE, lines)
         if "DAGSTER_HOME" in variables:
-            prepare_home(self._data_dir)
+            home = self._data_dir / DAGSTER_FOLDER
+            write_home(home, self._place.settings.dagster, variables=variables)
 
     def _build(self, names: Sequence[str]) -> list[Part]:
         """Make those parts of `names` that run in this stack."""

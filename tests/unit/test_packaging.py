@@ -13,9 +13,10 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from crypto_platform.settings import ENV_PREFIX, Settings, load_settings
+from crypto_platform.settings import ENV_PREFIX, DagsterSettings, Settings, load_settings
 from crypto_platform.sources import DIALECTS
 from crypto_platform.stack.company import Company, make_operator_key
+from crypto_platform.stack.home import plan_run_launcher
 from crypto_platform.stack.identity import Identity, new_identity
 from crypto_platform.stack.part import Place
 from crypto_platform.stack.ports import HOST
@@ -45,10 +46,11 @@ def place_of(tmp_path: Path, identity: Identity) -> Place:
     return Place(data_dir=tmp_path, settings=Settings(), identity=identity, ports=ports)
 
 
-def test_the_compose_file_is_valid() -> None:
+@pytest.mark.parametrize("file", ["docker-compose.yml", "deploy/docker-runs.yml"])
+def test_the_compose_file_is_valid(file: str) -> None:
     """A misspelt key is ignored by some versions of compose: a health check that never was."""
     checker = Path(sys.executable).with_name("check-jsonschema")
-    command = [checker, "--builtin-schema", "vendor.compose-spec", ROOT / "docker-compose.yml"]
+    command = [checker, "--builtin-schema", "vendor.compose-spec", ROOT / file]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
@@ -173,6 +175,25 @@ def test_only_what_changes_tables_knows_the_migrators_password() -> None:
         "viewer": [],
         "proxy": [],
     }
+
+
+def test_runs_in_containers_get_what_the_code_server_has() -> None:
+    """They are handed it by the daemon: what is missing there is missing in every run."""
+    more = yaml.safe_load((ROOT / "deploy" / "docker-runs.yml").read_text("utf-8"))["services"]
+    only_the_servers = {"CRYPTO_CODE_SERVER_HOST", "CRYPTO_CODE_SERVER_PORT"}
+    only_the_servers |= {"CRYPTO_PLATFORM_DAGSTER__WEBSERVER_URL"}
+    expected = {k: v for k, v in environment_of("code-server").items() if k not in only_the_servers}
+    assert more["daemon"]["environment"] == expected
+    names = plan_run_launcher(
+        DagsterSettings.model_validate({"run_launcher": "docker", "docker": {"image": "x:1"}}),
+        variables=more["home"]["environment"],
+    )
+    assert names is not None
+    assert names["config"]["env_vars"] == sorted(expected)
+    envs = [each.get("env_file") for each in (*more.values(), SERVICES["code-server"])]
+    assert envs[1:] == envs[:-1]
+    sockets = {name for name, each in more.items() if "docker.sock" in str(each.get("volumes"))}
+    assert sockets == {"daemon"}
 
 
 @pytest.mark.parametrize(
