@@ -1,7 +1,8 @@
 """Write `.env` for docker-compose.yml: .env.example with fresh passwords in the empty places.
 
-Here: making it once. Not here: changing it, for the servers keep what they were made with. The
-standard library only: it runs where there is nothing but Python.
+Here: making it once, and adding what a newer version asks for. Not here: changing what is there,
+for the servers keep what they were made with. The standard library only: it runs where there is
+nothing but Python.
 """
 
 import base64
@@ -31,6 +32,13 @@ def fill(example: str, *, now: datetime) -> str:
     made = _make_values(now)
     lines = (_fill_line(line, made) for line in example.splitlines())
     return "".join(f"{line}\n" for line in lines)
+
+
+def find_missing(example: str, env: str) -> str:
+    """The lines of the example whose empty names an older `.env` does not have."""
+    known = {line.partition("=")[0] for line in env.splitlines()}
+    asked = [line for line in example.splitlines() if line.endswith("=") and line[0] != "#"]
+    return "".join(f"{line}\n" for line in asked if line[:-1] not in known)
 
 
 def _make_values(now: datetime) -> dict[str, str]:
@@ -63,16 +71,22 @@ def _fill_line(line: str, made: Mapping[str, str]) -> str:
 
 
 def main() -> int:
-    """Write the file; 1 where there is one already."""
+    """Write the file, or add to it what it lacks; nothing that is there is changed."""
     target = ROOT / ".env"
-    text = fill((ROOT / ".env.example").read_text("utf-8"), now=datetime.now(UTC))
+    example = (ROOT / ".env.example").read_text("utf-8")
+    now = datetime.now(UTC)
     try:
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        sys.stderr.write(f"{target} is there already; the servers were made with its passwords\n")
-        return 1
+        older = target.read_text("utf-8")
+        added = fill(find_missing(example, older), now=now)
+        with target.open("a", encoding="utf-8") as file:
+            file.write(added if older.endswith("\n") else f"\n{added}")
+        names = ", ".join(line.partition("=")[0] for line in added.splitlines())
+        sys.stdout.write(f"{target} is there already; added: {names or 'nothing'}\n")
+        return 0
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+        file.write(fill(example, now=now))
     sys.stdout.write(f"written: {target}\n")
     return 0
 

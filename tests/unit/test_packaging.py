@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -282,6 +283,17 @@ def test_a_new_env_file_leaves_nothing_empty_and_repeats_no_password() -> None:
     assert all(values.values())
     assert len(set(values.values())) == len(values) == 22
     assert all(re.fullmatch(r"[\w-]{20,}", v) for k, v in values.items() if "PASSWORD" in k)
+
+
+def test_an_older_env_file_gets_what_it_lacks_and_keeps_what_it_has() -> None:
+    """Its servers were made with these passwords; another one would lock everybody out."""
+    find_missing = runpy.run_path(str(ROOT / "deploy" / "new_env.py"))["find_missing"]
+    older = "API_SECRET=kept\nVIEWER_PASSWORD=kept\n"
+    missing = find_missing(EXAMPLE, older).splitlines()
+    assert len(missing) == 20
+    assert {"OPERATOR_PASSWORD=", "KAFKA_CLUSTER_ID="} < set(missing)
+    assert not {"API_SECRET=", "VIEWER_PASSWORD="} & set(missing)
+    assert find_missing(EXAMPLE, EXAMPLE) == ""
 
 
 def test_every_package_of_the_lock_has_hashes_and_no_address() -> None:
