@@ -87,6 +87,10 @@ test-browser: $(SERVERS) $(BROWSER)  ## The dashboard's pages in a real browser,
 test-history: $(SERVERS)  ## Backfill a year; charts, gap report and reports have to follow by themselves
 	@$(PYTHON) -m pytest $(ARGS) tests/servers/test_history_reaches_people.py
 
+.PHONY: test-docker
+test-docker: $(INSTALLED)  ## docker-compose.yml for real; needs a Docker engine (KAFKA_IMAGE=... for other images)
+	@$(PYTHON) -m pytest $(ARGS) tests/docker
+
 MINUTES ?= 20
 .PHONY: soak
 soak: $(SERVERS)  ## Hit a loaded platform with random faults, then audit (MINUTES=20 ARGS="--seed N")
