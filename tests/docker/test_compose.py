@@ -21,8 +21,7 @@ import pytest
 from crypto_platform.settings import process_environment
 from tests.compose_file import ROOT, SERVICES, filled_example
 from tests.compose_services import NO_PUBLIC_SOURCES, SIMULATED
-from tests.dagster_client import LAUNCH, DagsterClient
-from tests.waiting import eventually
+from tests.dagster_client import LAUNCH, DagsterClient, poll_once
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -152,16 +151,15 @@ def end_run_containers(compose: Compose) -> None:
         ask_docker("rm", "--force", *runs.split())
 
 
-def poll_once(compose: Compose) -> DagsterClient:
-    """One run of the main job, waited for; who asks for it is let in, others are not."""
+def work(compose: Compose) -> dict[str, int]:
+    """Who asks for a poll is let in, others are not; every record of it is in both stores once."""
     dagster = DagsterClient(f"http://127.0.0.1:{compose.values['WEBSERVER_PORT']}", compose.values)
     assert dagster.ask(None, LAUNCH)[0] == HTTPStatus.UNAUTHORIZED
     assert "LaunchRunSuccess" not in dagster.ask("viewer", LAUNCH)[1]
-    run_id = dagster.launch()
-    eventually(lambda: dagster.has_succeeded(run_id), within_s=300)
+    run_id = poll_once(dagster, within_s=300)
     is_container = "docker/container_id" in dagster.tags_of(run_id)
     assert is_container is (RUNS_FILE in compose.files)
-    return dagster
+    return compose.prove()
 
 
 def test_compose_starts_and_every_record_is_in_both_stores_once(compose: Compose) -> None:
@@ -171,13 +169,11 @@ def test_compose_starts_and_every_record_is_in_both_stores_once(compose: Compose
     """
     compose.run("build", "home")  # the image is the same for all
     compose.up()
-    poll_once(compose)
-    first = compose.prove()
+    first = work(compose)
     assert first["quotes"] > 0
     assert first["account_events"] > 0
 
     in_containers = replace(compose, files=[*compose.files, RUNS_FILE])
     in_containers.up()
-    poll_once(in_containers)
-    second = in_containers.prove()
+    second = work(in_containers)
     assert second["quotes"] > first["quotes"]

@@ -6,8 +6,7 @@ One test, for its ten processes take half a minute to start.
 import pytest
 
 from tests.compose_services import PROGRAMS, composed
-from tests.dagster_client import LAUNCH, DagsterClient
-from tests.waiting import eventually
+from tests.dagster_client import LAUNCH, DagsterClient, poll_once
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -22,8 +21,7 @@ def test_what_compose_starts_serves_and_ends() -> None:
         dagster = DagsterClient(whole.url("proxy:3000"), whole.values)
         assert dagster.ask(None, LAUNCH)[0] == 401
         assert "LaunchRunSuccess" not in dagster.ask("viewer", LAUNCH)[1]
-        run_id = dagster.launch()
-        eventually(lambda: dagster.has_succeeded(run_id), within_s=90)
+        poll_once(dagster, within_s=120)
 
         audit = whole.run("code-server", "crypto-platform", "audit", "--wait", "60")
         assert audit.returncode == 0, audit.stdout + audit.stderr
