@@ -88,8 +88,8 @@ test-history: $(SERVERS)  ## Backfill a year; charts, gap report and reports hav
 	@$(PYTHON) -m pytest $(ARGS) tests/servers/test_history_reaches_people.py
 
 .PHONY: test-docker
-test-docker: $(INSTALLED)  ## docker-compose.yml for real; needs a Docker engine (KAFKA_IMAGE=... for other images)
-	@$(PYTHON) -m pytest $(ARGS) tests/docker
+test-docker: $(SERVERS)  ## docker-compose.yml for real; needs a Docker engine (KAFKA_IMAGE=... for other images)
+	@$(PYTHON) -m pytest $(ARGS) tests/servers/test_compose_services.py tests/docker
 
 MINUTES ?= 20
 .PHONY: soak

@@ -131,6 +131,8 @@ class Composed:
                 stdout=output,
                 stderr=output,
                 process_group=0,
+                # inherited as ignored, it makes Dagster's code server deaf to SIGTERM as well
+                preexec_fn=_listen_to_interrupts,  # noqa: PLW1509 (no thread runs yet)
             )
         self.programs[service] = Program(service, process, log)
 
@@ -176,6 +178,10 @@ class Composed:
 
     def _split(self, listener: str) -> Sequence[str]:
         return self.addresses[listener].rsplit(":", 1)
+
+
+def _listen_to_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def answers(url: str) -> bool:

@@ -1,6 +1,6 @@
 """docker-compose.yml without an engine: every service that runs our image starts, serves and ends.
 
-One test, for its ten processes take half a minute to start.
+One test, for its ten processes take half a minute to start. `make test-docker` runs it too.
 """
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from tests.compose_services import PROGRAMS, composed
 from tests.dagster_client import LAUNCH, DagsterClient, poll_once
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 TERMINATED = -15
 
