@@ -83,6 +83,10 @@ test-upgrade: $(SERVERS)  ## Take over a data folder of an earlier release, out 
 test-browser: $(SERVERS) $(BROWSER)  ## The dashboard's pages in a real browser, on a running stack
 	@$(PYTHON) -m pytest $(ARGS) tests/browser
 
+.PHONY: test-ui
+test-ui: $(SERVERS)  ## What people see and do in Dagster's UI, accounts and their mending too
+	@$(PYTHON) -m pytest $(ARGS) tests/servers/test_dagster_ui.py
+
 .PHONY: test-history
 test-history: $(SERVERS)  ## Backfill a year; charts, gap report and reports have to follow by themselves
 	@$(PYTHON) -m pytest $(ARGS) tests/servers/test_history_reaches_people.py

@@ -58,6 +58,8 @@ def test_a_market_shows_its_candles_book_and_trades_as_stored(site: Site, visit:
     visit.page.wait_for_url(f"**{MARKET}")
     visit.page.locator("[data-chart] canvas").first.wait_for()
     visit.page.locator("[data-depth] canvas").wait_for()
+    visit.page.locator("[data-tape] tbody tr").first.wait_for()
+    visit.page.locator("[data-side=bids] td").first.wait_for()
     prices = visit.read_amounts("[data-tape] tbody tr td:nth-child(3)")
     assert prices
     for price in prices[:5]:

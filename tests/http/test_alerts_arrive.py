@@ -200,7 +200,8 @@ def test_the_command_shows_what_would_be_told(tmp_path: Path) -> None:
     assert "postgres is down" in shown.output
     assert "docs/operations.md#a-store-is-down" in shown.output
     document = json.loads(CliRunner().invoke(main, ["alerts", "list", "--json", *folder]).output)
-    assert {row["name"] for row in document["alerts"]} == {"lag/postgres", "lag/mongo", "kafka"}
+    names = {row["name"] for row in document["alerts"]}
+    assert names == {"down/postgres", "down/mongo", "kafka"}
 
 
 @pytest.mark.parametrize("value", ['receivers = {"Two Words" = "json://h"}', "receivers = {a = 1}"])

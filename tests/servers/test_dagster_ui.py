@@ -188,6 +188,7 @@ def test_the_audit_of_an_hour_answers_its_checks_and_names_what_is_missing(stack
     assert stack.audit()["whole"]
 
 
+@pytest.mark.slow
 def test_accounts_are_reconciled_and_a_changed_order_is_mended_from_the_ui(stack: Stack) -> None:
     """Whoever finds the red check in the graph can do all that follows there."""
     hour = stack.partitions[0]
