@@ -170,17 +170,29 @@ class Platform:
             self._publishers["test"] = publisher
         publisher.publish([Outgoing(self.topic(feed), key, value) for feed, key, value in values])
 
-    def publish_and_abort(self, feed: Feed[Record], records: Sequence[Record]) -> None:
-        """Write records into the log in a transaction that is then aborted."""
+    def publish_and_abort(self, feed: Feed[Record], records: Sequence[Record]) -> list[int]:
+        """Write records into the log in a transaction that is then aborted.
+
+        Returns:
+            Whose time the log keeps of each: a TIMESTAMP_… of confluent_kafka.
+        """
+        kinds: list[int] = []
         producer = Producer(
-            client_config(self.settings) | {"transactional.id": f"{self.name}.aborted"}
+            client_config(self.settings)
+            | {"transactional.id": f"{self.name}.aborted", "partitioner": "murmur2_random"}
         )
         producer.init_transactions(10)
         producer.begin_transaction()
         for record in records:
-            producer.produce(self.topic(feed), key=feed.key_of(record), value=encode(record))
+            producer.produce(
+                self.topic(feed),
+                key=feed.key_of(record),
+                value=encode(record),
+                on_delivery=lambda _, message: kinds.append(message.timestamp()[0]),
+            )
         assert producer.flush(10) == 0
         producer.abort_transaction(10)
+        return kinds
 
     def delete_records(self, feed: Feed[Record], *, below: int) -> list[int]:
         """Remove what lies below an offset, as retention would; returns which partitions."""

@@ -23,6 +23,14 @@ HOURLY_RUNTIME_S_MAX = 3600
 ANALYTICS_RUNTIME_S_MAX = 6 * 3600
 """After a year that was backfilled; what is left then is made by the next run."""
 
+LIVE_STATUSES = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+"""Of a run that works or will; one that is being cancelled is no more to be counted on."""
+
 Job = dg.JobDefinition | UnresolvedAssetJobDefinition
 
 
@@ -50,44 +58,40 @@ def build_load_job(loads: dg.AssetsDefinition, store: str, settings: Settings) -
 
 def build_analytics_job(analytics: dg.AssetsDefinition) -> Job:
     """Catches up with all that has changed; asked for by a sensor."""
-    return dg.define_asset_job(
-        ANALYTICS_JOB,
-        selection=dg.AssetSelection.assets(analytics),
-        executor_def=dg.in_process_executor,
-        run_tags={"dagster/max_runtime": str(ANALYTICS_RUNTIME_S_MAX)},
-        description="Bring candles and the like up to date with the records under them.",
-    )
+    text = "Bring candles and the like up to date with the records under them."
+    return _build_job(ANALYTICS_JOB, analytics, text, runtime_s_max=ANALYTICS_RUNTIME_S_MAX)
 
 
 def build_audit_job(audits: dg.AssetsDefinition) -> Job:
     """Compares one hour of all feeds; scheduled every hour."""
     text = "Prove an hour: every record of Kafka in each store once."
-    return _build_hourly(AUDIT_JOB, audits, text)
+    return _build_job(AUDIT_JOB, audits, text)
 
 
 def build_quality_job(quality: dg.AssetsDefinition) -> Job:
     """Looks at one hour of all markets; scheduled every hour."""
     text = "Look for gaps, wrong candles, crossed books and strange prices in an hour."
-    return _build_hourly(QUALITY_JOB, quality, text)
+    return _build_job(QUALITY_JOB, quality, text)
 
 
 def build_gap_job(gaps: dg.AssetsDefinition) -> Job:
     """Makes the gap report; asked for by a sensor."""
-    return dg.define_asset_job(
-        GAPS_JOB,
-        selection=dg.AssetSelection.assets(gaps),
-        executor_def=dg.in_process_executor,
-        run_tags={"dagster/max_runtime": str(HOURLY_RUNTIME_S_MAX)},
-        description="Say which days of trades and candles are missing, as the stores have them.",
-    )
+    text = "Say which days of trades and candles are missing, as the stores have them."
+    return _build_job(GAPS_JOB, gaps, text)
 
 
-def _build_hourly(name: str, assets: dg.AssetsDefinition, text: str) -> Job:
+def _build_job(
+    name: str,
+    assets: dg.AssetsDefinition,
+    text: str,
+    *,
+    runtime_s_max: int = HOURLY_RUNTIME_S_MAX,
+) -> Job:
     return dg.define_asset_job(
         name,
         selection=dg.AssetSelection.assets(assets),
         executor_def=dg.in_process_executor,
-        run_tags={"dagster/max_runtime": str(HOURLY_RUNTIME_S_MAX)},
+        run_tags={"dagster/max_runtime": str(runtime_s_max)},
         description=text,
     )
 

@@ -17,19 +17,15 @@ from crypto_platform.analytics.pipeline import feeds_of
 from crypto_platform.analytics.planning import Idle, SeenRun, plan_run
 from crypto_platform.assets.names import ANALYTICS_JOB, ANALYTICS_SENSOR
 from crypto_platform.errors import PlatformError
+from crypto_platform.jobs import LIVE_STATUSES
+from crypto_platform.sensors.cursor import read_cursor
 from crypto_platform.settings import Settings
 from crypto_platform.stores import open_analytics
 
 TICK_INTERVAL_S = 30
 RUNS_LOOKED_AT = 8
 
-_LIVE = {
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-}
+_LIVE = {*LIVE_STATUSES, dg.DagsterRunStatus.CANCELING}
 
 
 def build_analytics_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -56,7 +52,7 @@ def build_analytics_sensor(settings: Settings) -> dg.SensorDefinition:
             is_due=is_due,
             is_busy=is_busy,
             runs=_read_runs(context.instance),
-            idle=read_idle(context.cursor),
+            idle=read_cursor(context.cursor, Idle, default=None),
             stack_started_at=started_at.timestamp() if started_at else None,
         )
         if decision.dead_run_id is not None:
@@ -68,14 +64,6 @@ def build_analytics_sensor(settings: Settings) -> dg.SensorDefinition:
         return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=cursor)
 
     return analytics_due
-
-
-def read_idle(cursor: str | None) -> Idle | None:
-    """What was remembered; nothing where an older release wrote it otherwise."""
-    try:
-        return msgspec.json.decode(cursor or "null", type=Idle | None)
-    except msgspec.DecodeError:
-        return None
 
 
 def _read_runs(instance: dg.DagsterInstance) -> Sequence[SeenRun]:

@@ -12,8 +12,10 @@ import msgspec
 from crypto_platform.assets.names import GAPS_JOB, GAPS_SENSOR
 from crypto_platform.delivery.gap_watch import Watched, plan_report
 from crypto_platform.errors import PlatformError
+from crypto_platform.jobs import LIVE_STATUSES
 from crypto_platform.kafka.topics import HISTORY_CURSORS_TOPIC, topic_name
 from crypto_platform.kafka.watermarks import Part, Watermarks
+from crypto_platform.sensors.cursor import read_cursor
 from crypto_platform.settings import Settings
 
 TICK_INTERVAL_S = 30
@@ -44,7 +46,7 @@ def build_gap_sensor(settings: Settings) -> dg.SensorDefinition:
             now_us=time.time_ns() // 1000,
             marks=marks,
             is_busy=_is_busy(context.instance),
-            memory=read_watched(context.cursor),
+            memory=read_cursor(context.cursor, Watched, default=None),
         )
         cursor = msgspec.json.encode(plan.memory).decode()
         if not plan.launch:
@@ -54,19 +56,6 @@ def build_gap_sensor(settings: Settings) -> dg.SensorDefinition:
     return gaps_due
 
 
-def read_watched(cursor: str | None) -> Watched | None:
-    """What was remembered; nothing where an older release wrote it otherwise."""
-    try:
-        return msgspec.json.decode(cursor or "null", type=Watched | None)
-    except msgspec.DecodeError:
-        return None
-
-
 def _is_busy(instance: dg.DagsterInstance) -> bool:
-    live = [
-        dg.DagsterRunStatus.QUEUED,
-        dg.DagsterRunStatus.NOT_STARTED,
-        dg.DagsterRunStatus.STARTING,
-        dg.DagsterRunStatus.STARTED,
-    ]
-    return instance.get_runs_count(dg.RunsFilter(job_name=GAPS_JOB, statuses=live)) > 0
+    wanted = dg.RunsFilter(job_name=GAPS_JOB, statuses=LIVE_STATUSES)
+    return instance.get_runs_count(wanted) > 0

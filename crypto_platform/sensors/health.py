@@ -20,6 +20,7 @@ from crypto_platform.assets.names import HEALTH_SENSOR, topic_key
 from crypto_platform.assets.switches import read_paused
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.jobs.dagster_tables import forget_answer
+from crypto_platform.sensors.cursor import read_cursor
 from crypto_platform.serving.health import FeedStatus, Status
 from crypto_platform.serving.monitor import Monitor
 from crypto_platform.serving.verdicts import Grade, Verdict, judge
@@ -59,7 +60,7 @@ def build_health_sensor(settings: Settings, monitor: Monitor) -> dg.SensorDefini
             for verdict in judge(settings, status, paused=read_paused(context.instance))
         ]
         run_ids = _find_runs(context.instance, [verdict for _, verdict in answers])
-        told = read_told(context.cursor)
+        told = read_cursor(context.cursor, dict[str, Told], default=dict[str, Told]())
         news, told = select_news(answers, run_ids, told, now=time.time())
         for name, verdict in news:
             _write_down(context.instance, verdict, run_ids[name])
@@ -75,14 +76,6 @@ def _write_down(instance: dg.DagsterInstance, verdict: Verdict, run_id: str) -> 
     if run_id:
         forget_answer(instance, evaluation.asset_check_key, run_id=run_id)
     report_check(instance, evaluation, run_id=run_id)
-
-
-def read_told(cursor: str | None) -> Mapping[str, Told]:
-    """What was told so far; nothing where an older release wrote it otherwise."""
-    try:
-        return msgspec.json.decode(cursor or "{}", type=dict[str, Told])
-    except msgspec.DecodeError:
-        return {}
 
 
 def name_verdict(verdict: Verdict) -> str:

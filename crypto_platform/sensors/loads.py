@@ -23,21 +23,16 @@ from crypto_platform.delivery.planning import LiveRun, Plan, StallMemory, plan_l
 from crypto_platform.delivery.shards import Shard, list_shards
 from crypto_platform.errors import PlatformError
 from crypto_platform.feeds import FEEDS
+from crypto_platform.jobs import LIVE_STATUSES
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.kafka.watermarks import Bounds, Part, Watermarks
+from crypto_platform.sensors.cursor import read_cursor
 from crypto_platform.serving.pauses import load_sensor
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import Store
 from crypto_platform.stores.claims import StoredOffset, TopicPart
 
 TICK_INTERVAL_S = 5
-
-_LIVE_STATUSES = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 
 
 def build_load_sensor(settings: Settings, store_name: str) -> dg.SensorDefinition:
@@ -106,6 +101,7 @@ def _plan(
     stored: Sequence[StoredOffset],
 ) -> Plan:
     started_at = settings.stack.started_at
+    memories = read_cursor(context.cursor, dict[str, StallMemory], default=dict[str, StallMemory]())
     return plan_load(
         now=time.time(),
         follow_s=settings.load.follow_s,
@@ -113,17 +109,9 @@ def _plan(
         bounds={part: bound for part, bound in bounds.items() if shard.holds(part.part)},
         stored=[row for row in stored if shard.holds(row.partition.part)],
         runs=_live_runs(context.instance, store_name, shard),
-        memory=read_memories(context.cursor).get(str(shard), StallMemory()),
+        memory=memories.get(str(shard), StallMemory()),
         stack_started_at=started_at.timestamp() if started_at else None,
     )
-
-
-def read_memories(cursor: str | None) -> Mapping[str, StallMemory]:
-    """What was remembered of each shard; nothing where an older release wrote it otherwise."""
-    try:
-        return msgspec.json.decode(cursor or "{}", type=dict[str, StallMemory])
-    except msgspec.DecodeError:
-        return {}
 
 
 def write_memories(memories: Mapping[Shard, StallMemory]) -> str:
@@ -140,7 +128,7 @@ def _live_runs(instance: dg.DagsterInstance, store_name: str, shard: Shard) -> l
         dg.RunsFilter(
             job_name=load_job(store_name),
             tags={TAG_STORE: store_name, TAG_SHARD: str(shard)},
-            statuses=_LIVE_STATUSES,
+            statuses=LIVE_STATUSES,
         )
     )
     return [

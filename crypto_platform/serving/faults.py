@@ -16,7 +16,7 @@ from crypto_platform.serving.health import Status, StoreStatus
 from crypto_platform.serving.judge import judge_disk, judge_paused_store, type_answer
 from crypto_platform.serving.verdicts import Check, Grade, Verdict, judge
 from crypto_platform.settings import Settings
-from crypto_platform.stores.base import OPEN_INCIDENTS_MAX
+from crypto_platform.stores.matters import OPEN_INCIDENTS_MAX
 
 TEXTS_MAX = 3
 """Of a list; feeds of one store fail for one reason, mostly."""
@@ -98,8 +98,10 @@ def find_faults(
     for store in status.stores:
         own = [v for v in verdicts if v.place == store.name and v.check is Check.FRESH]
         _look_at_lag(found, settings, store, own, is_paused=store.name in paused)
-    _look_at_kafka(found, [v for v in verdicts if v.check is Check.READABLE])
-    _look_at_analytics(found, [v for v in verdicts if v.check is Check.CURRENT])
+    topics = [v for v in verdicts if v.check is Check.READABLE]
+    _look_at_errors(found, "kafka", "Kafka does not serve", topics, Heading.KAFKA)
+    derived = [v for v in verdicts if v.check is Check.CURRENT]
+    _look_at_grades(found, "analytics", "analytics are behind", derived, Heading.ANALYTICS)
     _look_at_sources(found, verdicts, paused=paused)
     for verdict in verdicts:
         if verdict.check is Check.QUARANTINE and verdict.facts["quarantined_records"] is not None:
@@ -125,11 +127,9 @@ def _look_at_lag(
 ) -> None:
     """A store's feeds lag for one reason, mostly: one alert, not ten."""
     down, name = f"down/{store.name}", f"lag/{store.name}"
-    bad = [verdict for verdict in verdicts if verdict.grade is Grade.ERROR]
     if not store.up:
         # how far it is behind is not known now
-        title = f"{store.name} is down"
-        found.add(down, Fault(title=title, text=_join(bad), heading=Heading.DOWN) if bad else None)
+        _look_at_errors(found, down, f"{store.name} is down", verdicts, Heading.DOWN)
         return
     found.add(down, None)
     if is_paused:
@@ -141,26 +141,24 @@ def _look_at_lag(
         )
         found.add(name, fault if texts else None)
         return
-    if bad:
-        fault = Fault(title=f"{store.name} lags", text=_join(bad), heading=Heading.LAG)
-        found.add(name, fault)
-    elif all(verdict.grade is Grade.GOOD for verdict in verdicts):
-        found.add(name, None)
+    _look_at_grades(found, name, f"{store.name} lags", verdicts, Heading.LAG)
 
 
-def _look_at_kafka(found: _Collected, verdicts: Sequence[Verdict]) -> None:
+def _look_at_errors(
+    found: _Collected, name: str, title: str, verdicts: Sequence[Verdict], heading: Heading
+) -> None:
+    """What is no error is well."""
     bad = [verdict for verdict in verdicts if verdict.grade is Grade.ERROR]
-    fault = Fault(title="Kafka does not serve", text=_join(bad), heading=Heading.KAFKA)
-    found.add("kafka", fault if bad else None)
+    found.add(name, Fault(title=title, text=_join(bad), heading=heading) if bad else None)
 
 
-def _look_at_analytics(found: _Collected, verdicts: Sequence[Verdict]) -> None:
-    bad = [verdict for verdict in verdicts if verdict.grade is Grade.ERROR]
-    if bad:
-        fault = Fault(title="analytics are behind", text=_join(bad), heading=Heading.ANALYTICS)
-        found.add("analytics", fault)
-    elif all(verdict.grade is Grade.GOOD for verdict in verdicts):
-        found.add("analytics", None)
+def _look_at_grades(
+    found: _Collected, name: str, title: str, verdicts: Sequence[Verdict], heading: Heading
+) -> None:
+    """A warning is neither: it says that something is not known."""
+    grades = {verdict.grade for verdict in verdicts}
+    if Grade.ERROR in grades or grades <= {Grade.GOOD}:
+        _look_at_errors(found, name, title, verdicts, heading)
 
 
 def _look_at_sources(

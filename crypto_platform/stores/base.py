@@ -32,6 +32,7 @@ from crypto_platform.stores.claims import Claim, StoredOffset, TopicPart
 from crypto_platform.stores.contents import StoredContent, StoredRecord
 from crypto_platform.stores.market import ALWAYS, MARKET_PAGE_RECORDS, AsOf, Market, Span
 from crypto_platform.stores.matters import (
+    OPEN_INCIDENTS_MAX,
     Acknowledgement,
     EntryFilter,
     EntryGroup,
@@ -40,9 +41,6 @@ from crypto_platform.stores.matters import (
 )
 from crypto_platform.stores.slices import Arrival, Outcome, Slice
 from crypto_platform.stores.sums import Sum
-
-OPEN_INCIDENTS_MAX = 100
-"""Of a store that are told, the newest."""
 
 
 class Store(Protocol):

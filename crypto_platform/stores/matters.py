@@ -11,6 +11,9 @@ from crypto_platform.feeds.incidents import Incident
 from crypto_platform.stores.claims import StoredOffset, TopicPart
 from crypto_platform.stores.sums import Sum
 
+OPEN_INCIDENTS_MAX = 100
+"""Of a store that are told, the newest."""
+
 
 class EntryState(StrEnum):
     """What became of a quarantined value."""

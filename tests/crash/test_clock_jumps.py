@@ -46,22 +46,8 @@ def take_over_times(platform: Platform) -> None:
 
 def has_taken_over(platform: Platform) -> bool:
     """Whether the log keeps given times by now: asked by a record that nobody will read."""
-    kinds: list[int] = []
-    [quote] = numbered_quotes(0, 0, currency_id=CURRENCY)
-    producer = Producer(
-        client_config(platform.settings)
-        | {"transactional.id": f"{platform.name}.times", "partitioner": "murmur2_random"}
-    )
-    producer.init_transactions(30)
-    producer.begin_transaction()
-    producer.produce(
-        platform.topic(QUOTES),
-        key=QUOTES.key_of(quote),
-        on_delivery=lambda _, message: kinds.append(message.timestamp()[0]),
-    )
-    assert producer.flush(30) == 0
-    producer.abort_transaction(30)
-    return kinds == [TIMESTAMP_CREATE_TIME]
+    asked = numbered_quotes(0, 0, currency_id=CURRENCY)
+    return platform.publish_and_abort(QUOTES, asked) == [TIMESTAMP_CREATE_TIME]
 
 
 def append_at(platform: Platform, time_us: int, quotes: list[Quote]) -> None:

@@ -16,7 +16,7 @@ from crypto_platform.serving.health import Readings
 from crypto_platform.serving.judge import build_status
 from crypto_platform.serving.probe import Answer
 from crypto_platform.settings import AlertSettings
-from crypto_platform.stores.base import OPEN_INCIDENTS_MAX
+from crypto_platform.stores.matters import OPEN_INCIDENTS_MAX
 from tests.status_steps import (
     NOON,
     P0,

@@ -34,6 +34,7 @@ from crypto_platform.stores.claims import Claim, StoredOffset, TopicPart
 from crypto_platform.stores.contents import StoredContent, StoredRecord
 from crypto_platform.stores.market import ALWAYS, MARKET_PAGE_RECORDS, AsOf, Market, Span
 from crypto_platform.stores.matters import (
+    OPEN_INCIDENTS_MAX,
     Acknowledgement,
     EntryFilter,
     EntryGroup,
@@ -306,7 +307,7 @@ class MongoStore:
                 self._connection, feed, where=where, start_us=start_us, end_us=end_us
             )
 
-    def read_open_matters(self, *, incidents_max: int = 100) -> OpenMatters:
+    def read_open_matters(self, *, incidents_max: int = OPEN_INCIDENTS_MAX) -> OpenMatters:
         """See Store."""
         with translating("read open matters"):
             return matters.read_open_matters(self._connection, incidents_max=incidents_max)
