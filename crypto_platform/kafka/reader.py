@@ -59,7 +59,8 @@ class PartRead:
     Attributes:
         offsets, ts_appends, keys, values: Of the records, in order of offset; see RawRecord.
         next_offset: One past the last record or marker seen; None where nothing moved.
-        leader_epoch: What the consumer's position said after this read, None where unset.
+        leader_epoch: What the consumer's position said after this read, None where unset. It belongs
+            to `next_offset`: a transaction's marker may be younger than its records.
         at_end: The last stable offset was reached.
         lost_position: The broker no longer has the offset that was asked for: its text.
     """
@@ -250,7 +251,9 @@ class PartitionReader:
             raise unavailable(error, "read")
 
     def _note_leader_epochs(self, reads: dict[Part, PartRead]) -> None:
-        moved = [part for part, read in reads.items() if read.offsets]
+        # also where nothing but a marker came: after a broker's restart it is of a later epoch than
+        # its records, and with theirs the log would look cut below it
+        moved = [part for part, read in reads.items() if read.next_offset is not None]
         if not moved:
             return
         try:

@@ -1,12 +1,20 @@
-"""Kafka's log loses its end, as after a power loss, below what the stores have stored already."""
+"""Kafka's log loses its end, as after a power loss, below what the stores have stored already.
+
+And what looks like it, but is not: a broker that died between a transaction's records and its end.
+"""
 
 import struct
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from crypto_platform.errors import IncidentKind
 from crypto_platform.feeds.quotes import QUOTES, Quote
+from crypto_platform.kafka.connection import client_config
+from crypto_platform.kafka.reader import PartitionReader, PartRead, Start
+from crypto_platform.kafka.watermarks import Part
+from crypto_platform.settings import Settings
 from crypto_platform.stores import STORES
 from tests.fault_steps import assert_whole, held_back, numbered_quotes, read_topic
 from tests.own_servers import own_server
@@ -110,3 +118,38 @@ def test_a_log_cut_and_grown_past_what_is_stored_is_noticed_by_its_leader_epoch(
             stopped={store: {part} for store in STORES},
             unproven=True,
         )
+
+
+def read_to_end(settings: Settings, part: Part, start: Start) -> list[PartRead]:
+    """Record by record, from a start, until nothing more is there or the place is said to be gone."""
+    reader = PartitionReader(settings)
+    reads: list[PartRead] = []
+    try:
+        reader.assign({part: start})
+        while not reads or not (reads[-1].at_end or reads[-1].lost_position):
+            reads += reader.read(records_max=1, first_wait_s=10, more_wait_s=0).values()
+    finally:
+        reader.close()
+    return reads
+
+
+def test_a_transaction_that_ends_under_a_later_leader_is_no_cut(
+    platform: Platform, own_folder: Path
+) -> None:
+    """Its marker has a later epoch than its records: theirs ends before what is stored."""
+    with own_server(platform, own_folder, "kafka") as settings:
+        part = Part(platform.topic(QUOTES), 0)
+        producer = Producer(client_config(settings) | {"transactional.id": "outlives-a-broker"})
+        producer.init_transactions(20)
+        producer.begin_transaction()
+        producer.produce(part.topic, b"any", b"key", partition=part.part)
+        assert producer.flush(20) == 0
+    with own_server(platform, own_folder, "kafka") as settings:
+        producer.commit_transaction(20)
+        [*records, end] = read_to_end(settings, part, Start(0, None))
+        assert [read.offsets for read in records] == [[0]]
+        assert (end.offsets, end.next_offset) == ([], 2)
+        # as a load takes it up again: an epoch that a read does not tell stays as it was
+        epochs = [read.leader_epoch for read in (*records, end) if read.leader_epoch is not None]
+        [again] = read_to_end(settings, part, Start(2, epochs[-1]))
+        assert (again.lost_position, again.at_end) == (None, True)
