@@ -38,8 +38,7 @@ class Batch:
 
     Attributes:
         slices: Encoded; those of a partition follow one another.
-        lost: Partitions whose position the broker no longer has, with its text: the one behind
-            their slices.
+        lost: Partitions whose first position the broker no longer has, with its text.
     """
 
     slices: list[Slice] = field(default_factory=list)
@@ -168,15 +167,15 @@ class ReadAhead:
             claim = self._chain.get(part)
             if claim is None:
                 continue
-            slices = cut_slices(claim, read, record_bytes_max=self._limits.record_bytes_max)
             if read.lost_position is not None:
                 batch.lost[part] = read.lost_position
                 del self._chain[part]
                 self._reader.drop([part])
-            elif slices:
-                self._chain[part] = advance(claim, slices[-1])
+                continue
+            slices = cut_slices(claim, read, record_bytes_max=self._limits.record_bytes_max)
             if not slices:
                 continue
+            self._chain[part] = advance(claim, slices[-1])
             batch.slices += map(self._encode, slices)
             batch.records += len(read.offsets)
             batch.size_bytes += sum(len(value) for value in read.values if value is not None)

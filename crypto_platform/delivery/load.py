@@ -346,7 +346,6 @@ class _Load:
         self._stops.stop_drifting(slices)
         ahead.drop(held - set(self._claims))
         self._write(ahead, slices)
-        # last: what was read before the place was lost is stored, and no part of what is lost
         for part, text in batch.lost.items():
             if part in self._claims:
                 bound = self._watermarks.read_bounds([part])[part]

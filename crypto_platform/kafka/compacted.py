@@ -9,7 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 
 from crypto_platform.errors import KafkaUnavailableError
-from crypto_platform.kafka.reader import RANGE_FETCH_WAIT_MS, PartitionReader, Start
+from crypto_platform.kafka.reader import (
+    RANGE_FETCH_WAIT_MS,
+    PartitionReader,
+    PositionDoubtedError,
+    Start,
+)
 from crypto_platform.kafka.topics import topic_name
 from crypto_platform.kafka.watermarks import Part, Watermarks
 from crypto_platform.settings import Settings
@@ -63,9 +68,13 @@ class CompactedTopic:
                         f"{READ_DEADLINE_S} s; nothing is asked for until it is known"
                     )
                     raise KafkaUnavailableError(message)
-                read = reader.read(
-                    records_max=_READ_RECORDS_MAX, first_wait_s=0.2, more_wait_s=0.01
-                ).get(self._part)
+                try:
+                    reads = reader.read(
+                        records_max=_READ_RECORDS_MAX, first_wait_s=0.2, more_wait_s=0.01
+                    )
+                except PositionDoubtedError:
+                    return False
+                read = reads.get(self._part)
                 if read is None:
                     continue
                 if read.lost_position is not None:

@@ -59,10 +59,10 @@ class PartRead:
     Attributes:
         offsets, ts_appends, keys, values: Of the records, in order of offset; see RawRecord.
         next_offset: One past the last record or marker seen; None where nothing moved.
-        leader_epoch: What the consumer's position said after this read, None where unset. It belongs
-            to `next_offset`: a transaction's marker may be younger than its records.
+        leader_epoch: What the consumer's position said after this read, None where unset; of what
+            stands right below `next_offset`, which may be a transaction's marker, and younger.
         at_end: The last stable offset was reached.
-        lost_position: The broker no longer has the offset that was asked for: its text.
+        lost_position: The broker no longer has the offset that was assigned: its text.
     """
 
     offsets: list[int] = field(default_factory=list)
@@ -91,6 +91,15 @@ class PartRead:
         return list(map(RawRecord._make, columns))
 
 
+class PositionDoubtedError(KafkaUnavailableError):
+    """The broker is said not to have a position that the client had moved on to.
+
+    librdkafka holds the answer about an earlier position against the later one, where a fetch came
+    between question and answer (a broker that was frozen, or has just started). Asked from an
+    assigned offset it cannot be mistaken: assign anew.
+    """
+
+
 class PartitionReader:
     """A consumer over assigned partitions. One thread uses it.
 
@@ -114,9 +123,11 @@ class PartitionReader:
             "fetch.queue.backoff.ms": 10,
         }
         self._consumer = Consumer(self._config)
+        self._doubt: str | None = None
 
     def assign(self, starts: Mapping[Part, Start]) -> None:
         """Read these partitions from these offsets, and no others."""
+        self._doubt = None
         partitions = [
             TopicPartition(part.topic, part.part, start.offset)
             if start.leader_epoch is None
@@ -157,7 +168,10 @@ class PartitionReader:
 
         Raises:
             KafkaUnavailableError: The consumer is broken; make a new reader.
+            PositionDoubtedError: Everything read before was returned; assign anew.
         """
+        if self._doubt is not None:
+            raise PositionDoubtedError(self._doubt)
         reads: dict[Part, PartRead] = {}
         messages = self._consume(1, first_wait_s)
         deadline = time.monotonic() + more_wait_s
@@ -176,7 +190,7 @@ class PartitionReader:
             )
             # what is there costs no wait; only then is the rest of the time spent
             messages = self._consume(left, 0) or self._consume(1, deadline - time.monotonic())
-        self._note_leader_epochs(reads)
+        self._note_positions(reads)
         return reads
 
     def _consume(self, records_max: int, wait_s: float) -> list[Message]:
@@ -250,21 +264,32 @@ class PartitionReader:
         else:
             raise unavailable(error, "read")
 
-    def _note_leader_epochs(self, reads: dict[Part, PartRead]) -> None:
+    def _note_positions(self, reads: dict[Part, PartRead]) -> None:
         # also where nothing but a marker came: after a broker's restart it is of a later epoch than
         # its records, and with theirs the log would look cut below it
-        moved = [part for part, read in reads.items() if read.next_offset is not None]
-        if not moved:
+        asked = [
+            TopicPartition(part.topic, part.part)
+            for part, read in reads.items()
+            if read.next_offset is not None or read.lost_position is not None
+        ]
+        if not asked:
             return
         try:
-            positions = self._consumer.position([TopicPartition(p.topic, p.part) for p in moved])
+            positions = self._consumer.position(asked)
         except KafkaException as error:
             raise unavailable(error, "ask for the position") from error
         for position in positions:
+            read = reads[Part(position.topic, position.partition)]
             # None where unset, whatever the stub says
             epoch: int | None = position.leader_epoch
             if epoch is not None and epoch >= 0:  # pyright: ignore[reportUnnecessaryComparison]
-                reads[Part(position.topic, position.partition)].leader_epoch = epoch
+                read.leader_epoch = epoch
+            if read.lost_position is not None and position.offset >= 0:
+                self._doubt = (
+                    f"Kafka: {position.topic}/{position.partition}: {read.lost_position}; "
+                    "it is asked again"
+                )
+                read.lost_position = None
 
 
 RANGE_FETCH_WAIT_MS = 10
@@ -298,9 +323,12 @@ def read_range(
         reached = first_offset
         still_since = time.monotonic()
         while reached < next_offset:
-            read = reader.read(records_max=records_max, first_wait_s=0.5, more_wait_s=0.02).get(
-                part
-            )
+            try:
+                reads = reader.read(records_max=records_max, first_wait_s=0.5, more_wait_s=0.02)
+            except PositionDoubtedError:
+                reader.assign({part: Start(reached, None)})
+                continue
+            read = reads.get(part)
             if read is None or read.next_offset is None or read.next_offset <= reached:
                 _refuse_lost(part, first_offset, read)
                 if time.monotonic() - still_since > STILL_S_MAX:
