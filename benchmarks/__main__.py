@@ -7,6 +7,7 @@ from benchmarks.analytics import analytics
 from benchmarks.api import api
 from benchmarks.audit import audit
 from benchmarks.deep import deep
+from benchmarks.endurance import endurance
 from benchmarks.live import live
 from benchmarks.load import load
 from benchmarks.market import market
@@ -39,6 +40,7 @@ main.add_command(orders)
 main.add_command(restore)
 main.add_command(rough)
 main.add_command(deep)
+main.add_command(endurance)
 main.add_command(tick)
 
 if __name__ == "__main__":

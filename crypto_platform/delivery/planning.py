@@ -92,6 +92,7 @@ def plan_load(
     runs: Sequence[LiveRun],
     memory: StallMemory,
     stack_started_at: float | None = None,
+    elsewhere: Collection[str] = (),
 ) -> Plan:
     """Whether one store needs another run.
 
@@ -104,6 +105,8 @@ def plan_load(
         runs: Live ones only.
         memory: As returned last time, empty at the first tick.
         stack_started_at: Runs created before it died with the last stack.
+        elsewhere: Owners of partitions that are no runs of this Dagster: another machine's. While
+            what they own moves, a run here would only take it from them.
     """
     stored_by_part = {row.partition: row for row in stored}
     blocked = {part for part, row in stored_by_part.items() if row.blocked_by is not None}
@@ -125,6 +128,10 @@ def plan_load(
         alive=alive,
         memory=remembered,
         is_fresh=stack_started_at is not None and now - stack_started_at < WARM_UP_S,
+        is_elsewhere=all(
+            part in stored_by_part and stored_by_part[part].owner_run_id in elsewhere
+            for part in behind
+        ),
     )
     if launch:
         remembered = msgspec.structs.replace(
@@ -186,6 +193,7 @@ def _decide(
     alive: Sequence[LiveRun],
     memory: StallMemory,
     is_fresh: bool,
+    is_elsewhere: bool,
 ) -> tuple[bool, str]:
     newest = max(alive, key=lambda run: run.created_at, default=None)
     stalled_s = max((now - wait.since for wait in memory.waiting.values()), default=0.0)
@@ -194,12 +202,9 @@ def _decide(
         if lag == 0:
             early = is_fresh and memory.last_launch == 0
             return early, "the stack has just started" if early else "nothing waits"
-        if memory.launches > 1 and now - memory.last_launch < pause_s:
-            return (
-                False,
-                f"{lag} wait; {memory.launches} runs moved nothing, next in {pause_s:.0f} s",
-            )
-        return True, f"{lag} records wait and no run is there"
+        return _decide_first(
+            now, lag, memory, pause_s, is_held=is_elsewhere and stalled_s < stall_s
+        )
     age_s = now - newest.created_at
     due_s = max(follow_s - SUCCESSOR_LEAD_S, follow_s / 2)
     if newest.started and age_s >= due_s and now - memory.last_launch >= stall_s:
@@ -207,6 +212,17 @@ def _decide(
     if lag and stalled_s >= stall_s and min(age_s, now - memory.last_launch) >= pause_s:
         return True, f"{lag} records wait and nothing moved for {stalled_s:.0f} s"
     return False, f"run {newest.run_id[:8]} is at work, lag {lag}"
+
+
+def _decide_first(
+    now: float, lag: int, memory: StallMemory, pause_s: float, *, is_held: bool
+) -> tuple[bool, str]:
+    """Where records wait and no run of this Dagster is there; held: somebody else loads them."""
+    if is_held:
+        return False, f"another machine loads, lag {lag}"
+    if memory.launches > 1 and now - memory.last_launch < pause_s:
+        return False, f"{lag} wait; {memory.launches} runs moved nothing, next in {pause_s:.0f} s"
+    return True, f"{lag} records wait and no run is there"
 
 
 def _next_offset(row: StoredOffset | None, bound: Bounds) -> int:

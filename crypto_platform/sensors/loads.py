@@ -102,15 +102,19 @@ def _plan(
 ) -> Plan:
     started_at = settings.stack.started_at
     memories = read_cursor(context.cursor, dict[str, StallMemory], default=dict[str, StallMemory]())
+    rows = [row for row in stored if shard.holds(row.partition.part)]
+    runs = _live_runs(context.instance, store_name, shard)
     return plan_load(
         now=time.time(),
         follow_s=settings.load.follow_s,
         stall_s=settings.load.stall_s,
         bounds={part: bound for part, bound in bounds.items() if shard.holds(part.part)},
-        stored=[row for row in stored if shard.holds(row.partition.part)],
-        runs=_live_runs(context.instance, store_name, shard),
+        stored=rows,
+        runs=runs,
         memory=memories.get(str(shard), StallMemory()),
         stack_started_at=started_at.timestamp() if started_at else None,
+        # asked only where it decides anything
+        elsewhere=() if runs else _find_owners_elsewhere(context.instance, rows),
     )
 
 
@@ -141,6 +145,14 @@ def _live_runs(instance: dg.DagsterInstance, store_name: str, shard: Shard) -> l
         if not any(tag.startswith("dagster/partition") for tag in record.dagster_run.tags)
         and not any(tag.startswith("dagster/asset_partition") for tag in record.dagster_run.tags)
     ]
+
+
+def _find_owners_elsewhere(
+    instance: dg.DagsterInstance, stored: Sequence[StoredOffset]
+) -> list[str]:
+    """Owners of partitions that are no runs of this Dagster."""
+    owners = {row.owner_run_id for row in stored if row.owner_run_id is not None}
+    return [owner for owner in sorted(owners) if not instance.has_run(owner)]
 
 
 def _report_dead_runs(instance: dg.DagsterInstance, plans: Iterable[Plan]) -> None:

@@ -54,6 +54,7 @@ def plan(
     memory: StallMemory | None = None,
     high: int | None = None,
     stack_started_at: float | None = None,
+    elsewhere: tuple[str, ...] = (),
 ) -> Plan:
     return plan_load(
         now=NOW,
@@ -64,6 +65,7 @@ def plan(
         runs=runs or [],
         memory=memory or StallMemory(),
         stack_started_at=stack_started_at,
+        elsewhere=elsewhere,
     )
 
 
@@ -77,6 +79,14 @@ def test_records_that_wait_without_a_run_ask_for_one() -> None:
     decided = plan()
     assert decided.launch
     assert decided.lag_records == 6
+
+
+def test_what_another_machine_loads_is_left_to_it_while_it_moves() -> None:
+    """Else each would take the partitions from the other for as long as both run."""
+    assert not plan(elsewhere=("run-a",)).launch
+    assert plan(elsewhere=("run-b",)).launch
+    decided = plan(elsewhere=("run-a",), memory=stood_still(16, launches=0, last_launch_s_ago=1000))
+    assert decided.launch
 
 
 def test_nothing_waiting_asks_for_nothing() -> None:
