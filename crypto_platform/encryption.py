@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 POSTGRES_ADVICE = "add sslmode=verify-full and sslrootcert=/path/of/ca.pem to its options"
 MONGO_ADVICE = "add tls=true and tlsCAFile=/path/of/ca.pem to its options"
 NO_URL = "what is no URL postgresql://…"
+HTTP_ADVICE = "write https://…"
 KAFKA_ADVICE = "set kafka.security_protocol to SASL_SSL (or SSL), and kafka.ca_file"
 
 _KAFKA_ENCRYPTED = frozenset({"SSL", "SASL_SSL"})
@@ -27,6 +28,12 @@ def is_this_machine(host: str) -> bool:
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return host in {"", "localhost"} or host.startswith(("/", "@"))
+
+
+def find_open_http(url: str) -> list[str]:
+    """Of a URL http://…; by https every client here checks the certificate."""
+    parts = urlsplit(url)
+    return [] if parts.scheme == "https" else _list_others([parts.hostname or ""])
 
 
 def find_open_kafka(servers: str, security_protocol: str) -> list[str]:

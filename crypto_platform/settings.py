@@ -10,7 +10,7 @@ Order, first wins: the process environment (`CRYPTO_PLATFORM_` + path, nested by
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -740,7 +740,7 @@ def load_settings(
 
 
 def _refuse_plain_text(settings: Settings) -> None:
-    """Passwords and records leave this machine encrypted, or by name of an exception."""
+    """Passwords, keys and records leave this machine encrypted, or by name of an exception."""
     servers = settings.kafka.bootstrap_servers or ""
     found = [
         (
@@ -757,6 +757,8 @@ def _refuse_plain_text(settings: Settings) -> None:
         for name, value in getattr(settings, section):
             if isinstance(value, SecretStr):
                 found.append((f"{section}.{name}", find(value.get_secret_value()), advice))
+    for name, url in _list_guarded_urls(settings):
+        found.append((name, encryption.find_open_http(url), encryption.HTTP_ADVICE))
     refused = [
         f"{name}: the connection to {host} would not be encrypted and checked: {advice}, or name "
         f"{host} in plain_text_hosts where the network between is all your own"
@@ -766,6 +768,17 @@ def _refuse_plain_text(settings: Settings) -> None:
     ]
     if refused:
         raise ConfigurationError("\n".join(refused))
+
+
+def _list_guarded_urls(settings: Settings) -> Iterator[tuple[str, str]]:
+    """URLs to which a key goes, or whose answers decide; public prices may come in plain text."""
+    for name, source in settings.sources.items():
+        if source.key is not None and source.key.get_secret_value().strip():
+            yield f"sources.{name}.base_url", source.base_url
+    if settings.company.url is not None:
+        yield "company.url", settings.company.url
+    if settings.dagster.webserver_url is not None:
+        yield "dagster.webserver_url", settings.dagster.webserver_url
 
 
 def _refuse_unknown_variables(variables: Mapping[str, str]) -> None:

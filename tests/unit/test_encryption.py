@@ -6,6 +6,7 @@ import pytest
 
 from crypto_platform.encryption import (
     NO_URL,
+    find_open_http,
     find_open_kafka,
     find_open_mongo,
     find_open_postgres,
@@ -81,6 +82,23 @@ def test_kafka_is_open_unless_its_protocol_encrypts(
     assert find_open_kafka(servers, protocol) == hosts
 
 
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("https://api.example/v3", []),
+        ("http://api.example/v3", ["api.example"]),
+        ("HTTP://api.example:8080/v3", ["api.example"]),
+        ("http://[2001:db8::1]:80/v3", ["2001:db8::1"]),
+        ("http://127.0.0.1:8098", []),
+        ("http://[::1]:8098", []),
+        ("http://localhost:8098", []),
+    ],
+)
+def test_http_is_open_beyond_this_machine(url: str, hosts: list[str]) -> None:
+    """A key in a header is read by everybody on the way."""
+    assert find_open_http(url) == hosts
+
+
 SERVERS = {
     "KAFKA__BOOTSTRAP_SERVERS": "kafka.example:9092",
     "POSTGRES__LOADER_URL": f"postgresql://loader:{CANARY}@db.example/x",
@@ -107,6 +125,31 @@ def test_plain_text_to_another_machine_is_refused_with_what_to_do(tmp_path: Path
     assert "tls=true" in mongo
     assert "plain_text_hosts" in mongo
     assert CANARY not in str(refused.value)
+
+
+def test_a_key_or_a_question_that_counts_goes_nowhere_in_plain_text(tmp_path: Path) -> None:
+    """A source's key opens an account there; the company's and Dagster's answers are believed."""
+    given = {
+        "SOURCES__COINCAP__BASE_URL": "http://coincap.example/v3",
+        "SOURCES__COINCAP__KEY": CANARY,
+        "SOURCES__KRAKEN__BASE_URL": "http://public.example/0/public",
+        "COMPANY__URL": "http://company.example:8098",
+        "DAGSTER__WEBSERVER_URL": "http://dagster.example:3000",
+    }
+    environment = {f"{ENV_PREFIX}{name}": value for name, value in given.items()}
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(tmp_path, environment=environment)
+    coincap, company, dagster = str(refused.value).splitlines()
+    assert coincap == (
+        "sources.coincap.base_url: the connection to coincap.example would not be encrypted and "
+        "checked: write https://…, or name coincap.example in plain_text_hosts where the network "
+        "between is all your own"
+    )
+    assert company.startswith("company.url: the connection to company.example ")
+    assert dagster.startswith("dagster.webserver_url: the connection to dagster.example ")
+    assert CANARY not in str(refused.value)
+    environment[f"{ENV_PREFIX}PLAIN_TEXT_HOSTS"] = "coincap.example,company.example,dagster.example"
+    assert load_settings(tmp_path, environment=environment).company.url == given["COMPANY__URL"]
 
 
 def test_a_host_named_as_an_exception_is_taken_and_no_other(tmp_path: Path) -> None:
