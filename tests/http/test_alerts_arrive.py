@@ -34,12 +34,14 @@ class Receiver:
     """A webhook.
 
     Attributes:
-        status: What it answers.
+        status: What it answers; 307 sends on to /moved.
         taken: Each message's title and body.
+        asked: Paths that were asked, in order.
     """
 
     status: int = 200
     taken: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     port: int = 0
 
     @property
@@ -53,11 +55,13 @@ def receiver() -> Iterator[Receiver]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            made.asked.append(self.path)
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            assert self.path == f"/hooks/{SECRET}"
             if made.status == 200:
                 made.taken.append(body)
             self.send_response(made.status)
+            if made.status == 307:
+                self.send_header("Location", f"http://127.0.0.1:{made.port}/moved")
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -127,6 +131,7 @@ def test_a_fault_arrives_once_and_so_does_its_end(tmp_path: Path, receiver: Rece
     assert ticks.tick() == "team was told: postgres lags (over)"
     assert ticks.tick() == "no news (open alerts: 0)"
     begun, over = receiver.taken
+    assert set(receiver.asked) == {f"/hooks/{SECRET}"}
     assert begun["title"] == "crypto_platform local: postgres lags (begun)"
     assert "90 records wait, the first of them for 45.0 s" in begun["message"]
     assert "docs/operations.md#a-store-lags" in begun["message"]
@@ -163,6 +168,21 @@ def test_a_receiver_that_refuses_is_told_in_the_tick_and_tried_again(
     assert "team" not in ticks.tick()
     assert len(receiver.taken) == 1
     assert SECRET not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("option", ["", "?redirect=yes"])
+def test_a_message_is_not_sent_on_to_another_address(
+    tmp_path: Path, receiver: Receiver, option: str
+) -> None:
+    """The other may speak plain text, or be anybody's: only the first was checked."""
+    settings = settings_of(
+        tmp_path, ALERTS__RECEIVERS__TEAM=f"{receiver.url}{option}", ALERTS__AFTER_S="0"
+    )
+    ticks = Ticks(settings)
+    ticks.monitor.readings = lagging()
+    receiver.status = 307
+    assert "team did not take postgres lags (begun); tried again: " in ticks.tick()
+    assert receiver.asked == [f"/hooks/{SECRET}"]
 
 
 def test_without_a_receiver_the_sensor_says_that_nobody_is_told(tmp_path: Path) -> None:
