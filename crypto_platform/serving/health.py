@@ -27,6 +27,7 @@ class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One store. All but name, up and problem are None where unknown.
 
     Attributes:
+        address: host:port; None where this process knows none, and so asks nobody.
         next_offset: Sum over the partitions of today's topics.
         lag_records: Waiting offsets of partitions that are not blocked, markers included.
         lag_s: How long the first of them has waited; 0 where none waits.
@@ -172,6 +173,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         problems: Why it is not good, one line each; empty where it is.
         pauses: What a person has paused and how it goes on, one line each; that is no problem.
         webserver_up: Whether Dagster's UI answers; None where there is none.
+        kafka_up: Whether it answers; None where this process knows no address of it.
         parts: None where no stack runs in this folder.
     """
 
@@ -185,7 +187,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     webserver_up: bool | None
     api_url: str | None
     kafka_address: str | None
-    kafka_up: bool
+    kafka_up: bool | None
     kafka_problem: str | None
     stores: tuple[StoreStatus, ...]
     loads: tuple[LoadStatus, ...]

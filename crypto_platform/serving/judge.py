@@ -90,7 +90,7 @@ def build_status(settings: Settings, readings: Readings) -> Status:
         webserver_up=readings.webserver_up,
         api_url=settings.api.url,
         kafka_address=settings.kafka.bootstrap_servers,
-        kafka_up=readings.kafka.value is not None,
+        kafka_up=_is_up(readings.kafka, settings.kafka.bootstrap_servers),
         kafka_problem=readings.kafka.problem,
         stores=stores,
         loads=loads,
@@ -102,6 +102,11 @@ def build_status(settings: Settings, readings: Readings) -> Status:
         disk=disk,
         memory=readings.memory,
     )
+
+
+def _is_up(answer: Answer[KafkaReading], address: str | None) -> bool | None:
+    """None where this process has no address to ask: others may have one."""
+    return None if answer.value is None and address is None else answer.value is not None
 
 
 def type_answer(incident: IncidentStatus) -> str:

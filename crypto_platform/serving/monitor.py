@@ -9,7 +9,7 @@ import threading
 import time
 
 from crypto_platform.serving.health import Status
-from crypto_platform.serving.status import StatusReader
+from crypto_platform.serving.status import ReadPaused, StatusReader
 from crypto_platform.settings import Settings
 
 YOUNG_S = 10.0
@@ -18,9 +18,15 @@ YOUNG_S = 10.0
 class Monitor:
     """Asks when asked; safe for several threads."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Nothing is connected yet."""
+    def __init__(self, settings: Settings, *, read_paused: ReadPaused | None = None) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            settings: With the addresses of what is asked.
+            read_paused: As for `read_status`; without, what is paused is not known.
+        """
         self._settings = settings
+        self._read_paused = read_paused
         self._lock = threading.Lock()
         self._reader: StatusReader | None = None
         self._last: Status | None = None
@@ -30,7 +36,9 @@ class Monitor:
         """The status, at most `young_s` old; takes seconds where something does not answer."""
         with self._lock:
             if self._last is None or time.monotonic() - self._read_at >= young_s:
-                self._reader = self._reader or StatusReader(self._settings)
+                self._reader = self._reader or StatusReader(
+                    self._settings, read_paused=self._read_paused
+                )
                 self._last = self._reader.read()
                 self._read_at = time.monotonic()
             return self._last

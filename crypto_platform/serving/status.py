@@ -34,7 +34,7 @@ from crypto_platform.serving.readings import (
     read_store,
 )
 from crypto_platform.settings import Settings
-from crypto_platform.stores import STORES, open_analytics, open_store
+from crypto_platform.stores import STORES, Role, open_analytics, open_store
 from crypto_platform.stores.base import Store
 from crypto_platform.stores.postgres.analytics import AnalyticsStore
 
@@ -160,7 +160,9 @@ class StatusReader:
             self._analytics.close()
 
     def _read_derived(self) -> DerivedReading:
-        self._analytics = self._analytics or open_analytics(self._settings, role="analyst")
+        self._analytics = self._analytics or open_analytics(
+            self._settings, role=find_role(self._settings)
+        )
         return read_derived(self._analytics, now_us=self._clock_us())
 
     def _ask_details(
@@ -195,7 +197,7 @@ class _StoreProbes:
     """The questions to one store, each over a connection of its own: one may be slow."""
 
     def __init__(self, settings: Settings, name: str) -> None:
-        self._open = lambda: open_store(name, settings, role="analyst")
+        self._open = lambda: open_store(name, settings, role=find_role(settings))
         self._offsets_store: Store | None = None
         self._details_store: Store | None = None
         self._kafka: KafkaReading | None = None
@@ -227,10 +229,15 @@ class _StoreProbes:
         return StoreDetails(matters=store.read_open_matters(), stored_last_minute=stored)
 
 
+def find_role(settings: Settings) -> Role:
+    """As whom PostgreSQL is asked: the HTTP API's role sees how far it is, not what waits there."""
+    return "analyst" if settings.postgres.analyst_url or not settings.postgres.api_url else "api"
+
+
 def _find_address(settings: Settings, store: str) -> str | None:
     """host:port of a store's URL; never its user or password."""
-    section = getattr(settings, store)
-    url: SecretStr | None = section.analyst_url
+    role = find_role(settings) if store == "postgres" else "analyst"
+    url: SecretStr | None = getattr(getattr(settings, store), f"{role}_url")
     if url is None:
         return None
     return urlsplit(url.get_secret_value()).netloc.rpartition("@")[2] or None

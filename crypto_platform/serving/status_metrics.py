@@ -147,6 +147,22 @@ def _count_incidents(seen: Seen) -> Samples:
     return (((kind.value,), found[kind.value]) for kind in IncidentKind)
 
 
+def _judged(figure: Callable[[Status], Figure]) -> Callable[[Status], Figure]:
+    """A verdict of this process is the platform's only where it knows all that is judged."""
+
+    def find(status: Status) -> Figure:
+        knows_all = status.kafka_up is not None and all(
+            _store_up(store) is not None for store in status.stores
+        )
+        return figure(status) if knows_all else None
+
+    return find
+
+
+def _store_up(store: StoreStatus) -> Figure:
+    return None if not store.up and store.address is None else store.up
+
+
 def _retained(feed: FeedStatus) -> Figure:
     return None if feed.high is None or feed.low is None else feed.high - feed.low
 
@@ -160,12 +176,12 @@ METRICS: tuple[StatusMetric, ...] = (
     StatusMetric(
         name="good",
         text="1 while `crypto-platform status` finds nothing wrong",
-        read=_one(lambda status: status.is_good),
+        read=_one(_judged(lambda status: status.is_good)),
     ),
     StatusMetric(
         name="problems",
         text="How many lines `crypto-platform status` has against it",
-        read=_one(lambda status: len(status.problems)),
+        read=_one(_judged(lambda status: len(status.problems))),
     ),
     StatusMetric(
         name="status_timestamp_seconds",
@@ -186,7 +202,7 @@ METRICS: tuple[StatusMetric, ...] = (
         name="store_up",
         text="1 while the store answers",
         labels=("store",),
-        read=_by_store(lambda store: store.up),
+        read=_by_store(_store_up),
     ),
     StatusMetric(
         name="store_paused",

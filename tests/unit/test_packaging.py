@@ -144,6 +144,28 @@ def test_the_programs_know_every_setting_that_compose_gives_them(
         assert settings.sources["simulated_ecb"].enabled is False
 
 
+def test_composes_api_knows_what_status_knows(tmp_path: Path) -> None:
+    """Its /metrics told for months that Kafka was down, for it had no address of it."""
+    values = filled_example()
+    api, whole = (
+        load_settings(
+            tmp_path,
+            environment={k: interpolate(v, values) for k, v in environment_of(service).items()},
+        )
+        for service in ("api", "code-server")
+    )
+    assert api.kafka == whole.kafka
+    assert api.deployment == whole.deployment
+    assert api.dagster.webserver_url == "http://viewer:3000"
+    switches = {name: source.enabled for name, source in whole.sources.items()}
+    assert {name: source.enabled for name, source in api.sources.items()} | {
+        # without the operator's key they are not asked for either way
+        name: switches[name]
+        for name in ("company", "company_exchange")
+    } == switches
+    assert (api.postgres.analyst_url, api.postgres.loader_url) == (None, None)
+
+
 def test_the_settings_named_in_the_example_exist(tmp_path: Path) -> None:
     """A comment that names a setting is tried out by its reader."""
     named = dict(re.findall(rf"({ENV_PREFIX}[A-Z_]+)=(\S+)", EXAMPLE))

@@ -13,6 +13,7 @@ from crypto_platform.serving.audits import LastAudit
 from crypto_platform.serving.judge import build_status
 from crypto_platform.serving.probe import Answer
 from crypto_platform.serving.readings import MemoryReading
+from crypto_platform.serving.status import find_role
 from crypto_platform.serving.status_metrics import METRICS, PREFIX, Seen, print_metrics
 from tests.api_harness import FakeStore, serving
 from tests.status_steps import (
@@ -92,11 +93,36 @@ def test_what_is_not_known_has_no_sample(tmp_path: Path) -> None:
         stores={"postgres": Answer(problem="none"), "mongo": Answer(problem="none")},
         details={"postgres": Answer(problem="none"), "mongo": Answer(problem="none")},
     )
-    status = build_status(settings_of(tmp_path), nothing)
+    addresses = {"postgres": "127.0.0.1:5432", "mongo": "127.0.0.1:27017"}
+    settings = settings_of(tmp_path, KAFKA__BOOTSTRAP_SERVERS="127.0.0.1:9092")
+    status = build_status(settings, replace(nothing, addresses=addresses))
     found = read_samples(print_metrics(Seen(status=status, audits=[])))
     assert (found["store_up,postgres"], found["kafka_up"], found["good"]) == (0, 0, 0)
     unknown = ("load_", "topic_", "open_incidents", "store_offsets", "audit_", "part_")
     assert [name for name in found if name.startswith(unknown)] == []
+
+
+def test_whom_this_process_cannot_ask_is_not_down(tmp_path: Path) -> None:
+    """An API without the broker's address told everybody that Kafka was down."""
+    deaf = readings(kafka=Answer(problem="kafka.bootstrap_servers is not set"))
+    status = build_status(settings_of(tmp_path), deaf)
+    found = read_samples(print_metrics(Seen(status=status, audits=[])))
+    assert found["store_up,postgres"] == 1
+    assert not {"kafka_up", "good", "problems"} & set(found)
+    lone = replace(deaf, stores={**deaf.stores, "postgres": Answer(problem="url is not set")})
+    status = build_status(settings_of(tmp_path, KAFKA__BOOTSTRAP_SERVERS="127.0.0.1:9"), lone)
+    found = read_samples(print_metrics(Seen(status=status, audits=[])))
+    assert (found["kafka_up"], found["store_up,mongo"]) == (0, 1)
+    assert not {"store_up,postgres", "good", "problems"} & set(found)
+
+
+def test_the_role_of_the_api_is_asked_where_no_other_is_known(tmp_path: Path) -> None:
+    """Its rights do for how far a store is; the analyst's password would open all accounts."""
+    own = {"POSTGRES__API_URL": "postgresql://api:pw@127.0.0.1/x"}
+    analyst = {"POSTGRES__ANALYST_URL": "postgresql://analyst:pw@127.0.0.1/x"}
+    assert find_role(settings_of(tmp_path, **own)) == "api"
+    assert find_role(settings_of(tmp_path, **own, **analyst)) == "analyst"
+    assert find_role(settings_of(tmp_path)) == "analyst"
 
 
 def test_names_follow_prometheus() -> None:
@@ -114,7 +140,7 @@ def test_the_api_serves_the_same() -> None:
         answer = client.get("/metrics")
     found = read_samples(answer.text)
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-    assert found["kafka_up"] == 0
+    assert "kafka_up" not in found
     assert found["process_resident_memory_bytes"] > 0
     told = set(re.findall(r"^# TYPE (\w+)", answer.text, re.MULTILINE))
     assert {PREFIX + metric.name for metric in METRICS} <= told

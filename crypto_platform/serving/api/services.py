@@ -25,6 +25,7 @@ from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.failover import Answered, Reads
 from crypto_platform.serving.monitor import Monitor
 from crypto_platform.serving.overview import Overview, read_overview
+from crypto_platform.serving.pauses import ask_paused
 from crypto_platform.serving.reader import RECORDS_MAX
 from crypto_platform.serving.status_metrics import Seen
 from crypto_platform.settings import Settings
@@ -109,7 +110,7 @@ def build_services(settings: Settings, reads: Reads) -> Services:
         raise ConfigurationError(message)
     secret = settings.api.secret.get_secret_value()
     codes = CurrencyCodes(settings)
-    monitor = Monitor(settings)
+    monitor = Monitor(settings, read_paused=lambda: ask_paused(settings))
     audits = Audits(settings)
     tokens = Tokens(derive_secret(secret, "tokens"), valid_s=settings.api.token_s)
     return Services(
