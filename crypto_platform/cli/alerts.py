@@ -16,7 +16,7 @@ from crypto_platform.cli.options import data_dir_option, json_option
 from crypto_platform.cli.text import printable
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.serving.faults import Found
-from crypto_platform.settings import ENV_PREFIX, Settings, load_settings
+from crypto_platform.settings import ENV_PREFIX, Settings, find_settings_file, load_settings
 
 
 @click.group()
@@ -107,8 +107,9 @@ def choose_receivers(settings: Settings, name: str | None) -> Sequence[str]:
     if not known:
         message = (
             "alerts.receivers is empty: set one, for example "
-            f"{ENV_PREFIX}ALERTS__RECEIVERS__TEAM=slack://… in the environment of `up` "
-            "(docs/operations.md, Alerts)"
+            f"{ENV_PREFIX}ALERTS__RECEIVERS__TEAM=slack://… in the environment of `up`, or in "
+            f"{find_settings_file(settings.data_dir)} (docs/operations.md, Alerts); one that only "
+            "a service's environment file names is not seen here (docs/service.md)"
         )
         raise ConfigurationError(message)
     if name is not None and name not in known:

@@ -190,15 +190,16 @@ def test_without_a_receiver_the_sensor_says_that_nobody_is_told(tmp_path: Path) 
     assert Ticks(settings_of(tmp_path)).tick().startswith("nobody is told: alerts.receivers is")
 
 
-def test_a_trial_arrives_and_a_dry_run_sends_nothing(
-    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trial_arrives_and_a_dry_run_sends_nothing(tmp_path: Path, receiver: Receiver) -> None:
     """Before the first night, not in it."""
     folder = ["--data-dir", str(tmp_path)]
     nobody = CliRunner().invoke(main, ["alerts", "test", *folder])
     assert nobody.exit_code == 1
     assert "alerts.receivers is empty: set one" in nobody.output
-    monkeypatch.setenv("CRYPTO_PLATFORM_ALERTS__RECEIVERS__TEAM", receiver.url)
+    # what a service's unit gave `up`, a command typed beside it does not have
+    assert f"{tmp_path}/settings.toml" in nobody.output
+    assert "docs/service.md" in nobody.output
+    (tmp_path / "settings.toml").write_text(f'[alerts.receivers]\nteam = "{receiver.url}"\n')
     dry = CliRunner().invoke(main, ["alerts", "test", "--dry-run", *folder])
     assert (dry.exit_code, receiver.taken) == (0, [])
     assert dry.output.startswith("to team:\ncrypto_platform local: trial message\n")

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from crypto_platform.cli.alerts import alerts_command
 from crypto_platform.cli.stack import up_command
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "crypto-platform.service"
+MANUAL = Path(__file__).parents[2] / "docs" / "service.md"
 EXPOSURE_MAX = 20
 """Tenths: systemd calls anything up to 2.0 well locked up."""
 
@@ -55,3 +57,20 @@ def test_the_command_of_the_unit_can_be_typed() -> None:
     program, name, *options = shlex.split(command)
     assert (Path(program).name, name) == ("crypto-platform", "up")
     up_command.make_context("up", options)
+
+
+def test_the_manual_runs_a_command_as_the_unit_does() -> None:
+    """`alerts test` said that nobody would be told, for it did not see root's environment file."""
+    unit = UNIT.read_text("utf-8")
+    lines = MANUAL.read_text("utf-8").replace("\\\n", " ").splitlines()
+    [line] = [line for line in lines if line.lstrip().startswith("sudo systemd-run ")]
+    words = shlex.split(line)
+    [user] = re.findall(r"^User=(.*)$", unit, re.MULTILINE)
+    [file] = re.findall(r"^EnvironmentFile=-(.*)$", unit, re.MULTILINE)
+    [program] = re.findall(r"^ExecStart=(\S+)", unit, re.MULTILINE)
+    assert f"--uid={user}" in words
+    assert f"EnvironmentFile={file}" in words
+    own = words[words.index(program) + 1 :]
+    assert own[0] == "alerts"
+    command = alerts_command.commands[own[1]]
+    command.make_context(own[1], own[2:])
