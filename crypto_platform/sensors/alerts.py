@@ -48,12 +48,16 @@ def build_alert_sensor(settings: Settings, monitor: Monitor, audits: Audits) -> 
         def tell(receiver: str, news: Sequence[News]) -> str | None:
             return send(settings, receiver, write_message(settings, news, now=now))
 
+        audited = audits.answer()
         found = find_faults(
-            settings, monitor.read(), audits.read(), paused=read_paused(context.instance)
+            settings, monitor.read(), audited.value or (), paused=read_paused(context.instance)
         )
-        ledger, lines = tell_all(settings.alerts, found, read_ledger(context.cursor), tell, now=now)
+        ledger, told = tell_all(settings.alerts, found, read_ledger(context.cursor), tell, now=now)
+        lines = [*told] or [f"no news (open alerts: {len(found.bad)})"]
+        if audited.problem is not None:
+            lines.append(f"not known how the last audits ended: {audited.problem}")
         return dg.SensorResult(
-            skip_reason="; ".join(lines) or f"no news (open alerts: {len(found.bad)})",
+            skip_reason="; ".join(lines),
             cursor=msgspec.json.encode(ledger).decode(),
         )
 

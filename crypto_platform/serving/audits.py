@@ -4,14 +4,17 @@ Here: one question over GraphQL, and what its answer means. Not here: the audit
 (delivery/audit.py), its asset (assets/audits.py), which gives the hour's answers as checks.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from crypto_platform.feeds import FEEDS
 from crypto_platform.serving.dagster_api import ask_dagster
-from crypto_platform.serving.probe import Probe
+from crypto_platform.serving.probe import Answer, Probe
 from crypto_platform.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 5.0
 EVERY_S = 30.0
@@ -63,7 +66,9 @@ class Audits:
     def __init__(self, settings: Settings) -> None:
         """Nothing is asked yet."""
         url = settings.dagster.webserver_url
-        self._probe = Probe(lambda: read_audits(url) if url else [], every_s=EVERY_S)
+        self._probe = Probe[list[LastAudit]](
+            lambda: read_audits(url) if url else [], every_s=EVERY_S
+        )
 
     def ask(self) -> None:
         """Begin, so that `read` need not wait."""
@@ -71,8 +76,19 @@ class Audits:
 
     def read(self) -> Sequence[LastAudit]:
         """The last one of each feed; none where no Dagster is known or it does not answer soon."""
+        return self.answer().value or []
+
+    def answer(self) -> Answer[list[LastAudit]]:
+        """The same, or why it is not known.
+
+        A mistake of ours is logged and is such a reason: who asks has other things to tell besides.
+        """
         self._probe.ask()
-        return self._probe.answer(within_s=WITHIN_S).value or []
+        try:
+            return self._probe.answer(within_s=WITHIN_S)
+        except Exception as error:
+            logger.exception("Dagster's answer about the last audits could not be read")
+            return Answer(problem=f"{type(error).__name__} (the log has it whole)")
 
 
 def read_audits(url: str) -> list[LastAudit]:

@@ -35,11 +35,13 @@ class Receiver:
 
     Attributes:
         status: What it answers; 307 sends on to /moved.
+        body: Its answer's.
         taken: Each message's title and body.
         asked: Paths that were asked, in order.
     """
 
     status: int = 200
+    body: bytes = b""
     taken: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     port: int = 0
@@ -57,13 +59,14 @@ def receiver() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             made.asked.append(self.path)
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if made.status == 200:
+            if made.status == 200 and self.path != "/graphql":
                 made.taken.append(body)
             self.send_response(made.status)
             if made.status == 307:
                 self.send_header("Location", f"http://127.0.0.1:{made.port}/moved")
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(made.body)))
             self.end_headers()
+            self.wfile.write(made.body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
             """Nothing on stderr."""
@@ -168,6 +171,28 @@ def test_a_receiver_that_refuses_is_told_in_the_tick_and_tried_again(
     assert "team" not in ticks.tick()
     assert len(receiver.taken) == 1
     assert SECRET not in "".join(capfd.readouterr())
+
+
+def test_an_answer_about_audits_that_nobody_understands_silences_no_alert(
+    tmp_path: Path, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another release of Dagster, another shape: a store that is down must be told all the same."""
+    receiver.body = b'{"data": {"assetNodes": [{"assetKey": 7}]}}'
+    settings = settings_of(
+        tmp_path,
+        ALERTS__RECEIVERS__TEAM=receiver.url,
+        ALERTS__AFTER_S="0",
+        DAGSTER__WEBSERVER_URL=f"http://127.0.0.1:{receiver.port}",
+    )
+    ticks = Ticks(settings)
+    ticks.monitor.readings = lagging()
+    said = ticks.tick()
+    assert said.startswith("team was told: postgres lags (begun); not known how the last audits")
+    assert "KeyError" in said
+    assert [message["title"] for message in receiver.taken] == [
+        "crypto_platform local: postgres lags (begun)"
+    ]
+    assert "KeyError" in caplog.text
 
 
 @pytest.mark.parametrize("option", ["", "?redirect=yes"])
