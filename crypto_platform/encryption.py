@@ -62,7 +62,18 @@ def find_open_postgres(url: str) -> list[str]:
 
 def find_open_mongo(url: str) -> list[str]:
     """Of a URL mongodb://… or mongodb+srv://…, which is encrypted unless it says otherwise."""
-    options, hosts = _split_url(url)
+    return find_open_members(url, list_mongo_hosts(url))
+
+
+def list_mongo_hosts(url: str) -> list[str]:
+    """Which hosts a URL mongodb://… names; its servers name the others of their replica set."""
+    _, hosts = _split_url(url)
+    return hosts
+
+
+def find_open_members(url: str, hosts: Iterable[str]) -> list[str]:
+    """Of the members of the replica set that a URL leads to."""
+    options, _ = _split_url(url)
     by_default = "true" if url.startswith("mongodb+srv:") else "false"
     encrypted = options.get("tls", options.get("ssl", by_default)) == "true"
     unchecked = any(options.get(name) == "true" for name in _MONGO_UNCHECKED)

@@ -71,7 +71,13 @@ def connect_command(*, store: str, statement: str | None, role: str, data_dir: P
     if statement is not None:
         from crypto_platform.stores.mongo.commands import run_command
 
-        click.echo(run_command(url.get_secret_value(), settings.mongo.database, statement))
+        answer = run_command(
+            url.get_secret_value(),
+            settings.mongo.database,
+            statement,
+            plain_text_hosts=settings.plain_text_hosts,
+        )
+        click.echo(answer)
         return
     mongosh = shutil.which("mongosh")
     if mongosh is None:

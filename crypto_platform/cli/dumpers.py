@@ -54,7 +54,9 @@ def open_dumpers(settings: Settings, names: Iterable[str]) -> Generator[list[Dum
             if name == "postgres":
                 dumpers.append(PostgresDumper(url, find_postgres_tool))
             else:
-                mongo = MongoDumper(url, settings.mongo.database)
+                mongo = MongoDumper(
+                    url, settings.mongo.database, plain_text_hosts=settings.plain_text_hosts
+                )
                 closing.callback(mongo.close)
                 dumpers.append(mongo)
         yield dumpers

@@ -87,7 +87,11 @@ def _migrate_mongo(settings: Settings, progress: Progress) -> None:
     if settings.mongo.migrator_url is None:
         progress("MongoDB: left out, mongo.migrator_url is not set")
         return
-    mongo_schema.migrate(settings.mongo.migrator_url.get_secret_value(), settings.mongo.database)
+    mongo_schema.migrate(
+        settings.mongo.migrator_url.get_secret_value(),
+        settings.mongo.database,
+        plain_text_hosts=settings.plain_text_hosts,
+    )
     progress("MongoDB: collections and indexes are there")
 
 

@@ -60,7 +60,7 @@ def _open_mongo(settings: Settings, role: Role) -> Store:
     own = "loader" if role == "loader" else "analyst"
     urls = {"loader": settings.mongo.loader_url, "analyst": settings.mongo.analyst_url}
     url = _reveal(urls[own], f"mongo.{own}_url", "mongodb://")
-    return MongoStore(url, settings.mongo.database)
+    return MongoStore(url, settings.mongo.database, plain_text_hosts=settings.plain_text_hosts)
 
 
 STORES: Mapping[str, StoreKind] = {

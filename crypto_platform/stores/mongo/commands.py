@@ -6,6 +6,7 @@ adds none. Not here: anything the platform itself asks.
 Source: MongoDB Extended JSON v2 specification.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from bson import json_util
@@ -18,7 +19,14 @@ from crypto_platform.stores.mongo.errors import translating
 COMMAND_BYTES_MAX = 1024 * 1024
 
 
-def run_command(url: str, database: str, text: str, *, timeout_s: float = 30.0) -> str:
+def run_command(
+    url: str,
+    database: str,
+    text: str,
+    *,
+    timeout_s: float = 30.0,
+    plain_text_hosts: Sequence[str] = (),
+) -> str:
     """Run one database command and return the server's answer.
 
     Args:
@@ -26,6 +34,7 @@ def run_command(url: str, database: str, text: str, *, timeout_s: float = 30.0) 
         database: Where.
         text: A command in extended JSON, its name first: {"find": "quotes", "limit": 1}.
         timeout_s: Longest wait.
+        plain_text_hosts: Members beyond this machine that need no encryption.
 
     Returns:
         Relaxed extended JSON, indented; cluster times and signatures left out.
@@ -35,7 +44,7 @@ def run_command(url: str, database: str, text: str, *, timeout_s: float = 30.0) 
         StoreUnavailableError, StoreRefusedError: As the server says.
     """
     command = parse_command(text)
-    connection = Connection(url, database, timeout_s=timeout_s)
+    connection = Connection(url, database, timeout_s=timeout_s, plain_text_hosts=plain_text_hosts)
     try:
         with translating(f"run {next(iter(command))}"):
             answer = connection.client.get_database(database).command(command)

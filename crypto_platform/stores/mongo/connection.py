@@ -23,8 +23,10 @@ from pymongo.errors import ConfigurationError as DriverConfigurationError
 from pymongo.errors import InvalidURI, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
+from pymongo.server_description import ServerDescription
 from pymongo.write_concern import WriteConcern
 
+from crypto_platform.encryption import MONGO_ADVICE, find_open_members, list_mongo_hosts
 from crypto_platform.errors import ConfigurationError, OutcomeUnknownError
 from crypto_platform.stores.mongo.errors import UNKNOWN_COMMIT, is_transient
 
@@ -55,17 +57,21 @@ class Retry:
 class Connection:
     """What the parts of the store share. Not safe for several threads."""
 
-    def __init__(self, url: str, database: str, *, timeout_s: float) -> None:
+    def __init__(
+        self, url: str, database: str, *, timeout_s: float, plain_text_hosts: Sequence[str] = ()
+    ) -> None:
         """Nothing is opened yet.
 
         Args:
             url: mongodb://…; may hold a password, so it is never shown.
             database: Its name.
             timeout_s: Longest wait for an answer; for a server to be found at most 5 s of it.
+            plain_text_hosts: As in the settings; see `connect`.
         """
         self._url = url
         self._database_name = database
         self.timeout_s = timeout_s
+        self._plain_text_hosts = plain_text_hosts
         self._client: MongoClient[Document] | None = None
         self._session: ClientSession | None = None
 
@@ -73,7 +79,9 @@ class Connection:
     def client(self) -> MongoClient[Document]:
         """The driver's client, made when first needed."""
         if self._client is None:
-            self._client = connect(self._url, timeout_s=self.timeout_s)
+            self._client = connect(
+                self._url, timeout_s=self.timeout_s, plain_text_hosts=self._plain_text_hosts
+            )
         return self._client
 
     @property
@@ -202,14 +210,39 @@ def split_by_size(
         yield chunk
 
 
-def connect(url: str, *, timeout_s: float) -> MongoClient[Document]:
+def connect(
+    url: str, *, timeout_s: float, plain_text_hosts: Sequence[str] = ()
+) -> MongoClient[Document]:
     """A client with a limit on every wait; no server is asked yet.
 
+    The servers say who else belongs to their replica set, and whoever is primary then gets password
+    and records. So each use asks anew whether all members may be talked to as the URL says.
+
+    Args:
+        url: mongodb://…; the hosts that it names were looked at when the settings were read.
+        timeout_s: Longest wait for an answer.
+        plain_text_hosts: Members beyond this machine that need no encryption.
+
     Raises:
-        ConfigurationError: The URL is none, or names a file that is none.
+        ConfigurationError: The URL is none, or names a file that is none. Later, at any use: a
+            member of the replica set would be talked to in plain text.
     """
+    known = {*plain_text_hosts, *list_mongo_hosts(url)}
+
+    def refuse_open(servers: list[ServerDescription]) -> list[ServerDescription]:
+        members = client.topology_description.server_descriptions()
+        for host in find_open_members(url, (host for host, _ in members)):
+            if host not in known:
+                message = (
+                    f"MongoDB's replica set has the member {host}, and the connection to it would "
+                    f"not be encrypted and checked: {MONGO_ADVICE}, or name {host} in "
+                    "plain_text_hosts where the network between is all your own"
+                )
+                raise ConfigurationError(message)
+        return servers
+
     try:
-        return MongoClient(
+        client = MongoClient[Document](
             url,
             appname="crypto_platform",
             serverSelectionTimeoutMS=int(min(timeout_s, 5.0) * 1000),
@@ -219,6 +252,7 @@ def connect(url: str, *, timeout_s: float) -> MongoClient[Document]:
             # a primary that hangs is noticed after this and connectTimeoutMS: 13 s by default
             heartbeatFrequencyMS=2000,
             maxPoolSize=8,
+            server_selector=refuse_open,
         )
     except (InvalidURI, DriverConfigurationError) as error:
         message = f"the MongoDB URL cannot be used ({type(error).__name__}); expected mongodb://…"
@@ -226,3 +260,4 @@ def connect(url: str, *, timeout_s: float) -> MongoClient[Document]:
     except OSError as error:
         message = f"a file of the MongoDB URL cannot be read ({error.strerror}): look at tlsCAFile"
         raise ConfigurationError(message) from None
+    return client

@@ -10,7 +10,7 @@ Source: MongoDB Database Tools, mongodump, "Output"; a snapshot lives for
 minSnapshotHistoryWindowInSeconds (300 by default).
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,9 +45,11 @@ class MongoDumper:
     sink = claims.SINK
     replaces_at_once = False
 
-    def __init__(self, url: str, database: str) -> None:
+    def __init__(self, url: str, database: str, *, plain_text_hosts: Sequence[str] = ()) -> None:
         """Nothing is connected yet; `url` is of the role that owns the collections."""
-        self._connection = Connection(url, database, timeout_s=TIMEOUT_S)
+        self._connection = Connection(
+            url, database, timeout_s=TIMEOUT_S, plain_text_hosts=plain_text_hosts
+        )
         self._database = database
 
     def close(self) -> None:

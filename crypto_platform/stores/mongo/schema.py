@@ -74,7 +74,7 @@ _BSON_TYPE_NAMES = frozenset(
 )
 
 
-def migrate(url: str, database: str) -> None:
+def migrate(url: str, database: str, *, plain_text_hosts: Sequence[str] = ()) -> None:
     """Make collections, indexes and validators what FEEDS says; nothing is ever dropped.
 
     May be repeated, also by several processes at once.
@@ -82,13 +82,14 @@ def migrate(url: str, database: str) -> None:
     Args:
         url: Of the user that owns the collections.
         database: Its name; made by its first collection.
+        plain_text_hosts: Members beyond this machine that need no encryption.
 
     Raises:
         ConfigurationError: The server is no replica set, so it has no transactions.
         StoreUnavailableError: Not reached; what was made stays.
         StoreRefusedError: A right is missing, or an index clashes with one made by hand.
     """
-    connection = Connection(url, database, timeout_s=60)
+    connection = Connection(url, database, timeout_s=60, plain_text_hosts=plain_text_hosts)
     try:
         with translating("migrate"):
             _refuse_standalone(connection)

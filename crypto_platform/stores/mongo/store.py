@@ -88,6 +88,7 @@ class MongoStore:
         *,
         timeout_s: float = 15.0,
         clock_us: Callable[[], int] = read_clock_us,
+        plain_text_hosts: Sequence[str] = (),
     ) -> None:
         """Nothing is opened yet.
 
@@ -96,8 +97,11 @@ class MongoStore:
             database: Made by `migrate`.
             timeout_s: Longest wait for an answer, and for a commit to be tried again.
             clock_us: Stands in for the clock in tests.
+            plain_text_hosts: Members beyond this machine that need no encryption.
         """
-        self._connection = Connection(url, database, timeout_s=timeout_s)
+        self._connection = Connection(
+            url, database, timeout_s=timeout_s, plain_text_hosts=plain_text_hosts
+        )
         self._clock_us = clock_us
         self._writer = Writer(self._connection, clock_us=clock_us)
 
