@@ -1,5 +1,6 @@
 """Names, sizes and settings of the topics; only a migration creates them."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -101,10 +102,11 @@ def read_topic_ids(
         KafkaUnavailableError: The broker did not answer.
     """
     found: dict[str, tuple[str, int]] = {}
+    deadline = time.monotonic() + timeout_s
     futures = admin.describe_topics(TopicCollection(names), request_timeout=timeout_s)
     for name, future in futures.items():
         try:
-            description = future.result(timeout=timeout_s)
+            description = future.result(timeout=max(deadline - time.monotonic(), 0.0))
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 continue

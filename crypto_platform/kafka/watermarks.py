@@ -5,6 +5,7 @@ a long-lived AdminClient's list_offsets fails with FENCED_LEADER_EPOCH until it 
 metadata: on any error it is refreshed and asked once more, then made anew by the next call.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -57,15 +58,18 @@ class Watermarks:
         """Id and partition count of each topic that exists; see topics.read_topic_ids.
 
         Args:
-            within_s: Ask once and wait no longer; None asks a second time after an error.
+            within_s: Ask once and wait no longer, an error's consequences included; None asks a
+                second time after an error.
         """
         names = list(topics)
+        deadline = time.monotonic() + (within_s or 0.0)
         try:
             return read_topic_ids(self._client(), names, timeout_s=within_s or self._timeout_s)
         except KafkaUnavailableError:
-            self._refresh(within_s or self._timeout_s)
             if within_s is not None:
+                self._refresh(deadline - time.monotonic())
                 raise
+            self._refresh(self._timeout_s)
             return read_topic_ids(self._client(), names, timeout_s=self._timeout_s)
 
     def read_bounds(self, parts: Sequence[Part]) -> dict[Part, Bounds]:
@@ -138,8 +142,11 @@ class Watermarks:
         return self._admin
 
     def _refresh(self, within_s: float) -> None:
-        """Bring the client's view of leaders up to date, or drop it."""
+        """Bring the client's view of leaders up to date, or drop it; at once without time left."""
         try:
-            self._client().list_topics(timeout=within_s)
+            if within_s > 0:
+                self._client().list_topics(timeout=within_s)
+                return
         except KafkaException:
-            self._admin = None
+            pass
+        self._admin = None
