@@ -3,8 +3,9 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from typing import cast
 
 import pytest
 from fastapi import Request
@@ -86,7 +87,7 @@ def request(last_event_id: str | None = None) -> Request:
 
 async def listen(
     streams: Streams, feed: Feed, *, last: str | None = None, from_start: bool = True
-) -> AsyncIterator[ServerSentEvent]:
+) -> AsyncGenerator[ServerSentEvent]:
     """The messages of a stream, without HTTP."""
     answer = await streams.open(
         request(last),
@@ -97,8 +98,7 @@ async def listen(
         from_start=from_start,
     )
     assert isinstance(answer, EventSourceResponse)
-    messages: AsyncIterator[ServerSentEvent] = answer.body_iterator
-    return messages
+    return cast("AsyncGenerator[ServerSentEvent]", answer.body_iterator)
 
 
 def numbers_of(message: ServerSentEvent) -> list[int]:
@@ -180,7 +180,7 @@ def test_all_listeners_share_one_question() -> None:
             assert numbers_of(await anext(each)) == [1, 2]
         assert feed.questions < 10
         for each in opened:
-            await each.aclose()  # pyright: ignore[reportAttributeAccessIssue] - a generator
+            await each.aclose()
 
     run(test)
 
@@ -212,6 +212,53 @@ def test_one_client_cannot_hold_all_streams() -> None:
             await anext(own)
             with pytest.raises(ApiError):
                 await listen(streams, feed)
+        async with aclosing(await listen(streams, feed)) as own:
+            assert numbers_of(await anext(own)) == [1, 2]
+
+    run(test)
+
+
+def test_streams_that_are_asked_for_at_once_are_counted_one_after_another() -> None:
+    """Twenty requests in one packet went past a limit of one: each saw nobody listening yet."""
+
+    async def test() -> None:
+        feed, streams = Feed(), Streams(streams_max=1)
+        found = await asyncio.gather(
+            *(listen(streams, feed) for _ in range(5)), return_exceptions=True
+        )
+        assert [type(each) for each in found if isinstance(each, Exception)] == [ApiError] * 4
+        [own] = [each for each in found if not isinstance(each, BaseException)]
+        async with aclosing(own):
+            assert numbers_of(await anext(own)) == [1, 2]
+
+    run(test)
+
+
+def test_a_stream_that_never_began_holds_no_place() -> None:
+    """A store that is away, a client who asks for the head only: he may come back all the same."""
+
+    async def test() -> None:
+        feed, streams = Feed(), Streams(streams_max=1)
+        feed.is_down = True
+        with pytest.raises(StoreUnavailableError):
+            await listen(streams, feed)
+        feed.is_down = False
+        answer = await streams.open(
+            request(),
+            "rows",
+            ("rows",),
+            lambda: Tail(feed.poll, kept_max=100),
+            who="ann",
+            from_start=True,
+        )
+
+        async def receive() -> dict[str, object]:
+            return {"type": "http.disconnect"}
+
+        async def send(_: object) -> None:
+            pass
+
+        await answer({"type": "http", "method": "HEAD"}, receive, send)
         async with aclosing(await listen(streams, feed)) as own:
             assert numbers_of(await anext(own)) == [1, 2]
 

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from http import HTTPStatus
 
@@ -20,6 +20,7 @@ import msgspec
 from fastapi import Request, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
 from crypto_platform.errors import PlatformError
 from crypto_platform.serving.api.journal import Journal
@@ -125,15 +126,32 @@ class Streams:
             ApiError: 429: he listens to too many.
             StoreUnavailableError: No store answers.
         """
+        place = self._take_place(who)
+        try:
+            tail = await self._find_tail(key, make)
+        except BaseException:
+            place.close()
+            raise
+        number = _find_start(request, tail, from_start=from_start)
+        return _Stream(self._send(tail, place, name, number, may_go_on), place)
+
+    def _take_place(self, who: str) -> ExitStack:
+        """Count a stream, if he may have one more; closing what is returned takes it back, once.
+
+        In one step: he could ask for many at once, and each would find the others not yet counted.
+        """
         if self._open[who] >= self._streams_max:
             message = f"too many streams: at most {self._streams_max} at once"
             raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, message, headers={"Retry-After": "10"})
-        tail = await self._find_tail(key, make)
-        number = _find_start(request, tail, from_start=from_start)
-        messages = self._send(tail, who, name, number, may_go_on)
-        return EventSourceResponse(
-            messages, ping=HEARTBEAT_S, sep="\n", headers={"Cache-Control": "no-store"}
-        )
+        self._open[who] += 1
+        place = ExitStack()
+        place.callback(self._give_place_back, who)
+        return place
+
+    def _give_place_back(self, who: str) -> None:
+        self._open[who] -= 1
+        if not self._open[who]:
+            del self._open[who]
 
     async def _find_tail(self, key: Sequence[str], make: Callable[[], Tail]) -> Tail:
         tail = self._find_living(key)
@@ -163,12 +181,12 @@ class Streams:
     async def _send(
         self,
         tail: Tail,
-        who: str,
+        place: ExitStack,
         name: str,
         number: int | None,
         may_go_on: Callable[[], Awaitable[bool]] | None,
     ) -> AsyncGenerator[ServerSentEvent]:
-        with self._listening(tail, who):
+        with place, _listening(tail):
             begun = checked = time.monotonic()
             while not tail.is_over and time.monotonic() - begun < STREAM_S_MAX:
                 news = tail.journal.since(-1 if number is None else number)
@@ -185,18 +203,29 @@ class Streams:
                     if not await may_go_on():
                         return
 
-    @contextmanager
-    def _listening(self, tail: Tail, who: str) -> Generator[None]:
-        """Count a listener."""
-        tail.listeners += 1
-        self._open[who] += 1
-        try:
-            yield
-        finally:
-            tail.listeners -= 1
-            self._open[who] -= 1
-            if not self._open[who]:
-                del self._open[who]
+
+class _Stream(EventSourceResponse):
+    """Messages, and their client's place, which he has left also where they never began."""
+
+    def __init__(self, messages: AsyncGenerator[ServerSentEvent], place: ExitStack) -> None:
+        super().__init__(  # pyright: ignore[reportUnknownMemberType] - its other arguments
+            messages, ping=HEARTBEAT_S, sep="\n", headers={"Cache-Control": "no-store"}
+        )
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._place:
+            await super().__call__(scope, receive, send)
+
+
+@contextmanager
+def _listening(tail: Tail) -> Generator[None]:
+    """Count a listener, for whom the tail goes on."""
+    tail.listeners += 1
+    try:
+        yield
+    finally:
+        tail.listeners -= 1
 
 
 def _find_start(request: Request, tail: Tail, *, from_start: bool) -> int | None:
