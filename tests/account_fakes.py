@@ -18,7 +18,7 @@ from crypto_platform.feeds.codec import to_columns
 from crypto_platform.feeds.projection import Key, Projection, fold
 from crypto_platform.kafka.watermarks import Bounds, Part
 from crypto_platform.sources.company_accounts import OwnAccounts, OwnWallet
-from crypto_platform.stores.accounts import Half, PostingSum, UserCount, Whole
+from crypto_platform.stores.accounts import Half, PostingSum, ToldOrder, UserCount, Whole
 from crypto_platform.stores.claims import StoredOffset, TopicPart
 from tests.store_steps import TOPIC_ID
 
@@ -121,6 +121,14 @@ class FakeAccounts:
         for event in self._up_to(through_sequence):
             found.setdefault(event.user_id, []).append(event.user_sequence)
         return (UserCount(user, len(own), max(own)) for user, own in sorted(found.items()))
+
+    def read_told_orders(self, *, through_sequence: int) -> Iterator[ToldOrder]:
+        last = {
+            event.order_id: ToldOrder(event.order_id, event.user_id, event.sequence)
+            for event in self._up_to(through_sequence)
+            if event.order_id is not None
+        }
+        return iter(sorted(last.values()))
 
     def read_halves(self, *, through_sequence: int) -> Iterator[Half]:
         halves = [

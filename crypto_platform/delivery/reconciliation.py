@@ -47,7 +47,7 @@ from crypto_platform.kafka.watermarks import Part
 from crypto_platform.settings import Settings
 from crypto_platform.sources import explain_sources
 from crypto_platform.sources.company_accounts import CompanyAccounts, OwnAccounts
-from crypto_platform.stores.accounts import Half, PostingSum, UserCount, Whole
+from crypto_platform.stores.accounts import Half, PostingSum, ToldOrder, UserCount, Whole
 from crypto_platform.stores.base import Store
 from crypto_platform.stores.claims import TopicPart
 
@@ -309,20 +309,26 @@ class _Work:
         self._check_ahead(WALLETS)
 
     def compare_orders(self) -> None:
-        """Orders with their fills, store by store."""
+        """Orders with their fills, store by store, and what one store's events tell of them.
+
+        Below the cut all stores have the same events, or that was found before.
+        """
         names = list(self.stores)
-        streams = [
+        streams: list[Iterator[tuple[str, object]]] = [
             group(store.read_states(ACCOUNT_EVENTS, ORDERS), _order_of)
             for store in self.stores.values()
         ]
-        for _, values in merge(streams):
+        told = self.stores[names[0]].read_told_orders(through_sequence=self.cut)
+        streams.append((each.order_id, each) for each in told)
+        for _, (*wholes, told_order) in merge(streams):
             found = {
-                name: cast("Whole", whole[0]) if whole else None
-                for name, whole in zip(names, values, strict=True)
+                name: cast("list[Whole]", whole)[0] if whole else None
+                for name, whole in zip(names, wholes, strict=True)
             }
             for name, whole in found.items():
                 self.tallies[name].orders += whole is not None
-            for name, state in compare_order(found, cut=self.cut, mismatches=self.mismatches):
+            own = cast("ToldOrder | None", told_order)
+            for name, state in compare_order(found, own, cut=self.cut, mismatches=self.mismatches):
                 self._take_ahead(name, ORDERS, state)
         self._check_ahead(ORDERS)
 

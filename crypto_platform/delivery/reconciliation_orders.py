@@ -14,20 +14,25 @@ from crypto_platform.feeds.accounts import AccountEvent, Liquidity, Order
 from crypto_platform.feeds.codec import to_columns
 from crypto_platform.feeds.projection import Projection
 from crypto_platform.feeds.record import State
-from crypto_platform.stores.accounts import Half, Whole
+from crypto_platform.stores.accounts import Half, ToldOrder, Whole
 
 _BOTH = sorted((Liquidity.MAKER.value, Liquidity.TAKER.value))
 
 
 def compare_order(
-    found: Mapping[str, Whole | None], *, cut: int, mismatches: Mismatches
+    found: Mapping[str, Whole | None],
+    told: ToldOrder | None,
+    *,
+    cut: int,
+    mismatches: Mismatches,
 ) -> list[tuple[str, State]]:
-    """Compare an order with its fills between stores.
+    """Compare an order with its fills between stores, and with what events tell of it.
 
     A store that has it above the cut is ahead, and the others are not compared with it.
 
     Args:
         found: By store; None where it has none.
+        told: By events up to the cut; None where none tells of it.
 
     Returns:
         The states that are above the cut, with their stores.
@@ -36,9 +41,11 @@ def compare_order(
     ahead = [(store, each.state) for store, each in known.items() if each.state.sequence > cut]
     if ahead:
         return ahead
+    differs = False
     for (one, first), (other, second) in pairwise(found.items()):
         if first == second:
             continue
+        differs = True
         state = (first or second or next(iter(known.values()))).state
         assert isinstance(state, Order)
         mismatches.add(
@@ -48,7 +55,35 @@ def compare_order(
             currency=state.venue_symbol,
             detail=f"order {state.order_id}: " + _describe(one, first, other, second),
         )
+    if not differs:
+        _compare_with_told(" and ".join(found), next(iter(found.values())), told, mismatches)
     return []
+
+
+def _compare_with_told(
+    stores: str, whole: Whole | None, told: ToldOrder | None, mismatches: Mismatches
+) -> None:
+    """Compare what all stores have alike with their events: all may have lost it alike."""
+    if whole is None:
+        assert told is not None, "a key without a value"
+        mismatches.add(
+            Discrepancy.ORDER_MISSING,
+            stores,
+            user_id=told.user_id,
+            detail=f"order {told.order_id}: event {told.sequence:,} is the last one of it",
+        )
+        return
+    order = whole.state
+    assert isinstance(order, Order)
+    if told is None or told.sequence != order.sequence:
+        last = "no event tells of it" if told is None else f"event {told.sequence:,} is its last"
+        mismatches.add(
+            Discrepancy.STATE_UNFOUNDED,
+            stores,
+            user_id=order.user_id,
+            currency=order.venue_symbol,
+            detail=f"order {order.order_id}: it is as of event {order.sequence:,}, and {last}",
+        )
 
 
 def _describe(one: str, first: Whole | None, other: str, second: Whole | None) -> str:

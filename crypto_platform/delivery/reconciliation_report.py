@@ -30,8 +30,10 @@ class Discrepancy(StrEnum):
     """A wallet is not the sum of its postings, or is not there."""
     STATES_DIFFER = "states_differ"
     """An order or a wallet is not the same in both stores."""
+    ORDER_MISSING = "order_missing"
+    """Events tell of an order that no store has."""
     STATE_UNFOUNDED = "state_unfounded"
-    """An order or a wallet is not what its store's own event of that number says."""
+    """An order or a wallet is not what its store's own events say."""
     HALF_MISSING = "half_missing"
     """A match has not exactly one maker's half and one taker's."""
     HALVES_DIFFER = "halves_differ"
@@ -61,6 +63,8 @@ _NEXT_STEPS: Mapping[Discrepancy, str] = {
     + _STATES_AGAIN,
     Discrepancy.WALLET_DIFFERS: _STATES_AGAIN,
     Discrepancy.STATES_DIFFER: _STATES_AGAIN,
+    Discrepancy.ORDER_MISSING: "find out who deleted it; then `crypto-platform restore STORE "
+    "--derived` writes it anew from its events, in each store",
     Discrepancy.STATE_UNFOUNDED: _STATES_AGAIN,
     Discrepancy.HALF_MISSING: _FACTS,
     Discrepancy.HALVES_DIFFER: _FACTS,

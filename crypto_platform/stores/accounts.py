@@ -64,6 +64,14 @@ class UserCount(NamedTuple):
     last_user_sequence: int
 
 
+class ToldOrder(NamedTuple):
+    """What a store's events tell of an order: whose it is, and the last one that is about it."""
+
+    order_id: str
+    user_id: str
+    sequence: int
+
+
 class Half(NamedTuple):
     """One user's half of a match; amounts as they are stored."""
 

@@ -19,7 +19,14 @@ from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.exchange_rates import ExchangeRates
 from crypto_platform.feeds.feed import Projection
 from crypto_platform.feeds.incidents import Incident
-from crypto_platform.stores.accounts import Half, PostingSum, StatesAccount, UserCount, Whole
+from crypto_platform.stores.accounts import (
+    Half,
+    PostingSum,
+    StatesAccount,
+    ToldOrder,
+    UserCount,
+    Whole,
+)
 from crypto_platform.stores.batches import (
     NOTHING_TAKEN_OVER,
     BatchKind,
@@ -423,6 +430,10 @@ class Store(Protocol):
 
     def count_user_events(self, *, through_sequence: int) -> Iterator[UserCount]:
         """How many events each user has up to one, inclusive; streamed by user, byte by byte."""
+        ...
+
+    def read_told_orders(self, *, through_sequence: int) -> Iterator[ToldOrder]:
+        """The orders that events up to one, inclusive, tell of; streamed by id, byte by byte."""
         ...
 
     def read_halves(self, *, through_sequence: int) -> Iterator[Half]:

@@ -251,6 +251,20 @@ def test_users_events_are_counted_up_to_a_sequence(store: Store) -> None:
     assert [each.user_id for each in others] == ["ann", "bob", "house"]
 
 
+def test_events_tell_of_orders_up_to_a_sequence(store: Store) -> None:
+    """An order that both stores have lost is known by them alone."""
+    told = list(store.read_told_orders(through_sequence=99))
+    last = {event.order_id: event for event in COMPANY.events if event.order_id is not None}
+    assert [(each.order_id, each.user_id, each.sequence) for each in told] == [
+        (order_id, last[order_id].user_id, last[order_id].sequence) for order_id in sorted(last)
+    ]
+    assert list(store.read_told_orders(through_sequence=5)) == [
+        ("o-1", "ann", 5),
+        ("o-2", "ann", 4),
+    ]
+    assert list(store.read_told_orders(through_sequence=2)) == []
+
+
 def test_halves_of_a_match_stand_side_by_side(store: Store) -> None:
     """By symbol and trade, whatever the order of their events."""
     found = list(store.read_halves(through_sequence=99))

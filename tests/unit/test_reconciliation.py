@@ -301,6 +301,30 @@ def test_an_order_that_differs_between_stores_is_named(scene: Scene) -> None:
     ]
 
 
+def test_an_order_that_no_store_has_is_missed(scene: Scene) -> None:
+    """Both stores may have lost it: their events still know."""
+    for store in (scene.postgres, scene.mongo):
+        store.states["order", ("o-2",)] = None
+    found = scene.find(order_missing=1)["order_missing"]
+    assert (found.store, found.users) == ("postgres and mongo", ["ann"])
+    assert found.examples[0].detail == "order o-2: event 11 is the last one of it"
+    assert "restore STORE --derived" in found.next_step
+
+
+def test_an_order_that_is_old_or_made_up_in_all_stores_is_seen(scene: Scene) -> None:
+    """They agree with each other, and not with their events."""
+    for store in (scene.postgres, scene.mongo):
+        store.change_state(ORDERS, ("o-2",), sequence=5)
+        whole = next(w for w in store.read_states(None, ORDERS) if w.state.order_id == "o-3")
+        store.states["order", ("o-9",)] = whole
+        store.change_state(ORDERS, ("o-9",), order_id="o-9", sequence=9)
+    found = scene.find(state_unfounded=2)["state_unfounded"]
+    assert [example.detail for example in found.examples] == [
+        "order o-2: it is as of event 5, and event 11 is its last",
+        "order o-9: it is as of event 9, and no event tells of it",
+    ]
+
+
 def test_a_users_own_numbers_have_no_gap(scene: Scene) -> None:
     """An event of somebody else under his name."""
     scene.mongo.change_event(12, user_sequence=7)

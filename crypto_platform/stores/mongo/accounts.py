@@ -28,6 +28,7 @@ from crypto_platform.stores.accounts import (
     PostingSum,
     StatesAccount,
     StatesSum,
+    ToldOrder,
     TransactionsPage,
     UserCount,
     Whole,
@@ -265,6 +266,27 @@ def count_user_events(connection: Connection, *, through_sequence: int) -> Itera
     with found:
         for document in found:
             yield UserCount(document["_id"], int(document["events"]), int(document["last"]))
+
+
+def read_told_orders(connection: Connection, *, through_sequence: int) -> Iterator[ToldOrder]:
+    """See Store.read_told_orders."""
+    found = _aggregate(
+        connection,
+        [
+            {"$match": {"order_id": {"$ne": None}, "sequence": {"$lte": through_sequence}}},
+            {
+                "$group": {
+                    "_id": "$order_id",
+                    "user_id": {"$min": "$user_id"},
+                    "sequence": {"$max": "$sequence"},
+                }
+            },
+            {"$sort": {"_id": 1}},
+        ],
+    )
+    with found:
+        for each in found:
+            yield ToldOrder(each["_id"], each["user_id"], int(each["sequence"]))
 
 
 def read_halves(connection: Connection, *, through_sequence: int) -> Iterator[Half]:

@@ -19,6 +19,7 @@ from crypto_platform.stores.accounts import (
     Half,
     PostingSum,
     StatesAccount,
+    ToldOrder,
     TransactionsPage,
     UserCount,
     Whole,
@@ -457,6 +458,13 @@ class MongoStore:
         """See Store."""
         with translating("count users' events"):
             yield from accounts.count_user_events(
+                self._connection, through_sequence=through_sequence
+            )
+
+    def read_told_orders(self, *, through_sequence: int) -> Iterator[ToldOrder]:
+        """See Store."""
+        with translating("read what events tell of orders"):
+            yield from accounts.read_told_orders(
                 self._connection, through_sequence=through_sequence
             )
 

@@ -23,6 +23,7 @@ from crypto_platform.stores.accounts import (
     PostingSum,
     StatesAccount,
     StatesSum,
+    ToldOrder,
     TransactionsPage,
     UserCount,
     Whole,
@@ -96,6 +97,12 @@ ORDER BY user_id COLLATE "C", account COLLATE "C", currency COLLATE "C"
 _COUNT_USER_EVENTS = """
 SELECT user_id, count(*), max(user_sequence) FROM accounts.event WHERE sequence <= %s
 GROUP BY user_id ORDER BY user_id COLLATE "C"
+"""
+
+_READ_TOLD_ORDERS = """
+SELECT order_id, min(user_id), max(sequence) FROM accounts.event
+WHERE order_id IS NOT NULL AND sequence <= %s
+GROUP BY order_id ORDER BY order_id COLLATE "C"
 """
 
 _READ_HALVES = """
@@ -246,6 +253,12 @@ def count_user_events(session: Session, *, through_sequence: int) -> Iterator[Us
     """See Store.count_user_events."""
     rows = _stream(session, "user_counts", _COUNT_USER_EVENTS, [through_sequence])
     return map(UserCount._make, rows)
+
+
+def read_told_orders(session: Session, *, through_sequence: int) -> Iterator[ToldOrder]:
+    """See Store.read_told_orders."""
+    rows = _stream(session, "told_orders", _READ_TOLD_ORDERS, [through_sequence])
+    return map(ToldOrder._make, rows)
 
 
 def read_halves(session: Session, *, through_sequence: int) -> Iterator[Half]:

@@ -17,6 +17,7 @@ from crypto_platform.stores.accounts import (
     Half,
     PostingSum,
     StatesAccount,
+    ToldOrder,
     TransactionsPage,
     UserCount,
     Whole,
@@ -326,6 +327,10 @@ class PostgresStore:
     def count_user_events(self, *, through_sequence: int) -> Iterator[UserCount]:
         """See Store."""
         return accounts.count_user_events(self._session, through_sequence=through_sequence)
+
+    def read_told_orders(self, *, through_sequence: int) -> Iterator[ToldOrder]:
+        """See Store."""
+        return accounts.read_told_orders(self._session, through_sequence=through_sequence)
 
     def read_halves(self, *, through_sequence: int) -> Iterator[Half]:
         """See Store."""
