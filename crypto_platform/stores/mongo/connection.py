@@ -228,10 +228,15 @@ def connect(
             member of the replica set would be talked to in plain text.
     """
     known = {*plain_text_hosts, *list_mongo_hosts(url)}
+    allowed: frozenset[str] = frozenset()
 
     def refuse_open(servers: list[ServerDescription]) -> list[ServerDescription]:
+        nonlocal allowed
         members = client.topology_description.server_descriptions()
-        for host in find_open_members(url, (host for host, _ in members)):
+        hosts = frozenset(host for host, _ in members)
+        if hosts == allowed:
+            return servers
+        for host in find_open_members(url, hosts):
             if host not in known:
                 message = (
                     f"MongoDB's replica set has the member {host}, and the connection to it would "
@@ -239,6 +244,7 @@ def connect(
                     "plain_text_hosts where the network between is all your own"
                 )
                 raise ConfigurationError(message)
+        allowed = hosts
         return servers
 
     try:
