@@ -133,16 +133,7 @@ def history_command(  # noqa: PLR0913 - an option each
         if warning := warn_of_forgotten(settings, each, now_us=time.time_ns() // 1000):
             click.echo(warning, err=True)
     if dry_run:
-        plans = [
-            estimate for each in wanted for estimate in estimate_wanted(settings, source, each)
-        ]
-        per_minute = settings.sources[source].requests_per_minute_max
-        if as_json:
-            document = build_plan_document(source, plans, requests_per_minute_max=per_minute)
-            click.echo(json.dumps(document, indent=2))
-        else:
-            click.echo("\n".join(format_plan(source, plans, requests_per_minute_max=per_minute)))
-            click.echo("nothing was published")
+        _show_plan(settings, source, wanted, as_json=as_json)
         return
     stop = stop_on(signal.SIGINT, signal.SIGTERM)
     run_id = f"cli-{uuid.uuid4()}"
@@ -161,6 +152,17 @@ def history_command(  # noqa: PLR0913 - an option each
     is_left = any(not _is_good(report) for report in reports)
     if is_left or any(store.lacking_offsets for store in arrived.values()):
         sys.exit(1)
+
+
+def _show_plan(settings: Settings, source: str, wanted: Sequence[Wanted], *, as_json: bool) -> None:
+    plans = [estimate for each in wanted for estimate in estimate_wanted(settings, source, each)]
+    per_minute = settings.sources[source].requests_per_minute_max
+    if as_json:
+        document = build_plan_document(source, plans, requests_per_minute_max=per_minute)
+        click.echo(json.dumps(document, indent=2))
+        return
+    click.echo("\n".join(format_plan(source, plans, requests_per_minute_max=per_minute)))
+    click.echo("nothing was published")
 
 
 def _is_good(report: HistoryReport) -> bool:

@@ -96,7 +96,6 @@ def audit(
     audited_at_us = time.time_ns() // 1000
     log = log or KafkaLog(settings)
     scene = look_until_settled(settings, stores, feeds, log, wait_s=wait_s)
-    results: list[PartitionResult] = []
     with ExitStack() as closing:
         context = AuditContext(
             stores=stores,
@@ -112,26 +111,7 @@ def audit(
             deep=deep,
             listing=listing,
         )
-        all_offsets = sum(context.count_offsets(place) for place in scene.places)
-        done_offsets = 0
-        for place in scene.places:
-            before = done_offsets
-
-            def note(
-                offsets: int, hour: int | None, place: Place = place, before: int = before
-            ) -> None:
-                progress(
-                    AuditProgress(
-                        feed=place.feed.name,
-                        part=place.partition.part,
-                        hour=hour,
-                        done_offsets=before + offsets,
-                        all_offsets=all_offsets,
-                    )
-                )
-
-            results.append(_audit_place(context, place, note))
-            done_offsets += context.count_offsets(place)
+        results = _audit_places(context, scene.places, progress)
     findings = [finding for result in results for finding in result.findings]
     if context.is_whole:
         findings += _find_strays(settings, stores, feeds, listing)
@@ -155,6 +135,34 @@ def audit(
         ],
         reconciliation=accounts,
     )
+
+
+def _audit_places(
+    context: AuditContext, places: Sequence[Place], progress: Callable[[AuditProgress], None]
+) -> list[PartitionResult]:
+    """Audit partitions one after another."""
+    results: list[PartitionResult] = []
+    all_offsets = sum(map(context.count_offsets, places))
+    done_offsets = 0
+    for place in places:
+        before = done_offsets
+
+        def note(
+            offsets: int, hour: int | None, place: Place = place, before: int = before
+        ) -> None:
+            progress(
+                AuditProgress(
+                    feed=place.feed.name,
+                    part=place.partition.part,
+                    hour=hour,
+                    done_offsets=before + offsets,
+                    all_offsets=all_offsets,
+                )
+            )
+
+        results.append(_audit_place(context, place, note))
+        done_offsets += context.count_offsets(place)
+    return results
 
 
 def _audit_place(

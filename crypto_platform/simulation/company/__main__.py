@@ -59,24 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 1
     stop_following = threading.Event()
-    references = _build_references(options, stop_following)
-
-    def build_traders(engine: Engine, seed: int | None) -> Traders:
-        return Traders(
-            engine,
-            references,
-            seed=options.seed if seed is None else seed,
-            products=options.products,
-        )
-
-    company = Company(
-        journal,
-        build_traders=build_traders,
-        users=options.users,
-        rate=options.rate,
-        clock_us=lambda: time.time_ns() // 1000,
-        clock_s=time.monotonic,
-    )
+    company = _build_company(options, journal, _build_references(options, stop_following))
     stopping = asyncio.Event()
     app = CompanyServer(
         company,
@@ -109,6 +92,27 @@ async def _serve(company: Company, server: VenueServer, listener: socket.socket)
     await asyncio.gather(working, return_exceptions=True)
     if not working.cancelled() and (error := working.exception()) is not None:
         raise error
+
+
+def _build_company(
+    options: argparse.Namespace, journal: Journal, references: References
+) -> Company:
+    def build_traders(engine: Engine, seed: int | None) -> Traders:
+        return Traders(
+            engine,
+            references,
+            seed=options.seed if seed is None else seed,
+            products=options.products,
+        )
+
+    return Company(
+        journal,
+        build_traders=build_traders,
+        users=options.users,
+        rate=options.rate,
+        clock_us=lambda: time.time_ns() // 1000,
+        clock_s=time.monotonic,
+    )
 
 
 def _build_references(options: argparse.Namespace, stop: threading.Event) -> References:
