@@ -385,6 +385,12 @@ class ApiSettings(_Section):
         min_length=32,
         description="Signs tokens and cursors; written by up, a new one ends all sessions.",
     )
+    operator_key: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Opens /metrics and /operations; without one they are open on this machine, "
+        "and closed where the API listens on another address.",
+    )
     token_s: float = Field(
         default=12 * 3600.0, ge=60, le=30 * 86_400, description="How long a token holds."
     )

@@ -53,6 +53,7 @@ def _make_values(now: datetime) -> dict[str, str]:
         "MONGO_KEY": base64.b64encode(secrets.token_bytes(96)).decode(),
         "COMPANY_SECRET": company_secret,
         "COMPANY_OPERATOR_KEY": f"operator.{signature.hexdigest()}",
+        "API_OPERATOR_KEY": secrets.token_urlsafe(24),
         "KAFKA_CLUSTER_ID": base64.urlsafe_b64encode(cluster_id).decode().rstrip("="),
         "CRYPTO_PLATFORM_INSTALLED_AT": hour.isoformat(),
     }

@@ -239,7 +239,11 @@ class FakeStore:
 
 @contextmanager
 def serving(
-    postgres: FakeStore, mongo: FakeStore | None = None, *, api: ApiSettings | None = None
+    postgres: FakeStore,
+    mongo: FakeStore | None = None,
+    *,
+    api: ApiSettings | None = None,
+    is_local: bool = True,
 ) -> Iterator[TestClient]:
     """A client of the API over these stores; the mirror holds the same where none is given."""
     settings = Settings.model_validate(
@@ -251,7 +255,7 @@ def serving(
         fake: object = stores[name]
         return fake  # pyright: ignore[reportReturnType] - as much of a store as reads need
 
-    app = create_app(settings, reads=Reads(settings, open_=open_))
+    app = create_app(settings, reads=Reads(settings, open_=open_), is_local=is_local)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 

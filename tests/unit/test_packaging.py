@@ -67,7 +67,7 @@ def test_no_secret_has_a_default() -> None:
             assert found, f"{service}: {name} holds no variable"
             assert {operator for _, operator, _ in found} == {":?"}, f"{service}: {name}"
             asked |= {variable for variable, _, _ in found}
-    assert len(asked) == 20
+    assert len(asked) == 21
     for variable in asked:
         assert f"\n{variable}=\n" in EXAMPLE, f"{variable} is not in .env.example, or is filled in"
 
@@ -303,7 +303,7 @@ def test_a_new_env_file_leaves_nothing_empty_and_repeats_no_password() -> None:
     """An empty value would pass for set in other tools than compose."""
     values = filled_example()
     assert all(values.values())
-    assert len(set(values.values())) == len(values) == 22
+    assert len(set(values.values())) == len(values) == 23
     assert all(re.fullmatch(r"[\w-]{20,}", v) for k, v in values.items() if "PASSWORD" in k)
 
 
@@ -312,7 +312,7 @@ def test_an_older_env_file_gets_what_it_lacks_and_keeps_what_it_has() -> None:
     find_missing = runpy.run_path(str(ROOT / "deploy" / "new_env.py"))["find_missing"]
     older = "API_SECRET=kept\nVIEWER_PASSWORD=kept\n"
     missing = find_missing(EXAMPLE, older).splitlines()
-    assert len(missing) == 20
+    assert len(missing) == 21
     assert {"OPERATOR_PASSWORD=", "KAFKA_CLUSTER_ID="} < set(missing)
     assert not {"API_SECRET=", "VIEWER_PASSWORD="} & set(missing)
     assert find_missing(EXAMPLE, EXAMPLE) == ""

@@ -7,6 +7,7 @@ import click
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 
+from crypto_platform.encryption import is_this_machine
 from crypto_platform.errors import PlatformError
 from crypto_platform.log_lines import set_up_logging
 from crypto_platform.serving.api.app import create_app
@@ -24,7 +25,7 @@ def main(host: str, port: int) -> None:
     try:
         settings = forget_writers(load_settings())
         set_up_logging(settings.logging)
-        app = create_app(settings)
+        app = create_app(settings, is_local=bool(host) and is_this_machine(host))
     except PlatformError as error:
         raise click.ClickException(str(error)) from None
     trusted = list(settings.api.trusted_proxies)

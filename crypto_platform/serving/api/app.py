@@ -38,17 +38,18 @@ the `cursor` of the page of older ones. `X-Data-Source` says which store answere
 whether it may be behind. A refusal is `application/problem+json`."""
 
 
-def create_app(settings: Settings, *, reads: Reads | None = None) -> FastAPI:
+def create_app(settings: Settings, *, reads: Reads | None = None, is_local: bool = True) -> FastAPI:
     """The whole API; connections are made when it is first asked, and given back at its end.
 
     Args:
         settings: With addresses of stores, and a secret to sign with.
         reads: Stands in for the stores in tests.
+        is_local: It listens on an address of this machine only.
 
     Raises:
         ConfigurationError: A setting is missing.
     """
-    services = build_services(settings, reads or Reads(settings, role="api"))
+    services = build_services(settings, reads or Reads(settings, role="api"), is_local=is_local)
 
     @contextlib.asynccontextmanager
     async def living(_: FastAPI) -> AsyncGenerator[None]:

@@ -3,10 +3,11 @@
 from http import HTTPStatus
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from crypto_platform.serving.api import documents
 from crypto_platform.serving.api.metrics import MARKET_FEEDS
+from crypto_platform.serving.api.operator import require_operator
 from crypto_platform.serving.api.services import Shared
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -30,7 +31,11 @@ def check_health(services: Shared) -> Response:
     )
 
 
-@router.get("/metrics", summary="Counts and durations for Prometheus")
+@router.get(
+    "/metrics",
+    summary="Counts and durations for Prometheus",
+    dependencies=[Depends(require_operator)],
+)
 def show_metrics(services: Shared) -> Response:
     """Text of Prometheus' exposition format."""
     return Response(

@@ -70,6 +70,7 @@ class Services:
     """All of it.
 
     Attributes:
+        is_local: Nobody beyond this machine can ask, but through a proxy on it.
         cursor_secret: Signs cursors.
         simulated: Names of simulated sources.
         quotes: The newest of every source and currency.
@@ -80,6 +81,7 @@ class Services:
     """
 
     settings: Settings
+    is_local: bool
     reads: Reads
     metrics: Metrics
     tokens: Tokens
@@ -96,7 +98,7 @@ class Services:
     streams: Streams
 
 
-def build_services(settings: Settings, reads: Reads) -> Services:
+def build_services(settings: Settings, reads: Reads, *, is_local: bool) -> Services:
     """Everything from settings; no store is asked yet.
 
     Raises:
@@ -115,6 +117,7 @@ def build_services(settings: Settings, reads: Reads) -> Services:
     tokens = Tokens(derive_secret(secret, "tokens"), valid_s=settings.api.token_s)
     return Services(
         settings=settings,
+        is_local=is_local,
         reads=reads,
         metrics=Metrics(reads, lambda: Seen(status=monitor.read(), audits=audits.read())),
         tokens=tokens,

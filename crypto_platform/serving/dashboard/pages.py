@@ -23,6 +23,8 @@ from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.trades import TRADES
 from crypto_platform.serving.analytics import MadeOf
 from crypto_platform.serving.api.identity import MaybeAsker
+from crypto_platform.serving.api.operator import require_operator
+from crypto_platform.serving.api.problems import ApiError
 from crypto_platform.serving.api.services import Services, Shared
 from crypto_platform.serving.dashboard import session
 from crypto_platform.serving.dashboard.frame import show
@@ -80,8 +82,12 @@ class PageRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_page(request: Request) -> Response:
+            headers: Mapping[str, str] = {}
             try:
                 return await handle(request)
+            except ApiError as error:
+                status, title, problem = error.status, error.status.phrase, str(error)
+                headers = error.headers
             except UnknownMarketError as error:
                 status, title, problem = HTTPStatus.NOT_FOUND, "No such market", str(error)
             except StoreUnavailableError:
@@ -90,7 +96,9 @@ class PageRoute(APIRoute):
                     "Neither PostgreSQL nor MongoDB answers. Operations says what is known; "
                     "load this page again in a moment."
                 )
-            return show(request, "error.html", status=status, title=title, problem=problem)
+            page = show(request, "error.html", status=status, title=title, problem=problem)
+            page.headers.update(headers)
+            return page
 
         return handle_page
 
@@ -175,7 +183,7 @@ def _list_intervals(services: Services, venue: str, feeds: Sequence[str]) -> dic
     return found
 
 
-@router.get("/operations")
+@router.get("/operations", dependencies=[Depends(require_operator)])
 def show_operations(request: Request, services: Shared) -> Response:
     """What runs, what lags, what needs a person; the page reads itself again every few seconds."""
     services.audits.ask()
