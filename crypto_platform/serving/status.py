@@ -197,7 +197,9 @@ class _StoreProbes:
     """The questions to one store, each over a connection of its own: one may be slow."""
 
     def __init__(self, settings: Settings, name: str) -> None:
-        self._open = lambda: open_store(name, settings, role=find_role(settings))
+        role = find_role(settings)
+        self._open = lambda: open_store(name, settings, role=role)
+        self._sees_details = name != "postgres" or role != "api"
         self._offsets_store: Store | None = None
         self._details_store: Store | None = None
         self._kafka: KafkaReading | None = None
@@ -206,7 +208,9 @@ class _StoreProbes:
         self.details = Probe(self._read_details, every_s=SLOW_EVERY_S)
 
     def ask_details(self, kafka: KafkaReading | None, reading: StoreReading) -> None:
-        """Matters and rate; to be called when the offsets have been answered."""
+        """Matters and rate, where the role may see them; once the offsets have been answered."""
+        if not self._sees_details:
+            return
         self._kafka, self._reading = kafka, reading
         self.details.ask()
 
