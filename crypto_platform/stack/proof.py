@@ -77,4 +77,6 @@ class Proof:
 
 
 def _has_no_lag(status: Status) -> bool:
-    return status.kafka_up and all(store.up and store.lag_records == 0 for store in status.stores)
+    return bool(status.kafka_up) and all(
+        store.up and store.lag_records == 0 for store in status.stores
+    )
