@@ -35,7 +35,7 @@ class Reason(StrEnum):
 
 
 class IncidentKind(StrEnum):
-    """What needs a person; docs/operations.md says for each what to look at and what to type."""
+    """What needs a person; docs/runbook.md says for each what to look at and what to type."""
 
     TOPIC_RECREATED = "topic_recreated"
     RETENTION_GAP = "retention_gap"

@@ -371,7 +371,7 @@ class AlertSettings(_Section):
     )
     timeout_s: float = Field(default=8.0, gt=0, le=8, description="Longest wait for one receiver.")
     runbook_url: str = Field(
-        default="docs/operations.md",
+        default="docs/runbook.md",
         description="Where messages say what to do: the address of that page at your place.",
     )
 

@@ -243,7 +243,7 @@ class Platform:
             mongo[self.name]["quotes"].delete_many({"currency_id": currency_id})
 
     def unblock(self, store: str) -> None:
-        """What a person does about an incident that needs no more (docs/operations.md)."""
+        """What a person does about an incident that needs no more (docs/runbook.md)."""
         assert store == "postgres"
         with self.postgres_admin() as connection:
             connection.execute("UPDATE platform.kafka_offset SET blocked_by = NULL")

@@ -1,4 +1,4 @@
-"""What goes wrong on a running platform, and what a person does about it (docs/operations.md).
+"""What goes wrong on a running platform, and what a person does about it (docs/runbook.md).
 
 Here: troubles made as the world makes them, and their mends. Not here: the platform that has them
 (crash_harness.py, ui_harness.py), what is expected of it.

@@ -44,7 +44,7 @@ _US = 1_000_000
 
 @click.group()
 def incident_command() -> None:
-    """What stopped for a person, and the person's answer. docs/operations.md explains each kind.
+    """What stopped for a person, and the person's answer. docs/runbook.md explains each kind.
 
     Example: crypto-platform incident list
     """

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
-from crypto_platform.serving.faults import Found, Heading, list_few
+from crypto_platform.serving.faults import Found, list_few
 from crypto_platform.settings import AlertSettings
 
 
@@ -23,7 +23,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     title: str
-    heading: Heading
+    heading: str
     since: float
     at: float | None = None
 
@@ -44,7 +44,7 @@ class News:
     change: Change
     title: str
     text: str
-    heading: Heading
+    heading: str
     since: float
 
 

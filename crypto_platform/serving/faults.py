@@ -23,9 +23,8 @@ TEXTS_MAX = 3
 
 
 class Heading(StrEnum):
-    """Where docs/operations.md says what to do, as its anchors are spelled."""
+    """Where docs/runbook.md says what to do, as its anchors are spelled (incidents: by kind)."""
 
-    INCIDENTS = "incidents"
     QUARANTINE = "quarantine"
     LAG = "a-store-lags"
     DOWN = "a-store-is-down"
@@ -37,11 +36,15 @@ class Heading(StrEnum):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is bad now."""
+    """One thing that is bad now.
+
+    Attributes:
+        heading: Of docs/runbook.md: a Heading's or an incident's kind.
+    """
 
     title: str
     text: str
-    heading: Heading
+    heading: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +209,7 @@ def _look_at_incidents(found: _Collected, status: Status) -> None:
         fault = Fault(
             title=f"incident {incident.kind} of {incident.subject}",
             text=f"{incident.message} -> {incident.next_step}; {type_answer(incident)}",
-            heading=Heading.INCIDENTS,
+            heading=incident.kind,
         )
         found.add(f"incident/{incident.store or 'ingestion'}/{incident.event_id}", fault)
     known = [store.name for store in status.stores if store.quarantined_records is not None]

@@ -137,7 +137,7 @@ def test_a_fault_arrives_once_and_so_does_its_end(tmp_path: Path, receiver: Rece
     assert set(receiver.asked) == {f"/hooks/{SECRET}"}
     assert begun["title"] == "crypto_platform local: postgres lags (begun)"
     assert "90 records wait, the first of them for 45.0 s" in begun["message"]
-    assert "docs/operations.md#a-store-lags" in begun["message"]
+    assert "docs/runbook.md#a-store-lags" in begun["message"]
     assert begun["type"] == "failure"
     assert over["title"] == "crypto_platform local: postgres lags (over)"
     assert over["type"] == "success"
@@ -244,7 +244,7 @@ def test_the_command_shows_what_would_be_told(tmp_path: Path) -> None:
     shown = CliRunner().invoke(main, ["alerts", "list", *folder])
     assert shown.exit_code == 1
     assert "postgres is down" in shown.output
-    assert "docs/operations.md#a-store-is-down" in shown.output
+    assert "docs/runbook.md#a-store-is-down" in shown.output
     document = json.loads(CliRunner().invoke(main, ["alerts", "list", "--json", *folder]).output)
     names = {row["name"] for row in document["alerts"]}
     assert names == {"down/postgres", "down/mongo", "kafka"}
