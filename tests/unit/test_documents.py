@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+from benchmarks.__main__ import main as benchmarks
 from crypto_platform.cli import main
 from tests.documents import (
     ROOT,
@@ -105,7 +106,10 @@ def list_mention_faults(mention: Documented) -> list[str]:
     """Of a command in a text, which may leave out, abbreviate and offer a choice."""
     words = re.sub(r"[\[\]]", " ", mention.text.replace("\\|", "|")).split()
     if words[:1] == ["make"]:
-        return [f"no target {word}" for word in words[1:2] if word not in TARGETS | {"…"}]
+        return [
+            *(f"no target {word}" for word in words[1:2] if word not in TARGETS | {"…"}),
+            *list_benchmark_faults(mention.text),
+        ]
     if words[:1] != ["crypto-platform"] or len(words) == 1:
         return []
     own = words[1 : words.index("--")] if "--" in words else words[1:]
@@ -114,6 +118,18 @@ def list_mention_faults(mention: Documented) -> list[str]:
         for choice in own[min(1, len(own) - 1)].split("|")
         for fault in list_option_faults([*own[:1], choice, *own[2:]] if len(own) > 1 else own)
     ]
+
+
+def list_benchmark_faults(text: str) -> list[str]:
+    """Of `make bench ARGS="live --minutes 20"`, which another program's commands stand behind."""
+    found = re.fullmatch(r"make bench ARGS=\"?([^\"]+)\"?", text)
+    words = shlex.split(found[1]) if found else ["NAME"]
+    if words[0] == "NAME":
+        return []
+    if words[0] not in benchmarks.commands:
+        return [f"no benchmark {words[0]}"]
+    known = {name for parameter in benchmarks.commands[words[0]].params for name in parameter.opts}
+    return [f"no option {word}" for word in words if word.startswith("--") and word not in known]
 
 
 def list_option_faults(words: list[str]) -> list[str]:
