@@ -91,6 +91,10 @@ test-ui: $(SERVERS)  ## What people see and do in Dagster's UI, accounts and the
 test-history: $(SERVERS)  ## Backfill a year; charts, gap report and reports have to follow by themselves
 	@$(PYTHON) -m pytest $(ARGS) tests/servers/test_history_reaches_people.py
 
+.PHONY: test-docs
+test-docs: $(SERVERS)  ## Type every command of README.md and docs/, do the tutorials in a fresh clone
+	@$(PYTHON) -m pytest $(ARGS) tests/unit/test_documents.py tests/servers/test_documents.py tests/servers/test_tutorials.py
+
 .PHONY: test-docker
 test-docker: $(SERVERS)  ## docker-compose.yml for real; needs a Docker engine (KAFKA_IMAGE=... for other images)
 	@$(PYTHON) -m pytest $(ARGS) tests/servers/test_compose_services.py tests/docker

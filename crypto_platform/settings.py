@@ -159,7 +159,9 @@ class KafkaSettings(_Section):
         le=9,
         description="Brokers that keep each topic made here; 3 where there are three or more.",
     )
-    retention_hours: int = Field(default=48, ge=1, description="How long topics keep records.")
+    retention_hours: int = Field(
+        default=48, ge=1, description="How long topics that are made from now on keep records."
+    )
     request_timeout_s: float = Field(default=10.0, gt=0, le=55, description="Longest wait.")
 
 

@@ -2,7 +2,7 @@
 
 Here: the commands of their blocks (`sh`: each line one; `console`: what stands behind a `$`), the
 commands in their text, and the steps of a tutorial. Not here: running them
-(servers/test_documents.py, test_tutorials.py), which are not run (documents_not_run.py).
+(servers/test_documents.py, test_tutorials.py), which are not run (documents_run.py).
 """
 
 import re

@@ -28,7 +28,7 @@ from tests.documents import (
     read_transcript,
     split_commands,
 )
-from tests.documents_not_run import NOT_RUN, NotRun
+from tests.documents_run import NOT_RUN, STAND_INS, NotRun, list_run, strip_comment
 
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
@@ -159,6 +159,12 @@ def test_what_is_not_run_is_documented_and_its_like_is_tested(row: NotRun) -> No
     if row.instead is not None:
         path, _, name = row.instead.partition("::")
         assert f"def {name}(" in (ROOT / path).read_text("utf-8")
+
+
+def test_every_stand_in_stands_for_something() -> None:
+    """What is documented otherwise by now would be run as it stands, on what is not there."""
+    run = [strip_comment(each.text) for commands in list_run().values() for each in commands]
+    assert [p for p, _ in STAND_INS if not any(re.search(p, text) for text in run)] == []
 
 
 def test_every_command_is_in_a_block_that_is_run() -> None:

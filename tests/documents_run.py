@@ -1,11 +1,15 @@
-"""Which documented commands `make test-docs` does not run, why, and what tries their like.
+"""How the commands of README.md and docs/ are run by `make test-docs`: all but a few, and how.
 
-All others of README.md and docs/ are run (tests/servers/test_documents.py, test_tutorials.py).
+Here: which are not run, why, and what tries their like; what stands in for what a fresh stack does
+not have; which exit codes are answers. Not here: running them (tests/servers/test_documents.py, and
+those of tutorials, test_tutorials.py).
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.documents import Documented
+from tests.documents import TUTORIALS, Documented, list_commands
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,3 +91,59 @@ NOT_RUN = (
 def find_reason(command: Documented) -> NotRun | None:
     """Why a command is not run; None where it is."""
     return next((row for row in NOT_RUN if row.matches(command)), None)
+
+
+COMMENT = re.compile(r"\s{2,}# .*$")
+
+STAND_INS = (
+    # venues that no test may ask
+    (r"\b(coinbase|kraken)\b", "simulated_exchange"),
+    # times: of the day that was read as history, of now, of the hour that Kafka has
+    (r"2026-01-01 --to 2026-01-31", "{yesterday} --to {yesterday}"),
+    (r"2026-01-31T14:00 --to 2026-01-31T15:00", "{yesterday}T14:00 --to {yesterday}T15:00"),
+    (r"2026-01-31T14:30", "{now}"),
+    (r"2026-01-31-10:00( --to |\.\.\.)2026-01-31-12:00", r"{hour}\g<1>{hour}"),
+    (r"--year 2026", "--year {year}"),
+    # the only interval that the simulated exchange is asked for
+    (r"--interval 1h --from 2026-01-01", "--interval 1m --from {yesterday}"),
+    # places
+    (r"/mnt/backups/2026-01-31", "{folder}/backup"),
+    (r"/mnt/backups/…", "{folder}/backup_before"),
+    (r"http://127\.0\.0\.1:23115", "{api}"),
+    (r"ck_1f0c9a64e2b7d350_…", "{key}"),
+    # a record that is there
+    (r"simulated:bitcoin:USD:1795401337537000:3dcfa30a6f4648bb", "{event_id}"),
+    (r"55cbe9f7-3b11-421c-b96d-abb56f0c644f", "{topic_id}"),
+    (r"""(Part\('market.quotes', 1\), |"\$(?:lte|gt)": )690""", r"\g<1>{offset}"),
+    # nobody is there to say yes, or to press Ctrl-C
+    (r"^(crypto-platform prove)$", r"\1 --yes --seconds 20"),
+    (r"^(crypto-platform restore .*--from (?!.*--dry-run).*)$", r"\1 --yes"),
+    (r"^(crypto-platform gaps .*--repair)$", r"\1 --yes --symbol BTC-USD --day {yesterday}"),
+    (r"^(crypto-platform load .*)$", r"\1 --drain"),
+    (r"^(crypto-platform up)$", r"\1 --detach"),
+)
+
+ANSWERS = ("crypto-platform status", "crypto-platform alerts list", "crypto-platform gaps")
+"""Their exit code 1 says what they found."""
+
+
+def strip_comment(command: str) -> str:
+    """Without the comment at its end."""
+    return command if "\n" in command else COMMENT.sub("", command)
+
+
+def put_in(command: str, values: Mapping[str, str]) -> str:
+    """The command with what stands in for what this stack does not have."""
+    typed = strip_comment(command)
+    for pattern, instead in STAND_INS:
+        typed = re.sub(pattern, instead.format(**values), typed)
+    return typed
+
+
+def list_run() -> dict[str, list[Documented]]:
+    """The commands that are run, by page."""
+    run: dict[str, list[Documented]] = {}
+    for command in list_commands():
+        if not command.page.startswith(TUTORIALS) and find_reason(command) is None:
+            run.setdefault(command.page, []).append(command)
+    return run
