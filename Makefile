@@ -9,6 +9,8 @@ PLATFORM := $(BIN)/crypto-platform
 INSTALLED := .venv/installed
 SERVERS := .venv/servers
 BROWSER := .venv/browser
+DOCS := .venv/docs
+DOCS_LOCK := docs/requirements.lock
 ARGS ?=
 
 # The first Python that is new enough, unless one is named: make PYTHON3=/opt/python/bin/python3
@@ -39,6 +41,12 @@ $(SERVERS): $(INSTALLED) crypto_platform/stack/kafka.py
 
 $(BROWSER): $(INSTALLED) tests/chromium.py
 	@$(PYTHON) -m tests.chromium
+	@touch $@
+
+# An environment of its own: what writes pages has no business among what moves records.
+$(DOCS)/installed: $(INSTALLED) $(DOCS_LOCK)
+	@$(BIN)/uv venv --quiet --clear --python $(PYTHON) $(DOCS)
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(DOCS)/bin/python $(DOCS_LOCK)
 	@touch $@
 
 # For what must work beside a running stack: installed if it never was, never renewed under it.
@@ -120,10 +128,13 @@ format: $(INSTALLED)  ## Rewrite the code in the one style
 
 # setuptools is named beside the project's needs: it builds the editable install, offline.
 .PHONY: lock
-lock: $(INSTALLED)  ## Write requirements.lock anew (ARGS=--upgrade takes newer versions)
+lock: $(INSTALLED)  ## Write both requirements.lock anew (ARGS=--upgrade takes newer versions)
 	@echo setuptools | $(BIN)/uv pip compile pyproject.toml - --all-extras --universal \
 		--python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--custom-compile-command "make lock" --quiet --output-file requirements.lock $(ARGS)
+	@$(BIN)/uv pip compile --group docs --universal \
+		--python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+		--custom-compile-command "make lock" --quiet --output-file $(DOCS_LOCK) $(ARGS)
 
 .PHONY: audit-dependencies
 audit-dependencies: $(INSTALLED)  ## Ask OSV for known holes in what is locked; 1 where any is unasked
@@ -149,6 +160,11 @@ bench: $(SERVERS)  ## Measure rate and latency on this machine
 bench-months: $(SERVERS)  ## Write a month of Dagster's history (an hour of ./data, 720 times)
 	@$(PYTHON) -m benchmarks months $(ARGS)
 
+# Not --quiet: what MkDocs does not say it does not count, and --strict lets it pass.
+.PHONY: docs
+docs: $(DOCS)/installed  ## Write the documentation as a site into build/site; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict
+
 .PHONY: screenshots
 screenshots: $(BROWSER)  ## Take docs/images anew, of a running stack
 	@$(PLATFORM) exec $(ARGS) -- sh -c \
@@ -159,4 +175,4 @@ screenshots: $(BROWSER)  ## Take docs/images anew, of a running stack
 clean:  ## Remove the environment and caches; data stay (make down ARGS=--wipe deletes them)
 	@rm -rf .venv .venv.lock build dist *.egg-info .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache
-	@find crypto_platform tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find crypto_platform tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
-"""Ask OSV which packages of requirements.lock have known holes: `make audit-dependencies`.
+"""Ask OSV which packages of our locks have known holes: `make audit-dependencies`.
 
-Here: what pip-audit's answers mean, for every package of the lock, those for other systems and
+Here: what pip-audit's answers mean, for every package of the locks, those for other systems and
 Pythons too. 0 only where all were asked about and nothing is known of any; a package that was not
 asked about is said by name and is no success. Not here: the asking (pip-audit).
 """
@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from packaging.utils import canonicalize_name
 
-LOCK = Path(__file__).resolve().parent.parent / "requirements.lock"
+ROOT = Path(__file__).resolve().parent.parent
+LOCKS = (ROOT / "requirements.lock", ROOT / "docs" / "requirements.lock")
 
 ACCEPTED: Mapping[str, str] = {}
 """Holes that do not concern us, by their id in OSV, each with the reason."""
@@ -113,10 +114,11 @@ def ask(pins: Sequence[Pin], options: Sequence[str]) -> tuple[Mapping[str, Any] 
         return None, " ".join(said.stderr.split()) or f"exit code {said.returncode}"
 
 
-def main(options: Sequence[str], *, lock: Path = LOCK) -> int:
+def main(options: Sequence[str], *, locks: Sequence[Path] = LOCKS) -> int:
     """0 where all is known to be well; options go to pip-audit."""
     answer = Answer()
-    for pins in split(read_lock(lock.read_text("utf-8"))):
+    found = [pin for lock in locks for pin in read_lock(lock.read_text("utf-8"))]
+    for pins in split(dict.fromkeys(found)):
         document, said = ask(pins, options)
         if document is None:
             answer.unasked.update(dict.fromkeys(pins, f"pip-audit failed: {said[-300:]}"))

@@ -76,7 +76,7 @@ def run(osv: Osv, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[i
     lock = tmp_path / "requirements.lock"
     lock.write_text(LOCK)
     options = ["--osv-url", osv.url, "--cache-dir", str(tmp_path)]
-    code: int = SCRIPT["main"](options, lock=lock)
+    code: int = SCRIPT["main"](options, locks=[lock])
     return code, capsys.readouterr().out
 
 

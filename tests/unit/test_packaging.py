@@ -35,6 +35,7 @@ from tests.compose_file import (
 )
 
 LOCK = (ROOT / "requirements.lock").read_text("utf-8")
+DOCS_LOCK = (ROOT / "docs" / "requirements.lock").read_text("utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 SECRETS = ("PASSWORD", "_SECRET", "_KEY", "_URL")
@@ -318,17 +319,22 @@ def test_an_older_env_file_gets_what_it_lacks_and_keeps_what_it_has() -> None:
     assert find_missing(EXAMPLE, EXAMPLE) == ""
 
 
-def test_every_package_of_the_lock_has_hashes_and_no_address() -> None:
+@pytest.mark.parametrize(("lock", "packages_min"), [(LOCK, 100), (DOCS_LOCK, 20)])
+def test_every_package_of_a_lock_has_hashes_and_no_address(lock: str, packages_min: int) -> None:
     """A package without a hash is whatever the network says; an address is some machine's own."""
-    entries = re.split(r"^(?=\S)", LOCK, flags=re.MULTILINE)
+    entries = re.split(r"^(?=\S)", lock, flags=re.MULTILINE)
     packages = [entry for entry in entries if entry and not entry.startswith("#")]
-    assert len(packages) > 100
+    assert len(packages) >= packages_min
     for package in packages:
         assert re.match(r"[a-z0-9.-]+==\S+", package), package
         assert "--hash=sha256:" in package, package
-    assert "://" not in LOCK
-    assert "--index-url" not in LOCK
-    assert "/tmp" not in LOCK  # noqa: S108 (looked for, not written to)
+    assert "://" not in lock
+    assert "--index-url" not in lock
+    assert "/tmp" not in lock  # noqa: S108 (looked for, not written to)
+
+
+def names_of(needs: Sequence[str]) -> set[str]:
+    return {re.split(r"[\[<>=~!;]", need, maxsplit=1)[0].strip() for need in needs}
 
 
 def test_the_lock_has_what_the_project_asks_for() -> None:
@@ -336,9 +342,15 @@ def test_the_lock_has_what_the_project_asks_for() -> None:
     asked = list(PROJECT["project"]["dependencies"])
     for extra in PROJECT["project"]["optional-dependencies"].values():
         asked += extra
-    names = {re.split(r"[\[<>=~!;]", need, maxsplit=1)[0].strip() for need in asked}
-    missing = {name for name in names | {"setuptools"} if f"\n{name}==" not in LOCK}
+    missing = {name for name in names_of(asked) | {"setuptools"} if f"\n{name}==" not in LOCK}
     assert missing == set()
+
+
+def test_what_only_the_documentation_needs_is_installed_for_nobody_else() -> None:
+    """Who runs the platform would carry, and have to trust, what writes its pages."""
+    names = names_of(PROJECT["dependency-groups"]["docs"])
+    assert {name for name in names if f"\n{name}==" not in DOCS_LOCK} == set()
+    assert {name for name in names if f"\n{name}==" in LOCK} == set()
 
 
 def test_dagsters_files_are_for_compose_too() -> None:
