@@ -165,6 +165,10 @@ bench-months: $(SERVERS)  ## Write a month of Dagster's history (an hour of ./da
 docs: $(DOCS)/installed  ## Write the documentation as a site into build/site; a broken link fails
 	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict
 
+.PHONY: reference
+reference: $(INSTALLED)  ## Write docs/reference anew, from the code
+	@$(PYTHON) -m docs.reference
+
 .PHONY: screenshots
 screenshots: $(BROWSER)  ## Take docs/images anew, of a running stack
 	@$(PLATFORM) exec $(ARGS) -- sh -c \

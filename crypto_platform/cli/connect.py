@@ -48,7 +48,9 @@ class Client:
     metavar="STATEMENT",
     help="Run this and end: SQL, or for mongo a database command in extended JSON.",
 )
-@click.option("--role", type=click.Choice(ROLES), default="analyst", show_default=True)
+@click.option(
+    "--role", type=click.Choice(ROLES), default="analyst", show_default=True, help="As whom."
+)
 @data_dir_option
 def connect_command(*, store: str, statement: str | None, role: str, data_dir: Path | None) -> None:
     """Open a shell on a store, or run one statement; as analyst nothing can be changed.

@@ -28,7 +28,9 @@ _COUNTS = ("stored_records", "repeated_records", "quarantined_records", "commits
 
 
 @click.command()
-@click.option("--store", "store_name", type=click.Choice(list(STORES)), required=True)
+@click.option(
+    "--store", "store_name", type=click.Choice(list(STORES)), required=True, help="Load this one."
+)
 @click.option("--drain", is_flag=True, help="End when nothing waits any more.")
 @click.option(
     "--shard",

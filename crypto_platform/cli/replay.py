@@ -39,7 +39,9 @@ _NUMBERS = frozenset({2})
 
 
 @click.command()
-@click.option("--store", "store_name", type=click.Choice(list(STORES)), required=True)
+@click.option(
+    "--store", "store_name", type=click.Choice(list(STORES)), required=True, help="Load this one."
+)
 @feed_option
 @click.option("--partition", "first", metavar="HOUR", required=True, help="2026-01-31-14:00, UTC.")
 @click.option("--to", "last", metavar="HOUR", help="Last hour of several, itself included.")

@@ -122,7 +122,14 @@ def exec_command(*, data_dir: Path | None, command: tuple[str, ...]) -> None:
 @click.command()
 @data_dir_option
 @click.argument("part", required=False)
-@click.option("-n", "--lines", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(1, 10_000),
+    default=20,
+    show_default=True,
+    help="How many of each part.",
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is written; Ctrl-C ends.")
 def logs_command(*, data_dir: Path | None, part: str | None, lines: int, follow: bool) -> None:
     """Show what the parts wrote, all or one of them."""

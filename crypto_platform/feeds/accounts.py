@@ -84,27 +84,37 @@ class AccountEvent(Record, frozen=True, kw_only=True, tag=1):
         user_sequence: The same among the user's own.
         kind: What happened.
         ts_event: The company's time; it never falls with `sequence`.
-        order_id, client_order_id: Of the order concerned, whose full state after the event follows;
-            all of it None where none is.
+        order_id: The company's id of the order concerned, whose full state after the event
+            follows; all of it None where none is.
+        client_order_id: The user's own id of that order.
         venue_symbol: The company's name of what is traded (BTC-USD).
-        side, order_type, time_in_force, post_only: As ordered.
+        side: Of the order.
+        order_type: How the order finds its price.
+        time_in_force: How long what is not filled at once stays, as ordered.
+        post_only: Whether it was to rest only, never to cross.
         limit_price: Quote currency for one unit of base; None of a market order.
         order_quantity: Units of base; None of a market buy by funds.
         order_funds: Quote currency to spend, of a market buy.
-        filled_quantity, filled_notional: Units of base so far, and what they cost in quote.
-        order_fees, order_fee_currency: Paid so far.
+        filled_quantity: Units of base so far.
+        filled_notional: What they cost, or brought, in quote currency.
+        order_fees: Paid so far, in their own currency.
+        order_fee_currency: Of these fees.
         order_status: After the event.
         order_reason: Why it was rejected or cancelled.
         ts_created: When the order came.
         trade_id: The fill's match, as text: maker's and taker's fills share it; None with all of
             the fill where the event is none.
-        fill_price, fill_quantity: Of this fill alone.
+        fill_price: Of this fill, quote currency for one unit of base.
+        fill_quantity: Of this fill, units of base.
         liquidity: Which half of the match it is.
-        fill_fee, fill_fee_currency: Of this fill alone.
-        posting_accounts, posting_currencies, posting_amounts: Legs of the double entry, signed; the
-            sum is zero in every currency.
-        wallet_currencies, wallet_available, wallet_locked: Every wallet of the user that the event
-            touched, as it is after it.
+        fill_fee: Of this fill, in its own currency.
+        fill_fee_currency: Of this fee.
+        posting_accounts: Where each leg of the double entry is posted.
+        posting_currencies: Of each leg.
+        posting_amounts: Of each leg, signed; the sum is zero in every currency.
+        wallet_currencies: Of every wallet of the user that the event touched.
+        wallet_available: What is free to use in each of these wallets after it.
+        wallet_locked: What is set aside for open orders in each of them after it.
     """
 
     user_id: Text
@@ -144,11 +154,10 @@ class AccountEvent(Record, frozen=True, kw_only=True, tag=1):
 
 
 class Fill(State, frozen=True, kw_only=True):
-    """One user's half of a match; `sequence` is its event's.
+    """One user's half of a match; its fields are the event's.
 
     Attributes:
         trade_id: Of the match, within an order no two fills share it.
-        fill_price, fill_quantity, liquidity, fill_fee, fill_fee_currency: As of the event.
         ts_event: When it happened.
     """
 
@@ -195,7 +204,10 @@ class Wallet(State, frozen=True, kw_only=True):
     """What a user has of one currency.
 
     Attributes:
-        available, locked: Free to use; set aside for open orders.
+        user_id: Whose.
+        currency: Of which currency, and the unit of both amounts.
+        available: Free to use.
+        locked: Set aside for open orders.
         ts_event: When it became so.
     """
 

@@ -54,11 +54,17 @@ class Candle(Record, frozen=True, kw_only=True, tag=1):
     """One closed candle.
 
     Attributes:
-        venue, venue_symbol, symbol: As of a trade.
+        venue: Where it traded: the source's name in the settings.
+        venue_symbol: The venue's own (BTC-USD); part of the id.
+        symbol: Unified by ccxt's grammar (BTC/USD), as it was mapped when the candle was published;
+            None where nobody mapped it. No part of the content.
         interval: Its length.
         ts_event: Its open time, inclusive; ts_event + interval, exclusive, is its close time.
-        open, high, low, close: Prices, quote currency for one unit of base.
-        base_volume: Units of base.
+        open: Price of its first trade, quote currency for one unit of base.
+        high: Highest price.
+        low: Lowest price.
+        close: Price of its last trade.
+        base_volume: Units of base that traded.
         quote_volume: The same in quote currency; None where the venue does not say.
         vwap: Volume-weighted average price; None where the venue does not say.
         trade_count: Trades in it; None where the venue does not say.

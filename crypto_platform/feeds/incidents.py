@@ -22,14 +22,17 @@ class Incident(Record, frozen=True, kw_only=True, tag=1):
     """One thing that needs a person.
 
     Attributes:
-        kind: One of errors.IncidentKind.
+        kind: What happened (retention_gap, source_drift, …), see docs/operations.md.
         state: open, or acknowledged by a later fact with the same subject.
         subject: Deterministic name of the matter, shared by `open` and `acknowledged`.
         sink: The store whose load noticed it, None from ingestion.
         source: The source concerned, None from a load.
         feed: The feed concerned, where it is one feed's.
-        topic, topic_id, part: The partition that stopped, where one did.
-        first_offset, next_offset: The range concerned, half open, where there is one.
+        topic: Of the partition that stopped, where one did.
+        topic_id: Kafka's own id of that topic.
+        part: Number of that partition.
+        first_offset: First offset of the range concerned, where there is one.
+        next_offset: End of that range, exclusive.
         message: What was found and what was expected.
         next_step: What to type.
     """

@@ -45,11 +45,16 @@ class Instrument(Record, frozen=True, kw_only=True, tag=1):
         native_id: The source's own id: venue_symbol of an instrument, currency_id of a currency.
         symbol: Unified: BASE/QUOTE of an instrument, the code of a currency; None where unmapped.
         name: As the source writes it.
-        base_id, quote_id: An instrument's currencies by the source's own ids.
-        base_currency, quote_currency: The same, unified; None where unmapped.
+        base_id: Of an instrument, what is traded, by the source's own id.
+        quote_id: Of an instrument, what is paid with, by the source's own id.
+        base_currency: The unified code of base_id; None where unmapped.
+        quote_currency: The unified code of quote_id; None where unmapped.
         status: The source's own word (online, delisted).
-        price_step, quantity_step: Smallest steps; None where the source does not say.
-        quantity_min, notional_min: Smallest order; None where the source does not say.
+        price_step: Smallest step of a price, quote currency; None where the source does not say.
+        quantity_step: Smallest step of a quantity, units of base (of a currency its own); None
+            where the source does not say.
+        quantity_min: Smallest order, units of base; None where the source does not say.
+        notional_min: Smallest order, quote currency; None where the source does not say.
         trade_numbering: Of its trades; None for a currency.
         ts_listed: Since when, where the source says.
     """

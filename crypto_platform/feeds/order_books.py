@@ -34,11 +34,16 @@ class OrderBook(Record, frozen=True, kw_only=True, tag=1):
     """A snapshot: a level is a price and the quantity that waits at it.
 
     Attributes:
-        venue, venue_symbol, symbol: As of a trade.
+        venue: Whose book it is: the source's name in the settings.
+        venue_symbol: The venue's own (BTC-USD); part of the id.
+        symbol: Unified by ccxt's grammar (BTC/USD), as it was mapped when the book was published;
+            None where nobody mapped it. No part of the content.
         depth: Levels a side that were asked for; a side may have fewer.
         sequence: The venue's number of this state of the book, as text; None where it gives none.
-        bid_prices, bid_quantities: Best (highest) price first.
-        ask_prices, ask_quantities: Best (lowest) price first.
+        bid_prices: Quote currency for one unit of base, best (highest) first.
+        bid_quantities: Units of base that wait at each of these prices.
+        ask_prices: Quote currency for one unit of base, best (lowest) first.
+        ask_quantities: Units of base that wait at each of these prices.
         ts_event: When the book was so: the venue's time, else that of our poll.
         ts_event_text: The venue's own text where it is finer than microseconds, else None.
         timed_by: Whose time ts_event is.

@@ -22,17 +22,24 @@ class Quote(Record, frozen=True, kw_only=True, tag=1):
     Attributes:
         source: Who published it: a name in the settings.
         currency_id: The source's own id (bitcoin).
-        currency_symbol, currency_name: As the source writes them (BTC, Bitcoin).
+        currency_symbol: As the source writes it (BTC).
+        currency_name: As the source writes it (Bitcoin).
         quote_currency: Currency of all money below, upper case (USD, ETH).
-        price: Of one unit.
+        price: Of one unit, in quote currency.
         market_cap_rank: 1 is the largest.
-        market_cap: Price x circulating supply.
-        fully_diluted_market_cap: Price x maximal supply.
+        market_cap: Price x circulating supply, in quote currency.
+        fully_diluted_market_cap: Price x maximal supply, in quote currency.
         quote_volume_24h: Traded in 24 hours, in quote currency.
-        vwap_24h, high_24h, low_24h: Volume-weighted average, highest and lowest price of 24 hours.
-        price_change_24h, market_cap_change_24h: In quote currency over 24 hours.
-        price_change_24h_pct, market_cap_change_24h_pct: Per cent, from -100 upwards.
-        circulating_supply, total_supply, max_supply: Units; None is unknown, not 0.
+        vwap_24h: Volume-weighted average price of 24 hours, in quote currency.
+        high_24h: Highest price of 24 hours, in quote currency.
+        low_24h: Lowest price of 24 hours, in quote currency.
+        price_change_24h: In 24 hours, in quote currency.
+        price_change_24h_pct: In 24 hours, per cent, from -100 upwards.
+        market_cap_change_24h: In 24 hours, in quote currency.
+        market_cap_change_24h_pct: In 24 hours, per cent, from -100 upwards.
+        circulating_supply: Units that can be traded; None is unknown, not 0.
+        total_supply: Units there are; None is unknown, not 0.
+        max_supply: Units there can ever be; None is unknown, not 0.
         ts_event: The currency's own time where the source gives one, else its answer's.
     """
 

@@ -108,8 +108,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="v", tag=0, gc
     (gc=False).
 
     Attributes:
-        event_id: Deterministic name of the fact, the primary key in both stores; set by `seal`.
-        content_hash: Digest of the facts, see `hash_content`; set by `seal`.
+        event_id: Deterministic name of the fact, the primary key in both stores.
+        content_hash: 64-bit digest of the facts; both are set by `seal`.
         ts_ingest: When the platform received it. All records of one poll share it.
     """
 

@@ -17,10 +17,11 @@ class Rejected(Record, frozen=True, kw_only=True, tag=1):
     """One piece of a source's answer that was refused.
 
     Attributes:
-        source, feed: Where it came from and what it should have become.
-        reason: One of errors.Reason.
+        source: Where it came from: a name in the settings.
+        feed: What it should have become a record of.
+        reason: undecodable, unknown_schema, invariant, conflict or too_large.
         error: What was wrong, for a person.
-        raw: The piece as received, at most RAW_BYTES_MAX bytes.
+        raw: The piece as received, at most 64 KiB of it.
     """
 
     source: Text

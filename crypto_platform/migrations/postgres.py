@@ -36,6 +36,14 @@ LOCK_WAIT_S = 50
 VERSION_SCHEMA = "platform"
 VERSION_TABLE = "alembic_version"
 
+VIEWS_AND_FUNCTIONS = (
+    *MARKET_STATEMENTS,
+    *ACCOUNT_STATEMENTS,
+    *OWN_STATEMENTS,
+    *EXCHANGE_RATE_STATEMENTS,
+)
+"""What makes them and says what they are for, in this order."""
+
 _LOCK_KEY = 0x63727970746F
 """Any constant will do: it names the platform's migrations among a database's advisory locks."""
 
@@ -105,12 +113,7 @@ def _remake_dropped(connection: sa.Connection) -> None:
     for schema in SCHEMAS:
         connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
     build_metadata().create_all(connection, checkfirst=True)
-    for statement in (
-        *MARKET_STATEMENTS,
-        *ACCOUNT_STATEMENTS,
-        *OWN_STATEMENTS,
-        *EXCHANGE_RATE_STATEMENTS,
-    ):
+    for statement in VIEWS_AND_FUNCTIONS:
         replacing = statement.replace("CREATE ", "CREATE OR REPLACE ", 1)
         connection.exec_driver_sql(replacing)
     connection.commit()

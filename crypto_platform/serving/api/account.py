@@ -41,8 +41,13 @@ class Credentials(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    user: Name = Field(examples=["u000001"])
-    key: str = Field(min_length=1, max_length=KEY_LENGTH_MAX, examples=["ck_1f0c9a64e2b7d350_…"])
+    user: Name = Field(description="Whose key it is.", examples=["u000001"])
+    key: str = Field(
+        description="As it was shown when it was made.",
+        min_length=1,
+        max_length=KEY_LENGTH_MAX,
+        examples=["ck_1f0c9a64e2b7d350_…"],
+    )
 
 
 @router.post("/tokens", summary="A token for a key", responses=documents.TOKEN)
@@ -69,7 +74,10 @@ def list_orders(services: Shared, request: Request, asker: OwnAsker) -> Response
     "/me/orders/{order_id:path}", summary="An order with its fills", responses=documents.ORDER
 )
 def show_order(
-    services: Shared, request: Request, asker: OwnAsker, order_id: Annotated[Name, Path()]
+    services: Shared,
+    request: Request,
+    asker: OwnAsker,
+    order_id: Annotated[Name, Path(description="The company's id of it.")],
 ) -> Response:
     """Open or not; another user's is not found."""
     answered = read_order(services.settings, asker.user_id, order_id)

@@ -10,7 +10,7 @@ from crypto_platform.domain.portfolio_history import PortfolioDay
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.accounts import ORDERS as ORDER_STATES
 from crypto_platform.feeds.accounts import WALLETS as WALLET_STATES
-from crypto_platform.feeds.accounts import Fill, Order, Wallet
+from crypto_platform.feeds.accounts import AccountEvent, Fill, Order, Wallet
 from crypto_platform.feeds.candles import Candle
 from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.record import Record, list_fields
@@ -27,15 +27,28 @@ from crypto_platform.serving.api.schemas import (
     describe_object,
     describe_page,
     describe_rows,
+    say,
 )
 from crypto_platform.serving.market_sheets import QUOTE_COLUMNS
 from crypto_platform.serving.overview import OVERVIEW_COLUMNS
 from crypto_platform.serving.sheets import build_sheet, build_struct_sheet
 
 _UNKNOWN = (HTTPStatus.NOT_FOUND,)
-_MARKET = dict.fromkeys(("venue", "venue_symbol", "symbol"), TEXT)
+_MEANING_OF_MARKET = {
+    "venue": "Where it trades: a name in the settings.",
+    "venue_symbol": "The venue's own (BTC-USD).",
+    "symbol": "Unified (BTC/USD), as it is mapped now; null where nobody mapped it.",
+}
+_MARKET = {name: say(TEXT, text) for name, text in _MEANING_OF_MARKET.items()}
 _EXAMPLE_MARKET = {"venue": "coinbase", "venue_symbol": "BTC-USD", "symbol": "BTC/USD"}
-_LEVELS = describe_list(describe_object({"price": AMOUNT, "quantity": AMOUNT}))
+_LEVELS = describe_list(
+    describe_object(
+        {
+            "price": say(AMOUNT, "Quote currency for one unit of base."),
+            "quantity": say(AMOUNT, "Units of base that wait there."),
+        }
+    )
+)
 
 
 def _describe_records(feed_name: str, record: type[Record]) -> dict[str, object]:
@@ -43,8 +56,14 @@ def _describe_records(feed_name: str, record: type[Record]) -> dict[str, object]
 
 
 HEALTH = answers(
-    describe_object({"status": {"type": "string"}, "stores": {"type": "object"}}),
+    describe_object(
+        {
+            "status": {"type": "string", "description": "ok, or no store answers."},
+            "stores": {"type": "object", "description": "By name: whether it answers."},
+        }
+    ),
     {"status": "ok", "stores": {"postgres": {"answers": True}, "mongo": {"answers": True}}},
+    of_store=False,
 )
 
 MARKETS = answers(
@@ -54,11 +73,11 @@ MARKETS = answers(
                 describe_object(
                     {
                         **_MARKET,
-                        "feeds": describe_list({"type": "string"}),
-                        "simulated": {"type": "boolean"},
-                        "status": TEXT,
-                        "price_step": AMOUNT,
-                        "quantity_step": AMOUNT,
+                        "feeds": say(describe_list({"type": "string"}), "What is stored of it."),
+                        "simulated": say(FLAG, "Whether nobody trades there but our simulation."),
+                        "status": say(TEXT, "The venue's own word (online, delisted)."),
+                        "price_step": say(AMOUNT, "Smallest step of a price, quote currency."),
+                        "quantity_step": say(AMOUNT, "Smallest step of a quantity, base."),
                     }
                 )
             )
@@ -79,7 +98,18 @@ MARKETS = answers(
 )
 
 QUOTES = answers(
-    describe_object({"quotes": describe_rows(QUOTE_COLUMNS, Quote)}),
+    describe_object(
+        {
+            "quotes": describe_rows(
+                QUOTE_COLUMNS,
+                Quote,
+                beside={
+                    "currency": "The unified code; null where nobody mapped it.",
+                    "simulated": "Whether nobody but our simulation says so.",
+                },
+            )
+        }
+    ),
     {
         "quotes": [
             {
@@ -139,11 +169,13 @@ BOOK = answers(
     describe_object(
         {
             **_MARKET,
-            "sequence": TEXT,
-            "ts_event": TIME,
-            "timed_by": {**TEXT, "description": "Whose time ts_event is: venue or platform."},
-            "mid_price": AMOUNT,
-            "spread": AMOUNT,
+            "sequence": say(
+                TEXT, "The venue's number of this state of the book, where it has one."
+            ),
+            "ts_event": say(TIME, "When the book was so."),
+            "timed_by": say(TEXT, "Whose time ts_event is: venue or platform."),
+            "mid_price": say(AMOUNT, "Middle of best bid and best ask."),
+            "spread": say(AMOUNT, "Best ask less best bid, quote currency."),
             "bids": _LEVELS,
             "asks": _LEVELS,
         }
@@ -164,9 +196,15 @@ BOOK = answers(
 _OWN = (HTTPStatus.UNAUTHORIZED,)
 
 TOKEN = answers(
-    describe_object({"token": {"type": "string"}, "expires_at": TIME}),
+    describe_object(
+        {
+            "token": {"type": "string", "description": "For the header Authorization."},
+            "expires_at": say(TIME, "Until when it holds."),
+        }
+    ),
     {"token": "eyJhbGciOiJIUzI1NiJ9…", "expires_at": "2026-01-31T14:30:00.000000Z"},
     refusals=(HTTPStatus.BAD_REQUEST, *_OWN, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    of_store=False,
 )
 
 _ORDER_COLUMNS = build_struct_sheet(ORDER_STATES.fields, []).columns
@@ -183,7 +221,7 @@ _EXAMPLE_ORDER = {
 }
 
 ORDERS = answers(
-    describe_object({"orders": describe_rows(_ORDER_COLUMNS, Order)}),
+    describe_object({"orders": describe_rows(_ORDER_COLUMNS, AccountEvent, Order)}),
     {"orders": [_EXAMPLE_ORDER]},
     refusals=_OWN,
 )
@@ -191,8 +229,10 @@ ORDERS = answers(
 ORDER = answers(
     describe_object(
         {
-            "order": describe_rows(_ORDER_COLUMNS, Order)["items"],
-            "fills": describe_rows(build_struct_sheet(list_fields(Fill), []).columns, Fill),
+            "order": describe_rows(_ORDER_COLUMNS, AccountEvent, Order)["items"],
+            "fills": describe_rows(
+                build_struct_sheet(list_fields(Fill), []).columns, AccountEvent, Fill
+            ),
         }
     ),
     {
@@ -211,7 +251,20 @@ WALLETS = answers(
 )
 
 TRANSACTIONS = answers(
-    describe_page("transactions", describe_rows(TRANSACTION_COLUMNS)),
+    describe_page(
+        "transactions",
+        describe_rows(
+            TRANSACTION_COLUMNS,
+            AccountEvent,
+            beside={
+                "currency": "Of which wallet.",
+                "available_change": "What the event changed of what is free to use.",
+                "locked_change": "What the event changed of what is set aside.",
+                "available": "What is free to use after it.",
+                "locked": "What is set aside for open orders after it.",
+            },
+        ),
+    ),
     {
         "transactions": [
             {
@@ -233,10 +286,20 @@ TRANSACTIONS = answers(
 PORTFOLIO = answers(
     describe_object(
         {
-            "value_currency": {"type": "string"},
-            "value": AMOUNT,
-            "unpriced": describe_list({"type": "string"}),
-            "holdings": describe_rows(HOLDING_COLUMNS),
+            "value_currency": {"type": "string", "description": "Of all values."},
+            "value": say(AMOUNT, "Of all holdings whose price is known."),
+            "unpriced": say(describe_list({"type": "string"}), "Currencies that it leaves out."),
+            "holdings": describe_rows(
+                HOLDING_COLUMNS,
+                Wallet,
+                beside={
+                    "quantity": "Both together.",
+                    "price": "Of one unit; null where nobody knows it.",
+                    "value": "Of all of it; null where nobody knows the price.",
+                    "price_source": "Who said the price.",
+                    "price_ts_event": "When it was so.",
+                },
+            ),
         }
     ),
     {
@@ -254,7 +317,21 @@ STREAM = answers_stream(refusals=_UNKNOWN)
 OWN_STREAM = answers_stream(refusals=_OWN)
 
 OVERVIEW = answers(
-    describe_object({"as_of": TIME, "markets": describe_rows(OVERVIEW_COLUMNS, MarketSummary)}),
+    describe_object(
+        {
+            "as_of": say(TIME, "When it was so."),
+            "markets": describe_rows(
+                OVERVIEW_COLUMNS,
+                MarketSummary,
+                beside={
+                    **_MEANING_OF_MARKET,
+                    "last_price": "Of the newest trade.",
+                    "last_trade": "When that was.",
+                    "made_of": "What the candles under the figures are made of: trades, or venue.",
+                },
+            ),
+        }
+    ),
     {
         "as_of": "2026-01-31T14:30:00.000000Z",
         "markets": [{**_EXAMPLE_MARKET, "change_24h_pct": "-2.78", "made_of": "trades"}],
@@ -265,12 +342,22 @@ INDICATORS = answers(
     describe_object(
         {
             **_MARKET,
-            "interval": {"type": "string"},
-            "made_of": {"type": "string", "enum": ["trades", "venue"]},
+            "interval": {"type": "string", "description": "Of the candles."},
+            "made_of": {
+                "type": "string",
+                "enum": ["trades", "venue"],
+                "description": "What the candles are made of: trades, or the venue's own.",
+            },
             "indicators": describe_list(
                 {
-                    **describe_object({"ts_event": TIME, "close": AMOUNT, "is_closed": FLAG}),
-                    "additionalProperties": AMOUNT,
+                    **describe_object(
+                        {
+                            "ts_event": say(TIME, "When the candle opened."),
+                            "close": say(AMOUNT, "Its last price, quote currency."),
+                            "is_closed": say(FLAG, "Whether its interval is over."),
+                        }
+                    ),
+                    "additionalProperties": say(AMOUNT, "Each that was asked for, by its name."),
                 }
             ),
         }
@@ -294,8 +381,8 @@ INDICATORS = answers(
 PORTFOLIO_HISTORY = answers(
     describe_object(
         {
-            "currency": {"type": "string"},
-            "time_zone": {"type": "string"},
+            "currency": {"type": "string", "description": "Of all values."},
+            "time_zone": {"type": "string", "description": "In which days end."},
             "days": describe_rows(DAY_COLUMNS, PortfolioDay),
         }
     ),
@@ -308,7 +395,13 @@ PORTFOLIO_HISTORY = answers(
 )
 
 TAX_REPORT = answers(
-    describe_object({"user": TEXT, "year": {"type": "integer"}, "disposals": {"type": "array"}}),
+    describe_object(
+        {
+            "user": say(TEXT, "Whose."),
+            "year": {"type": "integer", "description": "Of the time zone's calendar."},
+            "disposals": {"type": "array", "description": "Each with its lots; docs/tax.md."},
+        }
+    ),
     {"user": "u000001", "year": 2026, "reporting_currency": "EUR", "disposals": []},
     refusals=(*_OWN, *_UNKNOWN, HTTPStatus.NOT_IMPLEMENTED),
 )

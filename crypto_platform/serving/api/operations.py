@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 import msgspec
 from fastapi import APIRouter, Depends, Response
+from fastapi.responses import PlainTextResponse
 
 from crypto_platform.serving.api import documents
 from crypto_platform.serving.api.metrics import MARKET_FEEDS
@@ -35,6 +36,8 @@ def check_health(services: Shared) -> Response:
     "/metrics",
     summary="Counts and durations for Prometheus",
     dependencies=[Depends(require_operator)],
+    response_class=PlainTextResponse,
+    responses={HTTPStatus.OK.value: {"description": "docs/metrics.md lists them."}},
 )
 def show_metrics(services: Shared) -> Response:
     """Text of Prometheus' exposition format."""

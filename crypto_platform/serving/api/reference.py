@@ -1,6 +1,7 @@
 """`/docs`: the API's reference as one page, made of what OpenAPI says, without any script.
 
-Here: OpenAPI -> what the page shows. Not here: what it says (schemas.py, documents.py).
+Here: OpenAPI -> what the page shows, and the one in docs/reference. Not here: what it says
+(schemas.py, documents.py).
 """
 
 import json
@@ -34,11 +35,16 @@ def render_reference(api: Mapping[str, Any], *, base_url: str) -> str:
     Args:
         base_url: Where examples ask.
     """
-    endpoints = list(_list_endpoints(api, base_url.rstrip("/")))
+    endpoints = list(list_endpoints(api, base_url=base_url.rstrip("/")))
     return _templates.get_template("reference.html").render(api=api, endpoints=endpoints)
 
 
-def _list_endpoints(api: Mapping[str, Any], base_url: str) -> Iterator[dict[str, Any]]:
+def list_endpoints(api: Mapping[str, Any], *, base_url: str) -> Iterator[dict[str, Any]]:
+    """What a person wants to know of each endpoint, in the document's order.
+
+    Args:
+        base_url: Where examples ask, without a slash at its end.
+    """
     for path, methods in api["paths"].items():
         for method, operation in methods.items():
             answers = operation["responses"]

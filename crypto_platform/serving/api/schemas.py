@@ -6,6 +6,7 @@ parameters, which FastAPI describes by itself.
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from crypto_platform.feeds.feed import FieldKind
@@ -36,15 +37,19 @@ _PROBLEM: Schema = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
     "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
+        "type": {"type": "string", "description": "about:blank: the status says it all."},
+        "title": {"type": "string", "description": "The status in words."},
+        "status": {"type": "integer", "description": "As of the answer itself."},
         "detail": {"type": "string", "description": "For a person: what to do next."},
         "errors": {
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {name: {"type": "string"} for name in ("in", "name", "problem")},
+                "properties": {
+                    "in": {"type": "string", "description": "path, query or body."},
+                    "name": {"type": "string", "description": "Of the parameter."},
+                    "problem": {"type": "string", "description": "Why it cannot be used."},
+                },
             },
         },
     },
@@ -75,9 +80,22 @@ _HEADERS: Schema = {
 }
 
 
-def describe_rows(columns: Sequence[Column], *structs: type) -> Schema:
-    """A list of rows; what fields mean is said by the structs' docstrings."""
+def say(schema: Schema, text: str) -> Schema:
+    """The same with what it means."""
+    return {**schema, "description": text}
+
+
+def describe_rows(
+    columns: Sequence[Column], *structs: type, beside: Mapping[str, str] = MappingProxyType({})
+) -> Schema:
+    """A list of rows.
+
+    Args:
+        structs: Their docstrings say what fields mean, the last one's where several do.
+        beside: What fields mean of which no struct says so.
+    """
     meaning = {name: text for struct in structs for name, text in explain_fields(struct).items()}
+    meaning |= beside
     properties = {
         column.name: {**_OF_KIND[column.kind], **_describe(meaning.get(column.name))}
         for column in columns
@@ -97,14 +115,22 @@ def describe_object(properties: Mapping[str, Schema]) -> Schema:
 
 def describe_page(name: str, rows: Schema, **more: Schema) -> Schema:
     """A list under its name, beside others, and how to go on."""
-    going_on = {**TEXT, "description": "`cursor` of the next page; null where there is none."}
+    going_on = say(TEXT, "`cursor` of the next page; null where there is none.")
     return describe_object({**more, name: rows, "next": going_on})
 
 
 def answers(
-    schema: Schema | None, example: object = None, *, refusals: Sequence[HTTPStatus] = ()
+    schema: Schema | None,
+    example: object = None,
+    *,
+    refusals: Sequence[HTTPStatus] = (),
+    of_store: bool = True,
 ) -> dict[int | str, dict[str, Any]]:
-    """What an endpoint may answer: its document, or a refusal."""
+    """What an endpoint may answer: its document, or a refusal.
+
+    Args:
+        of_store: It comes from a store, says which, and may be known to who asks.
+    """
     found: dict[int | str, dict[str, Any]] = {
         int(status): {
             "description": _REFUSALS[status],
@@ -121,12 +147,11 @@ def answers(
         content: Schema = {"schema": schema}
         if example is not None:
             content["example"] = example
-        found[int(HTTPStatus.OK)] = {
-            "description": "As asked.",
-            "headers": _HEADERS,
-            "content": {"application/json": content},
-        }
-        found[int(HTTPStatus.NOT_MODIFIED)] = {"description": "You have it already."}
+        ok: dict[str, Any] = {"description": "As asked.", "content": {"application/json": content}}
+        if of_store:
+            ok["headers"] = _HEADERS
+            found[int(HTTPStatus.NOT_MODIFIED)] = {"description": "You have it already."}
+        found[int(HTTPStatus.OK)] = ok
     return found
 
 

@@ -21,7 +21,7 @@ from crypto_platform.feeds.projection import Parts
 from crypto_platform.stores.mongo.connection import Connection, Document
 from crypto_platform.stores.mongo.documents import stored_name
 from crypto_platform.stores.mongo.errors import translating
-from crypto_platform.stores.mongo.views import FILLS, TRANSACTIONS, View
+from crypto_platform.stores.mongo.views import VIEWS, View
 
 KAFKA_OFFSET = "kafka_offset"
 LOAD_BATCH = "load_batch"
@@ -120,7 +120,7 @@ def _migrate(database: Database[Document]) -> None:
             own = enumerate(each.indexes)
             where = {place: {index.where: True} for place, index in own if index.where}
             _create_indexes(database, each.collection, build_state_indexes(each), where=where)
-    for view in (FILLS, TRANSACTIONS):
+    for view in VIEWS:
         _create_view(database, view, found)
     for name, indexes in _BOOKKEEPING.items():
         _create(database, name, {}, found)

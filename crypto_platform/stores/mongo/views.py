@@ -11,11 +11,16 @@ from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 
 
 class View(NamedTuple):
-    """A view of a collection."""
+    """A view of a collection.
+
+    Attributes:
+        description: One sentence for people.
+    """
 
     name: str
     collection: str
     pipeline: Sequence[dict[str, Any]]
+    description: str
 
 
 _KEPT = (
@@ -32,8 +37,8 @@ FILLS = View(
         {"$match": {"trade_id": {"$type": "string"}}},
         {"$project": dict.fromkeys(_KEPT, 1)},
     ],
+    "Each half of a match, by order.",
 )
-"""Each half of a match, by order."""
 
 
 def _sum_postings(account: str) -> dict[str, Any]:
@@ -73,5 +78,7 @@ TRANSACTIONS = View(
             }
         }
     ],
+    "What each event changed in each wallet of its user, and what was there after it.",
 )
-"""What each event changed in each wallet of its user, and what was there after it."""
+
+VIEWS = (FILLS, TRANSACTIONS)
