@@ -62,7 +62,9 @@ def parse(words: list[str]) -> None:
         KeyError, click.ClickException: There is no such command, or it does not take this.
     """
     command, rest = find_command(words)
-    command.make_context("crypto-platform", rest)
+    command.make_context(
+        "crypto-platform", rest, parent=click.Context(main, **main.context_settings)
+    )
 
 
 def describe(command: Documented) -> str:

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from crypto_platform.cli import main
 from crypto_platform.cli.alerts import alerts_command
 from crypto_platform.cli.stack import up_command
 
@@ -36,6 +38,10 @@ def analyze(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
 
 
+TYPED = click.Context(main, **main.context_settings)
+"""A command keeps the help option of the first context it had: it has to be a user's."""
+
+
 @needs_systemd
 def test_systemd_takes_every_line_of_the_unit(unit: Path) -> None:
     """A misspelled line is a warning in a journal, and a lock that is open."""
@@ -56,7 +62,7 @@ def test_the_command_of_the_unit_can_be_typed() -> None:
     [command] = re.findall(r"^ExecStart=(.*)$", UNIT.read_text("utf-8"), re.MULTILINE)
     program, name, *options = shlex.split(command)
     assert (Path(program).name, name) == ("crypto-platform", "up")
-    up_command.make_context("up", options)
+    up_command.make_context("up", options, parent=TYPED)
 
 
 def test_the_manual_runs_a_command_as_the_unit_does() -> None:
@@ -73,4 +79,4 @@ def test_the_manual_runs_a_command_as_the_unit_does() -> None:
     own = words[words.index(program) + 1 :]
     assert own[0] == "alerts"
     command = alerts_command.commands[own[1]]
-    command.make_context(own[1], own[2:])
+    command.make_context(own[1], own[2:], parent=TYPED)
