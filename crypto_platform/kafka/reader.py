@@ -123,10 +123,19 @@ class PartitionReader:
             "fetch.queue.backoff.ms": 10,
         }
         self._consumer = Consumer(self._config)
+        self._is_assigned = False
         self._doubt: str | None = None
 
     def assign(self, starts: Mapping[Part, Start]) -> None:
-        """Read these partitions from these offsets, and no others."""
+        """Read these partitions from these offsets, and no others.
+
+        librdkafka asks whether a log was cut only where a client is assigned for the first time;
+        later it would skip in silence what took the lost offsets' place. So each is a new client.
+        """
+        if self._is_assigned:
+            self._consumer.close()
+            self._consumer = Consumer(self._config)
+        self._is_assigned = True
         self._doubt = None
         partitions = [
             TopicPartition(part.topic, part.part, start.offset)

@@ -13,10 +13,13 @@ from crypto_platform.errors import IncidentKind
 from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.kafka.connection import client_config
+from crypto_platform.kafka.reader import PartitionReader, PartRead, PositionDoubtedError, Start
+from crypto_platform.kafka.watermarks import Part
 from crypto_platform.stores import STORES
 from tests.fault_steps import assert_whole, held_back, numbered_quotes, read_topic
 from tests.own_servers import own_server
 from tests.platform_harness import Platform
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -44,8 +47,8 @@ def cut_log(folder: Path, topic: str, part: int, *, at: int) -> None:
         file.truncate(position)
     for snapshot in segment.parent.glob("*.snapshot"):
         snapshot.unlink()
-    (logs / ".kafka_cleanshutdown").unlink()
-    (logs / "recovery-point-offset-checkpoint").unlink()
+    (logs / ".kafka_cleanshutdown").unlink(missing_ok=True)
+    (logs / "recovery-point-offset-checkpoint").unlink(missing_ok=True)
 
 
 def store_ten_of_bitcoin(platform: Platform) -> tuple[list[Quote], int]:
@@ -116,6 +119,66 @@ def test_a_log_cut_and_grown_past_what_is_stored_is_noticed_by_its_leader_epoch(
             stopped={store: {part} for store in STORES},
             unproven=True,
         )
+
+
+def test_of_two_logs_that_were_cut_each_is_noticed(platform: Platform, own_folder: Path) -> None:
+    """Fault 27: one ends below what is stored, and the other has grown past it again."""
+    with own_server(platform, own_folder, "kafka"):
+        stored, short = store_ten_of_bitcoin(platform)
+        [grown] = [part for part, ids in read_topic(platform).items() if ids and part != short]
+        # behind the one transaction that is there: offsets 22, 24 ... 40
+        for quote in (singles := elsewhere(121, 130)):
+            platform.publish(QUOTES, [quote])
+        platform.load_both()
+    cut_log(own_folder, platform.topic(QUOTES), short, at=CUT_AT)
+    cut_log(own_folder, platform.topic(QUOTES), grown, at=26)
+    with own_server(platform, own_folder, "kafka"):
+        for quote in singles[2:] + (more := elsewhere(131, 140)):
+            platform.publish(QUOTES, [quote])
+        for store in STORES:
+            found = platform.load(store).progress.incidents
+            assert {(incident.kind, incident.part) for incident in found} == {
+                (IncidentKind.OFFSET_BEYOND_END.value, short),
+                (IncidentKind.LOG_TRUNCATED.value, grown),
+            }
+        assert_whole(
+            platform,
+            stored + singles + more,
+            waiting=dict.fromkeys(STORES, more),
+            stopped={store: {short, grown} for store in STORES},
+            unproven=True,
+        )
+
+
+def test_a_log_cut_under_a_reader_that_has_moved_on_is_noticed_too(
+    platform: Platform, own_folder: Path
+) -> None:
+    """Fault 27: what librdkafka says of a place that was not assigned is doubted, then found."""
+    with own_server(platform, own_folder, "kafka") as settings:
+        _, number = store_ten_of_bitcoin(platform)
+        part = Part(platform.topic(QUOTES), number)
+        reader = PartitionReader(settings)
+        reader.assign({part: Start(0, None)})
+        while not (read := read_once(reader, part)).at_end:
+            assert read.lost_position is None
+    assert read.next_offset is not None
+    cut_log(own_folder, part.topic, part.part, at=CUT_AT)
+    with own_server(platform, own_folder, "kafka"):
+        for quote in numbered_quotes(11, 25, currency_id="bitcoin"):
+            platform.publish(QUOTES, [quote])
+        with pytest.raises(PositionDoubtedError):
+            eventually(lambda: bool(read_once(reader, part).offsets), within_s=60)
+        reader.assign({part: Start(read.next_offset, read.leader_epoch)})
+        found = read_once(reader, part)
+        reader.close()
+    assert found.offsets == []
+    assert str(CUT_AT) in (found.lost_position or "")
+
+
+def read_once(reader: PartitionReader, part: Part) -> PartRead:
+    """Whatever comes of it next, or nothing."""
+    found = reader.read(records_max=1000, first_wait_s=5.0, more_wait_s=0.1)
+    return found.get(part, PartRead())
 
 
 def test_a_transaction_that_ends_under_a_later_leader_is_no_cut(

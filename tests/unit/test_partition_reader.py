@@ -59,6 +59,9 @@ class FakeConsumer:
     def assign(self, partitions: Sequence[TopicPartition]) -> None:
         del partitions
 
+    def close(self) -> None:
+        """A second assignment is another client's."""
+
     def consume(self, count: int, timeout: float) -> list[FakeMessage]:
         del count, timeout
         return self.answers.pop(0) if self.answers else []
