@@ -3,9 +3,7 @@
 The receiver is a webhook; what other services want, Apprise knows.
 """
 
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +22,7 @@ from crypto_platform.serving.judge import build_status
 from crypto_platform.serving.monitor import Monitor
 from crypto_platform.serving.probe import Answer
 from crypto_platform.settings import Settings
+from tests.local_server import QuietHandler, listening
 from tests.status_steps import NOON, P0, SECOND, bounds, kafka_reading, readings, settings_of
 
 SECRET = "canary-5028841971"
@@ -55,30 +54,17 @@ class Receiver:
 def receiver() -> Iterator[Receiver]:
     made = Receiver()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+    class Handler(QuietHandler):
+        def respond(self) -> None:
             made.asked.append(self.path)
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = json.loads(self.read_body())
             if made.status == 200 and self.path != "/graphql":
                 made.taken.append(body)
-            self.send_response(made.status)
-            if made.status == 307:
-                self.send_header("Location", f"http://127.0.0.1:{made.port}/moved")
-            self.send_header("Content-Length", str(len(made.body)))
-            self.end_headers()
-            self.wfile.write(made.body)
+            moved = {"Location": f"http://127.0.0.1:{made.port}/moved"}
+            self.answer(made.body, status=made.status, **moved if made.status == 307 else {})
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-            """Nothing on stderr."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    made.port = server.server_port
-    yield made
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(Handler) as made.port:
+        yield made
 
 
 class ScriptedMonitor(Monitor):

@@ -1,8 +1,6 @@
 """`/metrics` of the API tells what a person has paused, as `crypto-platform status` does."""
 
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +9,7 @@ from crypto_platform.serving.api.app import create_app
 from crypto_platform.serving.failover import Reads
 from crypto_platform.settings import DEFAULT_SOURCES, Settings
 from tests.api_harness import SECRET, TestClient
+from tests.local_server import QuietHandler, listening
 
 STATES = {"poll_simulated": "STOPPED", "poll_coinbase": "RUNNING", "mongo_lag": "STOPPED"}
 
@@ -25,30 +24,14 @@ def webserver_url() -> Iterator[str]:
     sensors = {"__typename": "Sensors", "results": results}
     answer = json.dumps({"data": {"sensorsOrError": sensors, "assetNodes": []}}).encode()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer(b"{}")
+    class Handler(QuietHandler):
+        def respond(self) -> None:
+            if self.command == "POST":
+                self.read_body()
+            self.answer(answer if self.command == "POST" else b"{}")
 
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self._answer(answer)
-
-        def _answer(self, body: bytes) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-            """Nothing on stderr."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(Handler) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def read_paused(settings: Settings) -> dict[str, str]:

@@ -1,14 +1,14 @@
 """`make audit-dependencies` against a stand-in of OSV: what it says, and when it is content."""
 
-import http.server
 import json
 import runpy
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.local_server import QuietHandler, listening
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "deploy" / "audit_dependencies.py"))
 LOCK = """numpy==2.4.6 ; python_full_version < '3.12' \\
@@ -46,29 +46,18 @@ class Osv:
 def osv() -> Iterator[Osv]:
     made = Osv()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    class Handler(QuietHandler):
+        def respond(self) -> None:
+            query = json.loads(self.read_body())
             name = query["package"]["name"]
             made.asked.add((name, query["version"]))
             holes = made.known.get(name)
             body = json.dumps({"vulns": holes} if holes else {}).encode()
-            self.send_response(made.status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(body, status=made.status)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-            """Nothing on stderr."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    made.url = f"http://127.0.0.1:{server.server_port}/v1/query"
-    yield made
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(Handler) as port:
+        made.url = f"http://127.0.0.1:{port}/v1/query"
+        yield made
 
 
 def run(osv: Osv, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

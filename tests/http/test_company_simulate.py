@@ -1,8 +1,6 @@
 """`simulate` against a running company: what it does, sums up, and says where it cannot."""
 
-import http.server
 import json
-import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ from click.testing import CliRunner, Result
 from crypto_platform.cli import main
 from crypto_platform.simulation.company.keys import OPERATOR
 from tests.company_harness import KEYS, run_company
+from tests.local_server import QuietHandler, listening
 
 URL = "CRYPTO_PLATFORM_COMPANY__URL"
 KEY = "CRYPTO_PLATFORM_COMPANY__OPERATOR_KEY"
@@ -53,29 +52,14 @@ def test_a_redirect_does_not_take_the_operators_key_along(tmp_path: Path) -> Non
     """It opens all accounts, and the other place may be anybody's, or speak plain text."""
     keys: dict[str, str | None] = {}
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+    class Handler(QuietHandler):
+        def respond(self) -> None:
             keys[self.path] = self.headers["X-Api-Key"]
-            self.send_response(302)
-            self.send_header("Location", "/elsewhere")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.answer(status=302, Location="/elsewhere")
 
-        do_GET = do_PUT = do_POST  # noqa: N815 - their names
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-            """Nothing on stderr."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        given = {URL: f"http://127.0.0.1:{server.server_port}", KEY: "operator.canary"}
+    with listening(Handler) as port:
+        given = {URL: f"http://127.0.0.1:{port}", KEY: "operator.canary"}
         assert simulate(tmp_path, **given).exit_code == 1
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
     assert keys.pop("/v1/drive") == "operator.canary"
     assert set(keys.values()) <= {None}
 

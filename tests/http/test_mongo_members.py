@@ -5,7 +5,6 @@ The server is as much of one as tells who belongs to its set.
 
 import socketserver
 import struct
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import pytest
 
 from crypto_platform.errors import ConfigurationError, PlatformError
 from crypto_platform.stores.mongo import MongoStore
+from tests.local_server import listening
 
 OP_REPLY, OP_QUERY, OP_MSG = 1, 2004, 2013
 HELLO = {"hello", "ismaster"}
@@ -76,18 +76,8 @@ def member() -> Iterator[Member]:
                 self.wfile.write(struct.pack("<iiii", 16 + len(payload), 1, request, kind))
                 self.wfile.write(payload)
 
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-        allow_reuse_address = True
-
-    server = Server(("127.0.0.1", 0), Handler)
-    made.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield made
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(Handler) as made.port:
+        yield made
 
 
 def test_a_member_on_another_machine_is_refused_before_anything_is_said(member: Member) -> None:
