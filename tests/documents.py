@@ -75,6 +75,11 @@ def list_other_blocks(root: Path = ROOT) -> list[Documented]:
     ]
 
 
+def anchor_of(heading: str) -> str:
+    """As a code host and the site make it: letters, digits, `_` and `-`; a blank is a `-`."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
 def _list_blocks(text: str) -> Iterator[tuple[int, str, str]]:
     for token in _PARSER.parse(text):
         if token.type in {"fence", "code_block"}:

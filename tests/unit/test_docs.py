@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from docs.site.blocks import separate_blocks
+from tests.documents import anchor_of
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -35,10 +36,8 @@ def list_pages(nav: object) -> Iterator[str]:
 
 
 def list_anchors(page: Path) -> set[str]:
-    """A heading's letters, digits, `_` and `-`, in lower case; a blank is a `-`."""
     headings = HEADING.findall(FENCED.sub("", page.read_text("utf-8")))
-    texts = (re.sub(r"\]\([^)]*\)", "", heading.lower()) for heading in headings)
-    return {re.sub(r"[^\w\- ]", "", text).strip().replace(" ", "-") for text in texts}
+    return {anchor_of(re.sub(r"\]\([^)]*\)", "", heading)) for heading in headings}
 
 
 def list_links(page: Path) -> Iterator[tuple[Path, str]]:

@@ -7,6 +7,7 @@ import pytest
 
 from crypto_platform.errors import IncidentKind
 from crypto_platform.serving.faults import Heading
+from tests.documents import anchor_of
 
 RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
 LABELS = ("You see", "It means", "Do", "Worry when", "Do not")
@@ -15,8 +16,7 @@ LABELS = ("You see", "It means", "Do", "Worry when", "Do not")
 def read_entries() -> dict[str, str]:
     """Each entry by its anchor, as GitHub and the site spell it."""
     _, *pieces = re.split(r"^###? (.*)$", RUNBOOK.read_text("utf-8"), flags=re.MULTILINE)
-    names = [re.sub(r"[^\w-]", "", name.lower().replace(" ", "-")) for name in pieces[::2]]
-    return dict(zip(names, pieces[1::2], strict=True))
+    return dict(zip(map(anchor_of, pieces[::2]), pieces[1::2], strict=True))
 
 
 @pytest.mark.parametrize("name", [*Heading, *IncidentKind])
