@@ -153,7 +153,7 @@ def test_of_two_logs_that_were_cut_each_is_noticed(platform: Platform, own_folde
 def test_a_log_cut_under_a_reader_that_has_moved_on_is_noticed_too(
     platform: Platform, own_folder: Path
 ) -> None:
-    """Fault 27: what librdkafka says of a place that was not assigned is doubted, then found."""
+    """What librdkafka says of a place that was not assigned is doubted, and then found."""
     with own_server(platform, own_folder, "kafka") as settings:
         _, number = store_ten_of_bitcoin(platform)
         part = Part(platform.topic(QUOTES), number)
