@@ -10,17 +10,18 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import linear_regression
 
 import click
 import psutil
-import psycopg
+import sqlalchemy as sa
 
 from benchmarks.freshness import wait
-from benchmarks.steady import run_stack
+from benchmarks.steady import add_cpu_s, add_memory_mib, find_family, run_stack
 from crypto_platform.serving.readings import read_disk
 from crypto_platform.settings import Settings
 from crypto_platform.stack.state import read_state
@@ -37,7 +38,7 @@ class Sample:
 
     Attributes:
         at_s: Since the first one.
-        cpu_s: Of each part so far, runs that have ended included.
+        cpu_s: Of each part so far, what has ended below it (runs) included.
         memory_mib: PSS of each part.
         disk_mib: Blocks of each folder.
         event_log_rows, event_log_mib: Dagster's, indexes included.
@@ -69,91 +70,67 @@ def endurance(minutes: int, warm_up_s: float, every_s: float, data_dir: Path | N
     """CPU, memory, disk and event log over an hour, what grows, and the audit."""
     with run_stack(data_dir, "") as (settings, folder):
         wait(warm_up_s, "warming up")
-        meter = Meter(settings, folder)
-        samples = [meter.look()]
-        deadline = time.monotonic() + minutes * 60
-        while time.monotonic() < deadline:
+        began = time.monotonic()
+        samples = [look(settings, folder, began=began)]
+        while time.monotonic() < began + minutes * 60:
             wait(every_s, f"minute {samples[-1].at_s / 60:.0f} of {minutes}")
-            samples.append(meter.look())
+            samples.append(look(settings, folder, began=began))
             click.echo(json.dumps({"at_s": round(samples[-1].at_s)} | _total(samples[-1])))
         click.echo(json.dumps(summarize(samples), indent=2))
         audit = [sys.executable, "-m", "crypto_platform.cli", "audit", "--wait", "60"]
         sys.exit(subprocess.run([*audit, "--data-dir", folder], check=False).returncode)
 
 
-@dataclass
-class Meter:
-    """Looks at one running stack; between two looks it keeps what ended processes have used."""
+def look(settings: Settings, folder: Path, *, began: float) -> Sample:
+    """How a running stack is now.
 
-    settings: Settings
-    folder: Path
-    _began: float = field(default_factory=time.monotonic)
-    _alive: dict[tuple[str, int, float], float] = field(default_factory=dict)
-    _ended: dict[str, float] = field(default_factory=dict)
+    Args:
+        began: When the first look was, of the monotonic clock.
+    """
+    families = _find_families(folder)
+    rows, size_bytes = _measure_event_log(settings)
+    return Sample(
+        at_s=time.monotonic() - began,
+        cpu_s={part: add_cpu_s(family) for part, family in families.items()},
+        memory_mib={part: add_memory_mib(family) for part, family in families.items()},
+        disk_mib={name: read_disk(folder / name).used_bytes / MIB for name in FOLDERS},
+        event_log_rows=rows,
+        event_log_mib=size_bytes / MIB,
+        offsets={store: _count_stored(settings, store) for store in STORES},
+    )
 
-    def look(self) -> Sample:
-        """Now."""
-        memory: dict[str, float] = {}
-        alive: dict[tuple[str, int, float], float] = {}
-        for part, process in self._processes():
-            try:
-                times, began = process.cpu_times(), process.create_time()
-                pss = process.memory_full_info().pss
-            except psutil.Error:
-                continue
-            memory[part] = memory.get(part, 0.0) + pss / MIB
-            alive[part, process.pid, began] = times.user + times.system
-        for key, used_s in self._alive.items():
-            if key not in alive:
-                # a run's last seconds are not seen
-                self._ended[key[0]] = self._ended.get(key[0], 0.0) + used_s
-        self._alive = alive
-        used = dict(self._ended)
-        for (part, _, _), used_s in alive.items():
-            used[part] = used.get(part, 0.0) + used_s
-        rows, size_bytes = self._event_log()
-        return Sample(
-            at_s=time.monotonic() - self._began,
-            cpu_s=used,
-            memory_mib=memory,
-            disk_mib={name: read_disk(self.folder / name).used_bytes / MIB for name in FOLDERS},
-            event_log_rows=rows,
-            event_log_mib=size_bytes / MIB,
-            offsets={store: self._stored(store) for store in STORES},
-        )
 
-    def _processes(self) -> Iterator[tuple[str, psutil.Process]]:
-        """Each with the part it belongs to; runs are the code server's children."""
-        state = read_state(self.folder)
-        if state is None:
-            message = f"nothing runs in {self.folder}"
-            raise click.ClickException(message)
-        yield "up", psutil.Process(state.pid)
-        for name, part in state.parts.items():
-            if part.pid is None:
-                continue
-            try:
-                root = psutil.Process(part.pid)
-                yield from ((name, process) for process in (root, *root.children(recursive=True)))
-            except psutil.Error:
-                continue
+def _find_families(folder: Path) -> dict[str, list[psutil.Process]]:
+    """Each part's processes; runs are the code server's children."""
+    state = read_state(folder)
+    if state is None:
+        message = f"nothing runs in {folder}"
+        raise click.ClickException(message)
+    families = {"up": [psutil.Process(state.pid)]}
+    for name, part in state.parts.items():
+        # one that is just being started again is seen the next time
+        with suppress(psutil.NoSuchProcess):
+            families |= {} if part.pid is None else {name: find_family(part.pid)}
+    return families
 
-    def _event_log(self) -> tuple[int, int]:
-        url = self.settings.dagster.postgres_url
-        if url is None:
-            message = f"dagster.postgres_url is not known: does a stack run in {self.folder}?"
-            raise click.ClickException(message)
-        with psycopg.connect(url.get_secret_value()) as connection:
-            row = connection.execute(_EVENT_LOG).fetchone()
-        assert row is not None
-        return row[0], row[1]
 
-    def _stored(self, name: str) -> int:
-        store = open_store(name, self.settings, role="analyst")
-        try:
-            return sum(row.next_offset for row in store.read_offsets())
-        finally:
-            store.close()
+def _measure_event_log(settings: Settings) -> tuple[int, int]:
+    url = settings.dagster.postgres_url
+    if url is None:
+        message = "dagster.postgres_url is not known: does a stack run there?"
+        raise click.ClickException(message)
+    engine = sa.create_engine(url.get_secret_value(), poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        rows, size_bytes = connection.execute(sa.text(_EVENT_LOG)).one()
+    return rows, size_bytes
+
+
+def _count_stored(settings: Settings, name: str) -> int:
+    store = open_store(name, settings, role="analyst")
+    try:
+        return sum(row.next_offset for row in store.read_offsets())
+    finally:
+        store.close()
 
 
 def summarize(samples: Sequence[Sample]) -> dict[str, object]:

@@ -9,7 +9,7 @@ import itertools
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -85,39 +85,58 @@ class Cost:
         """Begin to count."""
         self._pid = json.loads((folder / "stack.json").read_text())["pid"]
         self._at = time.monotonic()
-        self._cpu_s = self._cpu()
-
-    def _family(self) -> list[psutil.Process]:
-        root = psutil.Process(self._pid)
-        return [root, *root.children(recursive=True)]
-
-    def _cpu(self) -> float:
-        total = 0.0
-        for process in self._family():
-            try:
-                times = process.cpu_times()
-            except psutil.Error:
-                continue
-            total += times.user + times.system + times.children_user + times.children_system
-        return total
+        self._cpu_s = add_cpu_s(find_family(self._pid))
 
     def memory(self) -> dict[str, float]:
         """MiB by the processes' names, now."""
         found: dict[str, float] = {}
-        for process in self._family():
+        for process in find_family(self._pid):
             try:
-                name, pss = process.name(), process.memory_full_info().pss
+                name = process.name()
             except psutil.Error:
                 continue
-            found[name] = found.get(name, 0.0) + pss / 1024**2
+            found[name] = found.get(name, 0.0) + add_memory_mib([process])
         return found
 
     def result(self) -> dict[str, object]:
         """Since it was made."""
-        cores = (self._cpu() - self._cpu_s) / (time.monotonic() - self._at)
+        cpu_s = add_cpu_s(find_family(self._pid)) - self._cpu_s
         memory = self.memory()
         return {
-            "cores": round(cores, 2),
+            "cores": round(cpu_s / (time.monotonic() - self._at), 2),
             "memory_mib": round(sum(memory.values())),
             "memory_mib_by_process": {k: round(v) for k, v in sorted(memory.items())},
         }
+
+
+def find_family(pid: int) -> list[psutil.Process]:
+    """A process with all below it.
+
+    Raises:
+        psutil.NoSuchProcess: It has ended.
+    """
+    root = psutil.Process(pid)
+    return [root, *root.children(recursive=True)]
+
+
+def add_cpu_s(processes: Iterable[psutil.Process]) -> float:
+    """Seconds that these have used so far, and those below them that have ended."""
+    total = 0.0
+    for process in processes:
+        try:
+            times = process.cpu_times()
+        except psutil.Error:
+            continue
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def add_memory_mib(processes: Iterable[psutil.Process]) -> float:
+    """PSS of these: what they share is counted once."""
+    total = 0.0
+    for process in processes:
+        try:
+            total += process.memory_full_info().pss / 1024**2
+        except psutil.Error:
+            continue
+    return total
