@@ -160,7 +160,9 @@ class KafkaSettings(_Section):
         description="Brokers that keep each topic made here; 3 where there are three or more.",
     )
     retention_hours: int = Field(
-        default=48, ge=1, description="How long topics that are made from now on keep records."
+        default=48,
+        ge=1,
+        description="How long Kafka keeps records; less than a topic has now is left to a person.",
     )
     request_timeout_s: float = Field(default=10.0, gt=0, le=55, description="Longest wait.")
 

@@ -1,12 +1,21 @@
 """Names, sizes and settings of the topics; only a migration creates them."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, NewTopic, TopicMetadata
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+    TopicMetadata,
+)
 
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds import FEEDS, Feed, Record
@@ -23,6 +32,7 @@ _MS_PER_HOUR = 3_600_000
 _RETENTION_BYTES = 8 * 1024**3
 """Size cap of a partition: a runaway source must not fill the disk before 48 hours pass."""
 
+_KEPT = "retention.ms"
 _UNLIMITED = "-1"
 
 
@@ -32,10 +42,14 @@ def topic_name(settings: Settings, topic: str) -> str:
 
 
 def create_topics(settings: Settings, *, progress: Callable[[str], None] = print) -> None:
-    """Create the topics that are missing; those that exist stay as they are.
+    """Create the topics that are missing; those that exist may only come to keep records longer.
+
+    A shorter ``kafka.retention_hours`` is left to a person: Kafka would remove at once what a store
+    that is behind has not loaded yet.
 
     Args:
-        progress: Takes a line for people; also where a topic has fewer replicas than are asked for.
+        progress: Takes a line for people; also where a topic has fewer replicas than are asked for,
+            or keeps records longer.
 
     Raises:
         ConfigurationError: There are fewer brokers than replicas are asked for.
@@ -62,6 +76,7 @@ def create_topics(settings: Settings, *, progress: Callable[[str], None] = print
             f"{settings.kafka.replication_factor}: {', '.join(thin)}; Kafka's "
             f"kafka-reassign-partitions adds replicas (docs/resilience.md)"
         )
+    _keep_longer(settings, admin, [t for t in wanted if t.topic in existing], progress)
     if not missing:
         return
     for name, future in admin.create_topics(missing, request_timeout=timeout_s).items():
@@ -75,6 +90,68 @@ def create_topics(settings: Settings, *, progress: Callable[[str], None] = print
         except TimeoutError as error:
             raise unavailable(error, f"create topic {name}") from error
     progress(f"kafka: created {', '.join(topic.topic for topic in missing)}")
+
+
+def _keep_longer(
+    settings: Settings,
+    admin: AdminClient,
+    topics: list[NewTopic],
+    progress: Callable[[str], None],
+) -> None:
+    """Raise ``retention.ms`` where a topic keeps less than is asked for; only tell of more."""
+    configs = {topic.topic: topic.config or {} for topic in topics}
+    asked = {name: config[_KEPT] for name, config in configs.items() if _KEPT in config}
+    if not asked:
+        return
+    kept = _read_retention(admin, list(asked), settings.kafka.request_timeout_s)
+    short = [name for name in kept if _lasts(kept[name]) < _lasts(asked[name])]
+    if short:
+        _set_retention(
+            admin, {name: asked[name] for name in short}, settings.kafka.request_timeout_s
+        )
+        progress(f"kafka: records are kept longer now, as settings say: {', '.join(short)}")
+    if long := [name for name in kept if _lasts(kept[name]) > _lasts(asked[name])]:
+        progress(
+            f"kafka: kept longer than kafka.retention_hours = {settings.kafka.retention_hours}, "
+            f"and left so: {', '.join(long)}; Kafka's kafka-configs shortens it (docs/runbook.md)"
+        )
+
+
+def _lasts(retention_ms: str) -> float:
+    return math.inf if retention_ms == _UNLIMITED else int(retention_ms)
+
+
+def _read_retention(admin: AdminClient, names: list[str], timeout_s: float) -> dict[str, str]:
+    """Milliseconds as text, or ``_UNLIMITED``, by topic."""
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    futures = admin.describe_configs(resources, request_timeout=timeout_s)
+    try:
+        return {
+            resource.name: str(future.result(timeout=timeout_s)[_KEPT].value)
+            for resource, future in futures.items()
+        }
+    except (KafkaException, TimeoutError) as error:
+        raise unavailable(error, "read how long topics keep records", admin) from error
+
+
+def _set_retention(admin: AdminClient, wanted: dict[str, str], timeout_s: float) -> None:
+    resources = [
+        ConfigResource(
+            ResourceType.TOPIC,
+            name,
+            incremental_configs=[
+                ConfigEntry(_KEPT, value, incremental_operation=AlterConfigOpType.SET)
+            ],
+        )
+        for name, value in wanted.items()
+    ]
+    try:
+        for future in admin.incremental_alter_configs(
+            resources, request_timeout=timeout_s
+        ).values():
+            future.result(timeout=timeout_s)
+    except (KafkaException, TimeoutError) as error:
+        raise unavailable(error, "let topics keep records longer", admin) from error
 
 
 def _count_replicas(topic: TopicMetadata) -> int:
@@ -131,7 +208,7 @@ def _feed_topic(settings: Settings, feed: Feed[Record]) -> NewTopic:
         num_partitions=feed.partitions,
         replication_factor=settings.kafka.replication_factor,
         config={
-            "retention.ms": _UNLIMITED if feed.keeps_topic else str(retention_ms),
+            _KEPT: _UNLIMITED if feed.keeps_topic else str(retention_ms),
             "retention.bytes": _UNLIMITED if feed.keeps_topic else str(_RETENTION_BYTES),
             # the hour of a record is the broker's, so a producer's wrong clock moves nothing
             "message.timestamp.type": "LogAppendTime",

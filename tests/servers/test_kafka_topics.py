@@ -3,6 +3,7 @@
 import pytest
 
 from crypto_platform.errors import ConfigurationError
+from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.kafka.topics import create_topics
 from crypto_platform.settings import ENV_PREFIX
@@ -34,3 +35,27 @@ def test_topics_that_have_fewer_replicas_than_are_asked_for_are_told(platform: P
 def test_a_lone_broker_acknowledges_for_itself(platform: Platform) -> None:
     """A majority of one is one: asked for two, nothing could be published."""
     assert platform.topic_setting(QUOTES, "min.insync.replicas") == "1"
+
+
+def test_topics_come_to_keep_records_longer_but_never_shorter(platform: Platform) -> None:
+    """Shortened, Kafka would remove at once what a store that is behind has not loaded."""
+    lines: list[str] = []
+
+    def ask_for(hours: int) -> str:
+        lines.clear()
+        settings = platform.reload(**{f"{ENV_PREFIX}KAFKA__RETENTION_HOURS": str(hours)})
+        create_topics(settings, progress=lines.append)
+        return platform.topic_setting(QUOTES, "retention.ms")
+
+    assert ask_for(72) == str(72 * 3_600_000)
+    [line] = lines
+    assert platform.topic(QUOTES) in line
+
+    assert ask_for(24) == str(72 * 3_600_000)
+    [line] = lines
+    assert "kafka.retention_hours = 24" in line
+    assert platform.topic(QUOTES) in line
+
+    assert ask_for(72) == str(72 * 3_600_000)
+    assert not lines
+    assert platform.topic_setting(ACCOUNT_EVENTS, "retention.ms") == "-1"
