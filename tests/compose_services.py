@@ -6,6 +6,7 @@ and ports (embedded servers and free ports on the loopback) and the image's fold
 an engine alone can show (file systems, networks, images): `make test-docker`.
 """
 
+import os
 import re
 import signal
 import subprocess
@@ -59,6 +60,8 @@ NO_PUBLIC_SOURCES = {
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 READY_S = 120.0
 STOP_S = 30.0
+KILLS_GROUP = "TINI_KILL_PROCESS_GROUP"
+"""Docker's init passes a signal on to its child's group; see https://github.com/krallin/tini."""
 
 
 @dataclass
@@ -154,7 +157,10 @@ class Composed:
         """SIGTERM to all that still run, as `docker compose stop`; their exit codes."""
         living = [each for each in self.programs.values() if each.process.poll() is None]
         for program in living:
-            program.process.send_signal(signal.SIGTERM)
+            if KILLS_GROUP in environment_of(program.name):
+                os.killpg(program.process.pid, signal.SIGTERM)
+            else:
+                program.process.send_signal(signal.SIGTERM)
         return {program.name: program.process.wait(STOP_S) for program in living}
 
     def _word(self, service: str, word: str) -> str:
