@@ -55,7 +55,7 @@ _AGO = re.compile(r"([0-9]{1,6})\s*([smhd])")
     type=click.FloatRange(0, 3600),
     default=0.0,
     metavar="SECONDS",
-    help="Let the stores catch up first, at most so long.",
+    help="Let the stores catch up first, at most so long; who has not by then fails the audit.",
 )
 @click.option(
     "--deep",
@@ -85,7 +85,8 @@ def audit_command(
     """Compare Kafka with PostgreSQL and MongoDB, both ways, hour by hour.
 
     Every record up to where a store has come is there once or in quarantine once; nothing else is
-    there. What the stores have not loaded yet is lag, reported apart. Only reads.
+    there. What the stores have not loaded yet is lag, reported apart; with --wait all that Kafka
+    has at the beginning must have been loaded. Only reads.
 
     Without --deep it compares counts and order-free hashes and looks at single records where they
     differ: lost, changed, extra and repeated rows are found and named. A column changed behind the
@@ -94,7 +95,7 @@ def audit_command(
     Without --since users' accounts are reconciled, too: wallets with their postings, both stores
     with each other and with the company's own word, where it answers.
 
-    Exits with 0 where all is whole, 1 where it is not.
+    Exits with 0 where all is whole, 1 where it is not, or where a store is behind after --wait.
 
     Example: crypto-platform audit --wait 30 --since 2h
     """
@@ -111,7 +112,7 @@ def audit_command(
         click.echo(json.dumps(report.to_document(), indent=2, ensure_ascii=False))
     else:
         click.echo("\n".join(format_report(report)))
-    if not report.whole:
+    if not report.is_proved:
         sys.exit(1)
 
 
@@ -212,8 +213,16 @@ def format_report(report: AuditReport) -> list[str]:
         lines.append("accounts are not reconciled: that takes all hours, leave out --since")
     read = sum(total.kafka.read for total in report.feeds.values())
     what = f"{read:,} records of Kafka compared with {' and '.join(report.lag)}"
+    if any(lag.lag_records for lag in report.lag.values()):
+        what += ", up to where each has come,"
     what += f" in {report.seconds:.1f} s" + (f", since {report.since}" if report.since else "")
-    return [*lines, f"whole: {what}" if report.whole else f"NOT WHOLE: {what}"]
+    if report.behind:
+        lines.append(
+            f"{' and '.join(report.behind)} did not come in time to where Kafka ended: "
+            "`crypto-platform status` says what holds them up"
+        )
+    verdict = "whole" if report.is_proved else "NOT PROVED" if report.whole else "NOT WHOLE"
+    return [*lines, f"{verdict}: {what}"]
 
 
 def _feed_rows(name: str, total: FeedTotal) -> list[Sequence[str]]:

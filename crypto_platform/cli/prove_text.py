@@ -39,7 +39,7 @@ class Outcome:
     @property
     def is_proved(self) -> bool:
         """All came back, and the audit is whole."""
-        return self.report is not None and self.report.whole
+        return self.report is not None and self.report.is_proved
 
 
 def describe_plan(
@@ -89,7 +89,7 @@ def format_last_line(outcome: Outcome) -> str:
             f"NOT PROVED: {count} kills; {outcome.problem}; look at `crypto-platform status`, then "
             f"`crypto-platform audit --wait 60`"
         )
-    if not report.whole:
+    if not report.is_proved:
         return f"NOT PROVED: {kills}; the audit found what is named above"
     refused = max(
         (

@@ -318,9 +318,11 @@ def format_restored(store_name: str, origin: str, restored: Restored) -> list[st
     if restored.loaded is not None:
         more = sum(restored.loaded.progress.stored_records.values())
         lines.append(f"{store_name}: {more:,} records more came from Kafka")
-    whole = restored.audit is not None and restored.audit.whole
+    whole = restored.audit is not None and restored.audit.is_proved
     verdict = (
-        "every record is there once" if whole else "NOT whole: `crypto-platform audit` names it"
+        "every record is there once"
+        if whole
+        else "NOT proved: `crypto-platform audit --wait 60` says why"
     )
     return [*lines, f"audit: {verdict}"]
 
@@ -347,5 +349,5 @@ def build_document(store_name: str, origin: str, restored: Restored) -> dict[str
         "seconds": round(report.seconds, 3),
         "is_stopped": report.is_stopped,
         "loaded_records": None if loaded is None else sum(loaded.progress.stored_records.values()),
-        "audit_whole": None if restored.audit is None else restored.audit.whole,
+        "audit_whole": None if restored.audit is None else restored.audit.is_proved,
     }

@@ -81,7 +81,8 @@ def audit(
         since_us: Begin at the hour of append time that holds this time (microseconds); what is
             older is left out, load_batch sums included.
         until_us: End before this time, a whole hour (microseconds); lag is then counted to it.
-        wait_s: Longest wait for the stores to catch up first.
+        wait_s: Longest wait for the stores to catch up first; who has not come by then to where
+            Kafka ended at the beginning is named as behind.
         deep: Compare every id, decode Kafka's values by all rules, and hash the columns as they
             are read back.
         progress: Called after each chunk.
@@ -126,6 +127,7 @@ def audit(
         seconds=round(time.monotonic() - begun, 3),
         feeds={feed.name: _add_up(feed, stores, results) for feed in feeds},
         lag={name: context.count_lag(name) for name in stores},
+        behind=[name for name in stores if wait_s and scene.is_behind(name)],
         findings=findings,
         hours=[line for result in results for line in result.lines],
         lost=[lost for result in results for lost in result.lost],

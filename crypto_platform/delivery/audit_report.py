@@ -185,6 +185,8 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         whole: No finding: every record of the audited ranges is stored once or quarantined once,
             and accounts agree.
+        behind: Stores that in the time they were given have not come to where Kafka ended when the
+            audit began; empty where they were given none.
         audited_at, since: RFC 3339.
         lost: What is known to be lost; the audit is whole all the same.
         notes: What a person may want to know and that is no fault.
@@ -199,11 +201,17 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     feeds: Mapping[str, FeedTotal]
     lag: Mapping[str, Lag]
+    behind: list[str]
     findings: list[Finding]
     hours: list[HourLine]
     lost: list[LostRange]
     notes: list[str]
     reconciliation: Reconciliation | None = None
+
+    @property
+    def is_proved(self) -> bool:
+        """Whole, and of all that Kafka had: a store that is empty and far behind proves nothing."""
+        return self.whole and not self.behind
 
     def to_document(self) -> dict[str, object]:
         """For --json: a feed's stores stand beside its `kafka`."""

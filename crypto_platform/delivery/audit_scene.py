@@ -6,7 +6,7 @@ Here: looking once, waiting until the stores have caught up, the seam to Kafka. 
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from crypto_platform.delivery.audit_report import Lag
@@ -91,10 +91,12 @@ class Scene:
 
     Attributes:
         stored: By store and partition.
+        goals: Where each partition ended at the first look.
     """
 
     places: Sequence[Place]
     stored: Mapping[str, Mapping[TopicPart, StoredOffset]]
+    goals: Mapping[TopicPart, int]
 
     def lag(self, store: str) -> Lag:
         """How far a store is behind, as delivery/planning.py counts it."""
@@ -110,6 +112,17 @@ class Scene:
                 behind = place.bounds.last_stable - (0 if row is None else row.next_offset)
                 lag_records += max(behind, 0)
         return Lag(lag_records=lag_records, blocked_partitions=blocked)
+
+    def is_behind(self, store: str) -> bool:
+        """Whether it has not come to where Kafka ended at the first look; incidents left aside."""
+        rows = self.stored[store]
+        return any(
+            row.next_offset < self.goals[place.partition] and row.blocked_by is None
+            if (row := rows.get(place.partition)) is not None
+            else place.bounds.low < self.goals[place.partition]
+            for place in self.places
+            if place.bounds is not None and place.partition in self.goals
+        )
 
     @property
     def is_settled(self) -> bool:
@@ -158,7 +171,15 @@ def look(
         for topic, partition in sorted(gone)
     ]
     order = {feed.name: number for number, feed in enumerate(feeds)}
-    return Scene(places=sorted(places, key=lambda place: order[place.feed.name]), stored=stored)
+    return Scene(
+        places=sorted(places, key=lambda place: order[place.feed.name]),
+        stored=stored,
+        goals={
+            place.partition: place.bounds.last_stable
+            for place in places
+            if place.bounds is not None
+        },
+    )
 
 
 def look_until_settled(
@@ -172,8 +193,8 @@ def look_until_settled(
     """Look again until no store lags, or the time is over."""
     deadline = time.monotonic() + wait_s
     pause = threading.Event()
-    while True:
-        scene = look(settings, stores, feeds, log)
-        if scene.is_settled or time.monotonic() >= deadline:
-            return scene
+    first = scene = look(settings, stores, feeds, log)
+    while not scene.is_settled and time.monotonic() < deadline:
         pause.wait(LOOK_AGAIN_S)
+        scene = look(settings, stores, feeds, log)
+    return replace(scene, goals=first.goals)

@@ -59,7 +59,7 @@ class Restored:
     @property
     def is_whole(self) -> bool:
         """Everything is back, and proved."""
-        proved = self.audit is not None and self.audit.whole
+        proved = self.audit is not None and self.audit.is_proved
         return proved and not self.report.changed
 
 

@@ -686,6 +686,36 @@ def test_waiting_ends_when_the_stores_have_caught_up() -> None:
     assert report.feeds["quotes"].kafka.records == 2
 
 
+def test_a_store_that_never_catches_up_leaves_nothing_proved() -> None:
+    """An emptied store whose loads stand still would else be called whole for ever."""
+    log, _ = published(Q0, Q1)
+    empty = FakeStore()
+    report = audit(SETTINGS, {"postgres": empty}, [QUOTES], log=log, wait_s=0.01)
+    assert (report.whole, report.behind, report.is_proved) == (True, ["postgres"], False)
+    report = audit(SETTINGS, {"postgres": empty}, [QUOTES], log=log)
+    assert (report.behind, report.lag["postgres"].lag_records) == ([], 2)
+
+
+def test_what_arrives_after_the_beginning_need_not_be_loaded() -> None:
+    """Beside traffic some record is always on its way."""
+    log, store = published(Q0)
+    log.publish(Q1)
+
+    class Following(FakeStore):
+        looks = 0
+
+        def read_offsets(self) -> list[object]:
+            self.looks += 1
+            answer = super().read_offsets()
+            self.load(log, [Q1] if self.looks == 1 else [quote(100 + self.looks - 1)])
+            log.publish(quote(100 + self.looks))
+            return answer
+
+    report = audit(SETTINGS, {"postgres": Following(**vars(store))}, [QUOTES], log=log, wait_s=0.5)
+    assert report.is_proved
+    assert report.lag["postgres"].lag_records
+
+
 def test_a_load_that_goes_on_meanwhile_changes_nothing() -> None:
     """Rows and batches beyond where the store had come are not the audit's matter."""
     log, store = published(Q0, Q1)

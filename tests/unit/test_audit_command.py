@@ -39,6 +39,7 @@ def report(
             )
         },
         lag={"postgres": Lag(lag_records=lag_records, blocked_partitions=0)},
+        behind=[],
         findings=found,
         hours=[],
         lost=[

@@ -48,6 +48,7 @@ def report(*, whole: bool = True, quarantined: int = 0) -> AuditReport:
             for name, records in (("quotes", 1000), ("trades", 500))
         },
         lag=dict.fromkeys(("postgres", "mongo"), Lag(lag_records=0, blocked_partitions=0)),
+        behind=[],
         findings=[],
         hours=[],
         lost=[],
