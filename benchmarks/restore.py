@@ -44,6 +44,7 @@ def restore(*, feed: str, records: int) -> None:
                     migrate=lambda: migrate(settings, progress=lambda _: None),
                     stop=threading.Event(),
                     progress=lambda _: None,
+                    say=lambda _: None,
                     publish_incident=lambda _: None,
                 )
                 seconds = done.report.seconds

@@ -1,6 +1,6 @@
 """Would two moving averages have made money? A backtest in thirty lines of pandas.
 
-    python examples/backtest_moving_average.py simulated_exchange BTC-USD --fast 5 --slow 20
+    python examples/backtest_moving_average.py simulated_exchange BTC-USD --interval 1m
 
 Be in the market while the fast average of closes is above the slow one. A signal is known when its
 candle has closed, so what it earns is the candle after it: without that shift the backtest would
@@ -69,7 +69,10 @@ def main() -> None:
     settings = load_settings(asked.data_dir)
     closes = read_closes(settings, asked.venue, asked.symbol, asked.interval)
     if len(closes) <= asked.slow:
-        raise SystemExit(f"{len(closes)} candles are there, more than {asked.slow} are needed")
+        raise SystemExit(
+            f"{len(closes)} candles of {asked.interval} are there, more than {asked.slow} are "
+            "needed: take a shorter --interval or averages of fewer candles (--slow)"
+        )
     found = backtest(closes, fast=asked.fast, slow=asked.slow, fee_bps=asked.fee_bps)
     changes = int((found.position.diff().abs() > 0).sum())
     print(f"{len(found)} candles of {asked.interval}, {changes} purchases and sales")

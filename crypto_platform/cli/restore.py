@@ -112,6 +112,7 @@ def restore_command(
         migrate=lambda: _migrate(settings, store_name),
         stop=stop_on(signal.SIGINT, signal.SIGTERM),
         progress=speaker.note,
+        say=_say,
         publish_incident=lambda incident: _publish(settings, store_name, incident),
     )
     _end(store_name, planned.origin, restored, as_json=as_json)

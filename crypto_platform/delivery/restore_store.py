@@ -129,6 +129,7 @@ def carry_out(
     migrate: Callable[[], None],
     stop: threading.Event,
     progress: Callable[[RestoreProgress], None],
+    say: Callable[[str], None],
     publish_incident: Callable[[Incident], None],
 ) -> Restored:
     """Restore a store whole; see restore.restore for errors.
@@ -137,6 +138,7 @@ def carry_out(
         origin_name: One of ORIGINS.
         is_derived: See plan_restore.
         migrate: Makes tables and collections that are missing.
+        say: Takes a line for people as each of the last steps begins.
         publish_incident: Best effort.
     """
     migrate()
@@ -148,6 +150,7 @@ def carry_out(
         is_derived=is_derived,
         stop=stop,
         progress=progress,
+        say=say,
         publish_incident=publish_incident,
     )
 
@@ -244,10 +247,18 @@ def put_backup_back(
         store.close()
     if not gaps:
         report = RestoreReport(run_id=run_id)
-        return _finish(settings, dumper.sink, report, stop=stop, publish_incident=publish_incident)
+        return _finish(
+            settings, dumper.sink, report, stop=stop, say=say, publish_incident=publish_incident
+        )
     say(f"{dumper.sink}: Kafka begins later in {len(gaps)} partitions; the mirror has the rest")
     return _restore_from(
-        settings, dumper.sink, MIRROR, run_id=run_id, stop=stop, publish_incident=publish_incident
+        settings,
+        dumper.sink,
+        MIRROR,
+        run_id=run_id,
+        stop=stop,
+        say=say,
+        publish_incident=publish_incident,
     )
 
 
@@ -260,6 +271,7 @@ def _restore_from(
     is_derived: bool = False,
     stop: threading.Event,
     progress: Callable[[RestoreProgress], None] = lambda _: None,
+    say: Callable[[str], None],
     publish_incident: Callable[[Incident], None],
 ) -> Restored:
     """Restore a migrated store, and finish it unless that was stopped."""
@@ -276,7 +288,9 @@ def _restore_from(
         )
     if report.is_stopped:
         return Restored(report=report)
-    return _finish(settings, store_name, report, stop=stop, publish_incident=publish_incident)
+    return _finish(
+        settings, store_name, report, stop=stop, say=say, publish_incident=publish_incident
+    )
 
 
 def _finish(
@@ -285,9 +299,11 @@ def _finish(
     report: RestoreReport,
     *,
     stop: threading.Event,
+    say: Callable[[str], None],
     publish_incident: Callable[[Incident], None],
 ) -> Restored:
     """Load what Kafka has beyond, then prove both stores."""
+    say(f"{store_name}: now it loads what Kafka has beyond; then follows the audit of both stores")
     with open_stores(settings, [store_name]) as opened:
         loaded = load(
             settings,
@@ -298,6 +314,7 @@ def _finish(
             stop=stop,
             publish_incident=publish_incident,
         )
+    say(f"{store_name}: all is loaded; the audit compares every record, which takes a while")
     with open_stores(settings, role="analyst") as stores:
         found = audit(settings, stores, FEEDS, wait_s=SETTLE_S_MAX)
     return Restored(report=report, loaded=loaded, audit=found)

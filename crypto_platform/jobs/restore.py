@@ -131,6 +131,7 @@ def _restore(
             migrate=lambda: migrate(config.store),
             stop=stop,
             progress=lambda each: events.put(each) if each.is_part_done else None,
+            say=context.log.info,
             publish_incident=publish,
         )
 

@@ -111,6 +111,7 @@ def restore(platform: Platform, store: str, origin: str) -> Restored:
         migrate=lambda: migrate(platform.settings, progress=lambda _: None),
         stop=threading.Event(),
         progress=told.append,
+        say=lambda _: None,
         publish_incident=lambda _: None,
     )
 
