@@ -34,8 +34,9 @@ from crypto_platform.feeds import FEEDS, Record
 from crypto_platform.feeds.codec import encode
 from crypto_platform.feeds.feed import Feed
 from crypto_platform.kafka.connection import client_config
+from crypto_platform.kafka.cursors import read_cursors
 from crypto_platform.kafka.producer import Outgoing, Publisher
-from crypto_platform.kafka.topics import COMPACTED_TOPICS, create_topics, topic_name
+from crypto_platform.kafka.topics import COMPACTED_TOPICS, CURSORS_TOPIC, create_topics, topic_name
 from crypto_platform.kafka.watermarks import Part, Watermarks
 from crypto_platform.migrations.run import migrate
 from crypto_platform.settings import ENVIRONMENT_FILE, Settings, load_settings
@@ -204,6 +205,15 @@ class Platform:
         for future in admin.delete_records(request).values():
             future.result(timeout=10)
         return [part.part for part in long_enough]
+
+    def forget_cursors(self) -> None:
+        """Lose the live cursors, every one, as somebody's mistake would."""
+        topic = topic_name(self.settings, CURSORS_TOPIC)
+        keys = read_cursors(self.settings, self.watermarks())
+        publisher = Publisher(self.settings, source="test", feed="forgetting")
+        publisher.open()
+        publisher.publish([Outgoing(topic, key, None) for key in keys])
+        publisher.close()
 
     def ingest(self, sources: Mapping[str, Source]) -> list[FeedReport]:
         """Poll each feed of these sources once."""

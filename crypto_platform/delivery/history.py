@@ -22,6 +22,7 @@ import msgspec
 from crypto_platform.crash_points import arm
 from crypto_platform.delivery.history_plan import Piece, Stream, Wanted, is_over, plan_history
 from crypto_platform.delivery.ingest import Clock
+from crypto_platform.delivery.lost_cursors import mark_beginning
 from crypto_platform.delivery.pacing import back_off_s
 from crypto_platform.domain.hours import TimeUs, name_day
 from crypto_platform.errors import (
@@ -160,8 +161,10 @@ def backfill(
     """
     arm(settings.crash_at, by=settings.crash_by)
     report = HistoryReport(source=source.name, feed=wanted.feed)
-    cursors = HistoryCursors(settings, Watermarks(settings))
+    watermarks = Watermarks(settings)
+    cursors = HistoryCursors(settings, watermarks)
     cursors.refresh()
+    mark_beginning(settings, watermarks, wanted.feed, now_us=clock(), run_id=run_id)
     pieces = plan_history(source.name, wanted, cursors.find)
     run = _Backfill(
         settings, source, wanted, cursors, clock=clock, stop=stop, run_id=run_id, on_page=on_page

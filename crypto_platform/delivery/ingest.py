@@ -20,11 +20,11 @@ from enum import StrEnum
 from crypto_platform.crash_points import arm
 from crypto_platform.delivery.changes import Changes, Published
 from crypto_platform.delivery.gaps import build_cursor_incident, build_gap_incident
+from crypto_platform.delivery.lost_cursors import build_lost_incident, holds_records
 from crypto_platform.delivery.ownership import check_ownership
 from crypto_platform.delivery.pacing import back_off_s, due_at, find_pace_s
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.errors import (
-    IncidentKind,
     KafkaUnavailableError,
     PublisherFencedError,
     SourceCursorLostError,
@@ -33,19 +33,20 @@ from crypto_platform.errors import (
 )
 from crypto_platform.feeds import FEED_BY_NAME, Feed, Record
 from crypto_platform.feeds.codec import encode
-from crypto_platform.feeds.incidents import INCIDENTS, Incident, build_incident
+from crypto_platform.feeds.incidents import INCIDENTS, Incident
 from crypto_platform.feeds.rejected import REJECTED
 from crypto_platform.kafka.cursors import (
     WHOLE_FEED,
     Cursor,
     cursor_key,
     encode_cursor,
+    find_lost_feeds,
     read_cursors,
     select_cursors,
 )
 from crypto_platform.kafka.producer import Outgoing, Publisher
 from crypto_platform.kafka.topics import CURSORS_TOPIC, topic_name
-from crypto_platform.kafka.watermarks import Part, Watermarks
+from crypto_platform.kafka.watermarks import Watermarks
 from crypto_platform.settings import Settings
 from crypto_platform.sources.base import Poll, Source
 
@@ -151,8 +152,10 @@ def ingest(
         )
         for source, feed in selection
     ]
-    if not cursors:
-        _report_lost_cursors(settings, watermarks, threads, ts_ingest=began_us)
+    lost = find_lost_feeds(cursors, {feed for _, feed in selection})
+    for thread in threads:
+        if thread.feed in lost and holds_records(settings, watermarks, thread.feed):
+            thread.report_lost_cursors(began_us)
     with ThreadPoolExecutor(max(len(threads), 1), thread_name_prefix="ingest") as pool:
         reports = list(pool.map(_FeedThread.run, threads))
     for publisher in publishers.values():
@@ -172,39 +175,6 @@ def _open_publishers(
         for opened in [pool.submit(publisher.open) for publisher in publishers.values()]:
             opened.result()
     return publishers
-
-
-def _report_lost_cursors(
-    settings: Settings,
-    watermarks: Watermarks,
-    threads: "Sequence[_FeedThread]",
-    *,
-    ts_ingest: TimeUs,
-) -> None:
-    """No cursor at all, yet records: the cursors were lost, and nobody must jump silently."""
-    for thread in threads:
-        feed = FEED_BY_NAME[thread.feed]
-        topic = topic_name(settings, feed.topic)
-        parts = [Part(topic, part) for part in range(feed.partitions)]
-        if all(bounds.low == bounds.high for bounds in watermarks.read_bounds(parts).values()):
-            continue
-        kind = IncidentKind.CURSOR_LOST.value
-        incident = build_incident(
-            Incident(
-                kind=kind,
-                state="open",
-                subject=f"{thread.source.name}/{thread.feed}/{kind}/{ts_ingest}",
-                source=thread.source.name,
-                feed=thread.feed,
-                topic=topic,
-                message=f"{topic} holds records, but no cursor says how far "
-                f"{thread.source.name} was read; polling goes on from now",
-                next_step="nothing is owed for a feed without history (quotes); for others, "
-                "fill the gap from the source's history",
-                ts_ingest=ts_ingest,
-            )
-        )
-        thread.publish_incident(incident)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,8 +245,11 @@ class _FeedThread:
                 report.end = IngestEnd.STOPPED
                 return report
 
-    def publish_incident(self, incident: Incident) -> None:
-        """Publish an incident of this feed, in a transaction of its own."""
+    def report_lost_cursors(self, ts_ingest: TimeUs) -> None:
+        """Publish the incident, in a transaction of its own."""
+        incident = build_lost_incident(
+            self._settings, source=self.source.name, feed=self.feed, ts_ingest=ts_ingest
+        )
         if self._publisher is not None:
             self._publisher.publish([self._address(FEED_BY_NAME[INCIDENTS.name], incident)])
 

@@ -5,7 +5,7 @@ its cursors with its records), what a position means (the dialect knows), how fa
 (history_cursors.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -34,6 +34,9 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True, tag_field="v", tag=1):
 WHOLE_FEED = ""
 """Stands where a venue symbol would: the cursor that says when the feed as a whole was asked."""
 
+_NO_SOURCE = "/"
+"""So begins no cursor of a source, for its name is not empty."""
+
 
 def cursor_key(source: str, feed: str, venue_symbol: str = WHOLE_FEED) -> str:
     """The Kafka key of a cursor."""
@@ -50,6 +53,24 @@ def select_cursors(
         for key, cursor in cursors.items()
         if key.startswith(prefix)
     }
+
+
+def begun_key(feed: str) -> str:
+    """The key of the mark that a backfill wrote the first records of a feed; it is no source's.
+
+    Its `polled_at` says when.
+    """
+    return f"{_NO_SOURCE}{feed}"
+
+
+def find_lost_feeds(cursors: Mapping[str, "Cursor"], feeds: Iterable[str]) -> set[str]:
+    """The feeds whose records, if they have any, only a loss of the cursors explains.
+
+    None where any source has a cursor; else those that no backfill began.
+    """
+    if any(not key.startswith(_NO_SOURCE) for key in cursors):
+        return set()
+    return {feed for feed in feeds if begun_key(feed) not in cursors}
 
 
 def encode_cursor(cursor: Cursor) -> bytes:

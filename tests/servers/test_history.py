@@ -10,9 +10,11 @@ import pytest
 from crypto_platform.delivery.history import PieceEnd
 from crypto_platform.errors import PublisherFencedError
 from crypto_platform.feeds.candles import CANDLES
+from crypto_platform.feeds.incidents import INCIDENTS
 from crypto_platform.feeds.trades import TRADES
 from crypto_platform.kafka.producer import Outgoing, Publisher
 from crypto_platform.kafka.topics import HISTORY_CURSORS_TOPIC, topic_name
+from crypto_platform.sources import build_sources
 from tests.history_steps import (
     FIRST_DAY_US,
     NAME,
@@ -179,6 +181,26 @@ def test_a_run_killed_in_the_middle_of_a_day_goes_on_there(platform: Platform) -
             assert process.returncode == 0, report
     ids = list_trade_ids(read_values(platform, TRADES), "AAVE-USD")
     assert ids == list(range(21_601, 64_801))
+
+
+def test_records_of_a_backfill_before_the_first_poll_are_no_lost_cursor(
+    platform: Platform,
+) -> None:
+    """A person who begins with the past would be alarmed for nothing; a real loss must be told."""
+    with run_venue() as venue:
+        venue.now_ms = FOUR_DAYS_LATER_MS
+        read_from(platform, venue, "FIL-USD", FEEDS="trades", INTERVALS="1h")
+        source = build_sources(platform.settings)[NAME]
+        for day in (1, 2):
+            read_past(platform, want(platform, "trades", first=day, last=day))
+        platform.ingest({NAME: source})
+        assert read_values(platform, INCIDENTS) == []
+        platform.forget_cursors()
+        # what is read now begins another topic, not that of the trades
+        read_past(platform, want(platform, "candles", first=1, last=1))
+        platform.ingest({NAME: source})
+    [incident] = read_values(platform, INCIDENTS)
+    assert (incident["kind"], incident["feed"]) == ("cursor_lost", "trades")
 
 
 def test_a_stop_ends_after_the_page_in_hand(platform: Platform) -> None:
