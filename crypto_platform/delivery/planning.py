@@ -106,7 +106,7 @@ def plan_load(
         memory: As returned last time, empty at the first tick.
         stack_started_at: Runs created before it died with the last stack.
         elsewhere: Owners of partitions that are no runs of this Dagster: another machine's. While
-            what they own moves, a run here would only take it from them.
+            what they own moves, or nothing waits, a run here would only take it from them.
     """
     stored_by_part = {row.partition: row for row in stored}
     blocked = {part for part, row in stored_by_part.items() if row.blocked_by is not None}
@@ -128,10 +128,7 @@ def plan_load(
         alive=alive,
         memory=remembered,
         is_fresh=stack_started_at is not None and now - stack_started_at < WARM_UP_S,
-        is_elsewhere=all(
-            part in stored_by_part and stored_by_part[part].owner_run_id in elsewhere
-            for part in behind
-        ),
+        is_elsewhere=_is_elsewhere(behind, stored, elsewhere),
     )
     if launch:
         remembered = msgspec.structs.replace(
@@ -200,7 +197,7 @@ def _decide(
     pause_s = min(stall_s * 2 ** min(max(memory.launches - 1, 0), 10), STALL_BACK_OFF_S_MAX)
     if newest is None:
         if lag == 0:
-            early = is_fresh and memory.last_launch == 0
+            early = is_fresh and memory.last_launch == 0 and not is_elsewhere
             return early, "the stack has just started" if early else "nothing waits"
         return _decide_first(
             now, lag, memory, pause_s, is_held=is_elsewhere and stalled_s < stall_s
@@ -223,6 +220,17 @@ def _decide_first(
     if memory.launches > 1 and now - memory.last_launch < pause_s:
         return False, f"{lag} wait; {memory.launches} runs moved nothing, next in {pause_s:.0f} s"
     return True, f"{lag} records wait and no run is there"
+
+
+def _is_elsewhere(
+    behind: Collection[TopicPart], stored: Sequence[StoredOffset], elsewhere: Collection[str]
+) -> bool:
+    """Whether another machine owns all that waits; where nothing waits, whether it owns anything.
+
+    Whose partitions have no lag may be dead or only idle: nothing tells before something waits.
+    """
+    owned = {row.partition for row in stored if row.owner_run_id in elsewhere}
+    return owned.issuperset(behind) if behind else bool(owned)
 
 
 def _next_offset(row: StoredOffset | None, bound: Bounds) -> int:

@@ -89,6 +89,28 @@ def test_what_another_machine_loads_is_left_to_it_while_it_moves() -> None:
     assert decided.launch
 
 
+def test_a_stack_just_started_takes_nothing_from_another_machine() -> None:
+    """Each start of a second machine would end the loads of the first, which had no need of it."""
+    young = NOW - 5
+    idle, loading = [row(10)], [row(4)]
+    assert not plan(stored=idle, stack_started_at=young, elsewhere=("run-a",)).launch
+    assert not plan(stored=loading, stack_started_at=young, elsewhere=("run-a",)).launch
+    # of an owner that is one of its own, as after a restart, nothing is left
+    assert plan(stored=idle, stack_started_at=young, elsewhere=("run-b",)).launch
+
+
+def test_another_machine_that_has_nothing_to_load_is_replaced_once_something_waits() -> None:
+    """Its offsets stand still for hours, dead or idle; only what waits tells which."""
+    idle = plan(stored=[row(10)], elsewhere=("run-a",))
+    assert (idle.launch, idle.memory.waiting) == (False, {})
+    first_seen = plan(elsewhere=("run-a",), memory=idle.memory)
+    assert not first_seen.launch
+    just_before = stood_still(14, launches=0, last_launch_s_ago=NOW)
+    assert not plan(elsewhere=("run-a",), memory=just_before).launch
+    stalled = stood_still(15, launches=0, last_launch_s_ago=NOW)
+    assert plan(elsewhere=("run-a",), memory=stalled).launch
+
+
 def test_nothing_waiting_asks_for_nothing() -> None:
     """A run costs 2.6 CPU seconds; an idle platform must not start one every five seconds."""
     assert not plan(stored=[row(10)]).launch
