@@ -5,18 +5,20 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
+from crypto_platform.settings import process_environment
 from crypto_platform.stack.processes import end_marked, find_marked, is_alive
 from crypto_platform.stack.state import Phase, StackState, read_state
 from tests.waiting import eventually
 
 START_S = 240.0  # on two cores that other tests use as well
 STOP_S = 40.0
+NO_VARIABLES: Mapping[str, str] = {}
 
 
 @contextmanager
@@ -32,9 +34,11 @@ def stack_folder() -> Generator[Path]:
 
 
 @contextmanager
-def running_up(folder: Path, *options: str) -> Generator[subprocess.Popen[str]]:
+def running_up(
+    folder: Path, *options: str, variables: Mapping[str, str] = NO_VARIABLES
+) -> Generator[subprocess.Popen[str]]:
     """An `up` in a process of its own, waited for until it runs; stopped in the end."""
-    process = start_up(folder, *options)
+    process = start_up(folder, *options, variables=variables)
     try:
         eventually(lambda: is_running(folder, process), within_s=START_S)
         yield process
@@ -44,13 +48,22 @@ def running_up(folder: Path, *options: str) -> Generator[subprocess.Popen[str]]:
         process.communicate(timeout=STOP_S)
 
 
-def start_up(folder: Path, *options: str) -> subprocess.Popen[str]:
-    """An `up` in a process of its own, not waited for; what it says goes to its stdout."""
+def start_up(
+    folder: Path, *options: str, variables: Mapping[str, str] = NO_VARIABLES
+) -> subprocess.Popen[str]:
+    """An `up` in a process of its own, not waited for; what it says goes to its stdout.
+
+    Args:
+        folder: Its data folder.
+        options: Of the command.
+        variables: Added to its environment: servers that are given, other settings.
+    """
     command = (sys.executable, "-m", "crypto_platform.cli", "up", "--plain")
     return subprocess.Popen(
         [*command, "--sources", "simulated", "--data-dir", str(folder), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        env=process_environment() | dict(variables),
         text=True,
         process_group=0,
     )
