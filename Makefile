@@ -65,11 +65,13 @@ down: | $(PLATFORM)  ## Stop it from another terminal
 status: | $(PLATFORM)  ## Say what runs, what lags and what needs a person
 	@$(PLATFORM) status $(ARGS)
 
-# Each worker has servers of its own, of about 1.3 GB; a file's tests stay with one of them.
+# Each worker has servers of its own, of about 1.3 GB; a file's tests stay with one of them. Files
+# are handed out in the order of tests/conftest.py.
 WORKERS ?= 2
 .PHONY: test
 test: $(SERVERS) $(BROWSER)  ## Run all tests but the slow ones (WORKERS=2)
-	@$(PYTHON) -m pytest -m "not slow" --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	@$(PYTHON) -m pytest -m "not slow" --numprocesses $(WORKERS) --dist loadfile \
+		--no-loadscope-reorder $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(INSTALLED)  ## Run the tests that need no server

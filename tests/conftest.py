@@ -1,5 +1,8 @@
 """Fixtures every test may use, markers that follow from them, and the header."""
 
+from collections import Counter
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -29,8 +32,25 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes a minute or more; `make test` leaves it out")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A test that uses real servers is marked `servers` by its fixtures, not by hand."""
     for item in items:
         if SERVER_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.servers)
+    if hasattr(config, "workerinput"):  # a worker of pytest-xdist
+        put_long_files_first(items)
+
+
+def put_long_files_first(items: list[pytest.Item]) -> None:
+    """By the time limit of a file's tests, then by their number: short files even out the end.
+
+    A file is handed to one worker as a whole, in this order (`make test`). pytest-xdist's own, by
+    the number alone, begins a file of few and long tests when there is little left beside it.
+    """
+    limit_of: dict[Path, float] = {}
+    for item in items:
+        marker = item.get_closest_marker("timeout")
+        limit = float(marker.args[0]) if marker else 0.0
+        limit_of[item.path] = max(limit, limit_of.get(item.path, 0.0))
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (-limit_of[item.path], -tests[item.path]))
