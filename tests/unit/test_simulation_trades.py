@@ -12,7 +12,7 @@ from crypto_platform.simulation.trades import FIRST_SECOND, Product, Tape, Trade
 NOON_US = 1_767_268_800_000_000
 """2026-01-01 12:00:00 UTC: 43,200 s after the first trade."""
 SECOND_US = 1_000_000
-PRODUCT_IDS = tuple(Tape(seed=7, currencies=list_currencies(220)).products)
+PRODUCTS = Tape(seed=7, currencies=list_currencies(220)).products
 
 
 def build_tape(*, seed: int = 7, count: int = 220) -> Tape:
@@ -24,9 +24,9 @@ def read(tape: Tape, product_id: str = "BTC-USD", **query: int) -> list[Trade]:
     return tape.read_trades(tape.products[product_id], **asked)
 
 
-@pytest.fixture(params=PRODUCT_IDS)
+@pytest.fixture(params=PRODUCTS)
 def product(request: pytest.FixtureRequest) -> Product:
-    return build_tape().products[request.param]
+    return PRODUCTS[request.param]
 
 
 def test_trades_of_seed_7_are_these_in_every_process() -> None:
