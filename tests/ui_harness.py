@@ -137,13 +137,24 @@ class Stack:
         within_s: float = 180,
     ) -> tuple[str, list[str]]:
         """These assets, else both loads of quotes; how it ended, and why its runs failed."""
+        return self.wait_for_backfill(self.launch_backfill(partitions, assets), within_s=within_s)
+
+    def launch_backfill(
+        self, partitions: Sequence[str], assets: Sequence[Sequence[str]] = LOADS
+    ) -> str:
+        """Dagster looks at its backfills every 30 s: what begins together is over together."""
         params = {
             "assetSelection": [{"path": path} for path in assets],
             "partitionNames": list(partitions),
         }
         launched = self.ask(_LAUNCH, params=params)["launchPartitionBackfill"]
         assert launched["__typename"] == "LaunchBackfillSuccess", launched
-        backfill_id = launched["backfillId"]
+        return str(launched["backfillId"])
+
+    def wait_for_backfill(
+        self, backfill_id: str, *, within_s: float = 180
+    ) -> tuple[str, list[str]]:
+        """How it ended, and why its runs failed."""
 
         def status() -> str:
             return str(self.ask(_BACKFILL, id=backfill_id)["partitionBackfillOrError"]["status"])
