@@ -29,10 +29,11 @@ from crypto_platform.feeds.quotes import QUOTES, Quote, seal_quote
 from crypto_platform.kafka.connection import client_config
 from crypto_platform.kafka.cursors import Cursor, cursor_key, encode_cursor
 from crypto_platform.kafka.topics import CURSORS_TOPIC
-from crypto_platform.kafka.watermarks import Part, Watermarks
+from crypto_platform.kafka.watermarks import Bounds, Part, Watermarks
 from crypto_platform.serving.dagster_api import REPOSITORY, ask_dagster, find_url
 from crypto_platform.settings import Settings, load_settings
 from crypto_platform.stack.embedded import embedded_servers, find_admin_urls
+from crypto_platform.stores import open_stores
 from tests.stack_harness import run_cli, running_up, stack_folder
 from tests.waiting import eventually
 
@@ -272,12 +273,31 @@ def stack() -> Iterator[Stack]:
         patch.setenv("CRYPTO_PLATFORM_INSTALLED_AT", (now - timedelta(hours=5)).isoformat())
         with embedded_servers(folder, migrate=True) as settings:
             publish_past_hours(settings, hours)
+            past = {part: bound.high for part, bound in read_bounds(settings).items()}
         with running_up(folder):
             made = Stack(folder, hours)
-            eventually(
-                lambda: made.audit()["feeds"]["quotes"]["mongo"]["records"] > 160, within_s=180
-            )
+            eventually(lambda: is_loaded_beyond(made.settings, past), within_s=180, every_s=1)
             yield made
+
+
+def read_bounds(settings: Settings) -> Mapping[int, Bounds]:
+    """Of the quotes' partitions."""
+    parts = [Part(QUOTES.topic, part) for part in range(QUOTES.partitions)]
+    return {part.part: bound for part, bound in Watermarks(settings).read_bounds(parts).items()}
+
+
+def is_loaded_beyond(settings: Settings, past: Mapping[int, int]) -> bool:
+    """Whether both stores hold quotes of these minutes behind the past ones, in each partition."""
+    with open_stores(settings, role="analyst") as stores:
+        for store in stores.values():
+            offsets = {
+                row.partition.part: row.next_offset
+                for row in store.read_offsets()
+                if row.topic == QUOTES.topic
+            }
+            if any(offsets.get(part, 0) <= end for part, end in past.items()):
+                return False
+    return True
 
 
 def publish_past_hours(settings: Settings, hours: list[datetime]) -> None:
