@@ -22,11 +22,13 @@ from tests.trouble_steps import (
     make_source_drift,
     suspended,
 )
-from tests.ui_harness import LOADS, QUOTES_AN_HOUR, Stack, name_partition
+from tests.ui_harness import LOADS, QUOTES_AN_HOUR, Stack, name_partition, read_bounds
 from tests.waiting import eventually
 
 SEEN_WITHIN_S = 75.0
 """Sensor health looks once a minute; a store that is deaf holds it up for some seconds."""
+REST_S = 12.0
+"""The simulated market is asked every 5 s."""
 TROUBLED = (
     "mongo/quotes/fresh",
     "postgres/market/quote/incidents",
@@ -254,23 +256,20 @@ def test_a_paused_source_rests_and_goes_on(stack: Stack) -> None:
     assert run_cli("pause", "simulated", *folder).stdout == "simulated was paused already\n"
 
     def polled() -> int:
-        said = run_cli("status", "--json", *folder)
-        [feed] = [f for f in json.loads(said.stdout)["feeds"] if f["name"] == "quotes"]
-        return int(feed["high"])
+        return sum(bound.high for bound in read_bounds(stack.settings).values())
 
-    seen: list[int] = []
+    since: dict[int, float] = {}
 
     def rests() -> bool:
-        seen.append(polled())
-        return len(seen) > 3 and seen[-1] == seen[-4]
+        now = time.monotonic()
+        return now - since.setdefault(polled(), now) > REST_S
 
-    # the simulated market is asked every 5 s; each look takes two or three
-    eventually(rests, within_s=60)
+    eventually(rests, within_s=60, every_s=1)
     told = run_cli("status", *folder).stdout
     assert "source simulated is paused: `crypto-platform resume simulated` goes on\n" in told
     assert run_cli("resume", "simulated", *folder).stdout == "simulated goes on\n"
     rested_at = polled()
-    eventually(lambda: polled() > rested_at, within_s=120)
+    eventually(lambda: polled() > rested_at, within_s=120, every_s=1)
     assert "is paused" not in run_cli("status", *folder).stdout
 
 
