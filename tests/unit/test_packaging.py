@@ -205,7 +205,7 @@ def test_runs_in_containers_get_what_the_code_server_has() -> None:
     """They are handed it by the daemon: what is missing there is missing in every run."""
     more = yaml.safe_load((ROOT / "deploy" / "docker-runs.yml").read_text("utf-8"))["services"]
     only_the_servers = {"CRYPTO_CODE_SERVER_HOST", "CRYPTO_CODE_SERVER_PORT"}
-    only_the_servers |= {"CRYPTO_PLATFORM_DAGSTER__WEBSERVER_URL"}
+    only_the_servers |= {"CRYPTO_PLATFORM_DAGSTER__WEBSERVER_URL", "TINI_KILL_PROCESS_GROUP"}
     expected = {k: v for k, v in environment_of("code-server").items() if k not in only_the_servers}
     assert more["daemon"]["environment"] == expected
     names = plan_run_launcher(
