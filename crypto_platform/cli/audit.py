@@ -55,7 +55,7 @@ _AGO = re.compile(r"([0-9]{1,6})\s*([smhd])")
     type=click.FloatRange(0, 3600),
     default=0.0,
     metavar="SECONDS",
-    help="Let the stores catch up first, at most so long; who has not by then fails the audit.",
+    help="Let the stores load first what Kafka has now; at most so long, then the audit fails.",
 )
 @click.option(
     "--deep",

@@ -206,7 +206,7 @@ def echo_source(source: Source) -> None:
         if source.problems:
             click.echo(f"read from {source.store} all the same, {_describe_age(source)}", err=True)
         elif source.behind_s is None:
-            text = f"{source.store} could not be compared with its mirror, which says nothing"
+            text = f"{source.store} could not be compared with its mirror, which does not answer"
             click.echo(text, err=True)
         return
     click.echo(f"read from {source.store} instead, its mirror, {_describe_age(source)}", err=True)

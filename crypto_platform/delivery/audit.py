@@ -30,7 +30,7 @@ from crypto_platform.delivery.audit_report import (
     Tally,
     format_time,
 )
-from crypto_platform.delivery.audit_scene import KafkaLog, Log, Place, look_until_settled
+from crypto_platform.delivery.audit_scene import KafkaLog, Log, Place, look_until_loaded
 from crypto_platform.delivery.reconciliation import reconcile
 from crypto_platform.domain.hours import hour_of
 from crypto_platform.errors import IncidentError, IncidentKind
@@ -96,7 +96,7 @@ def audit(
     begun = time.monotonic()
     audited_at_us = time.time_ns() // 1000
     log = log or KafkaLog(settings)
-    scene = look_until_settled(settings, stores, feeds, log, wait_s=wait_s)
+    scene = look_until_loaded(settings, stores, feeds, log, wait_s=wait_s)
     with ExitStack() as closing:
         context = AuditContext(
             stores=stores,
