@@ -305,7 +305,8 @@ def format_restored(store_name: str, origin: str, restored: Restored) -> list[st
         f"{report.seconds:,.1f} s ({speed:,.0f} a second), {report.repeated_records:,} were there "
         f"already, {report.quarantined_records:,} are in quarantine"
     )
-    lines = [summary, *report.answered]
+    is_all_of_backup = origin.startswith(BACKUP) and not report.read_records
+    lines = [*([] if is_all_of_backup else [summary]), *report.answered]
     lines += [
         f"{place.name}: offsets {lost} are lost; load_batch and every audit say so"
         for place, lost in report.lost

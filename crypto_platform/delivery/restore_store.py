@@ -234,6 +234,7 @@ def put_backup_back(
             say(f"{dumper.sink}: what is there is of no use and is replaced as it is ({error})")
             claims = Claims(store=store)
         replace_store(claims, facts, folder, dumper, say=say)
+        say(f"{dumper.sink}: all {facts.records:,} records of the backup are back")
         migrate()  # what is newer than the backup
         topics = Topics(settings, FEEDS)
         rows = {row.partition: row for row in store.read_offsets()}
