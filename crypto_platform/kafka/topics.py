@@ -41,7 +41,7 @@ def topic_name(settings: Settings, topic: str) -> str:
     return f"{settings.kafka.topic_prefix}{topic}"
 
 
-def create_topics(settings: Settings, *, progress: Callable[[str], None] = print) -> None:
+def create_topics(settings: Settings, *, progress: Callable[[str], None]) -> None:
     """Create the topics that are missing; those that exist may only come to keep records longer.
 
     A shorter ``kafka.retention_hours`` is left to a person: Kafka would remove at once what a store

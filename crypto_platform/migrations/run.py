@@ -99,5 +99,5 @@ def _create_topics(settings: Settings, progress: Progress) -> None:
     if settings.kafka.bootstrap_servers is None:
         progress("Kafka: left out, kafka.bootstrap_servers is not set")
         return
-    create_topics(settings)
+    create_topics(settings, progress=progress)
     progress("Kafka: topics are there")

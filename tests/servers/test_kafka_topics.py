@@ -6,6 +6,7 @@ from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds.account_events import ACCOUNT_EVENTS
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.kafka.topics import create_topics
+from crypto_platform.migrations.run import migrate
 from crypto_platform.settings import ENV_PREFIX
 from tests.platform_harness import Platform
 
@@ -35,6 +36,17 @@ def test_topics_that_have_fewer_replicas_than_are_asked_for_are_told(platform: P
 def test_a_lone_broker_acknowledges_for_itself(platform: Platform) -> None:
     """A majority of one is one: asked for two, nothing could be published."""
     assert platform.topic_setting(QUOTES, "min.insync.replicas") == "1"
+
+
+def test_what_a_migration_does_to_topics_is_told_to_who_asked(
+    platform: Platform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Printed, it would stand in the middle of a restore's JSON."""
+    settings = platform.reload(**{f"{ENV_PREFIX}KAFKA__RETENTION_HOURS": "72"})
+    lines: list[str] = []
+    migrate(settings, progress=lines.append)
+    assert any("kept longer now" in line and platform.topic(QUOTES) in line for line in lines)
+    assert capsys.readouterr().out == ""
 
 
 def test_topics_come_to_keep_records_longer_but_never_shorter(platform: Platform) -> None:
