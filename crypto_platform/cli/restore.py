@@ -320,10 +320,9 @@ def format_restored(store_name: str, origin: str, restored: Restored) -> list[st
     if restored.loaded is not None:
         more = sum(restored.loaded.progress.stored_records.values())
         lines.append(f"{store_name}: {more:,} records more came from Kafka")
-    whole = restored.audit is not None and restored.audit.is_proved
     verdict = (
         "every record is there once"
-        if whole
+        if restored.is_proved
         else "NOT proved: `crypto-platform audit --wait 60` says why"
     )
     return [*lines, f"audit: {verdict}"]
@@ -351,5 +350,5 @@ def build_document(store_name: str, origin: str, restored: Restored) -> dict[str
         "seconds": round(report.seconds, 3),
         "is_stopped": report.is_stopped,
         "loaded_records": None if loaded is None else sum(loaded.progress.stored_records.values()),
-        "audit_whole": None if restored.audit is None else restored.audit.is_proved,
+        "audit_whole": None if restored.audit is None else restored.is_proved,
     }

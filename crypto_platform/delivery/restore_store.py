@@ -57,10 +57,14 @@ class Restored:
     audit: AuditReport | None = None
 
     @property
+    def is_proved(self) -> bool:
+        """The audit was made, and found both stores whole and loaded."""
+        return self.audit is not None and self.audit.is_proved
+
+    @property
     def is_whole(self) -> bool:
         """Everything is back, and proved."""
-        proved = self.audit is not None and self.audit.is_proved
-        return proved and not self.report.changed
+        return self.is_proved and not self.report.changed
 
 
 def find_mirror(store_name: str) -> str:

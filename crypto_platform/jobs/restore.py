@@ -146,5 +146,5 @@ def _describe(restored: Restored) -> dict[str, int | float | bool]:
         "quarantined_records": report.quarantined_records,
         "changed_records": len(report.changed),
         "seconds": round(report.seconds, 3),
-        "audit_whole": restored.audit is not None and restored.audit.is_proved,
+        "audit_whole": restored.is_proved,
     }
