@@ -105,6 +105,8 @@ def chromium() -> Generator[Browser]:
     own: dict[str, str | float | bool] = {
         "LD_LIBRARY_PATH": f"{folder}/lib",
         "FONTCONFIG_PATH": folder,
+        # without it the language is en-US@posix, which Dagster's UI does not survive
+        "LANG": "en_US.UTF-8",
     }
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
