@@ -1,5 +1,6 @@
 """The dashboard in a real browser, over fake stores: how it looks and feels, and its bad days."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,8 @@ from tests.waiting import eventually
 
 MARKET = "/markets/simulated_exchange/BTC-USD"
 PAGES = ("/", MARKET, "/operations", "/login", "/markets/nowhere/BTC")
+LOOKS_AGAIN_MS = 6000
+"""A portfolio asks for its prices every 5 s."""
 NAMES = (
     *("Bitcoin", "Ethereum", "A currency whose name is longer than any that was ever thought of"),
     *("Quant", "Шиба", "<b>bold</b>"),
@@ -159,6 +162,27 @@ def test_a_user_sees_his_own_and_nobody_after_he_has_logged_out(visit: Visit) ->
     visit.page.wait_for_url("**/")
     visit.open("/portfolio")
     visit.page.get_by_role("heading", name="Log in").wait_for()
+
+
+def test_who_logs_out_is_not_asked_to_log_in_while_the_next_page_is_on_its_way(
+    store: FakeStore, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """His page asks every few seconds, and would be refused now: he wanted to leave."""
+    visit.log_in("ann", KEY_OF["ann"])
+    visit.page.locator("[data-panel=holdings] tr[data-currency=USD]").wait_for()
+    asked, may_go_on = threading.Event(), threading.Event()
+
+    def read_slowly(*_: object, **__: object) -> list[Quote]:
+        asked.set()
+        may_go_on.wait(20)
+        return store.quotes
+
+    monkeypatch.setattr(store, "read_latest_quotes", read_slowly)
+    visit.page.evaluate("document.querySelector('form[action=\"/logout\"]').requestSubmit()")
+    assert asked.wait(20)
+    visit.page.wait_for_timeout(LOOKS_AGAIN_MS)
+    may_go_on.set()
+    visit.page.get_by_role("heading", name="Markets").wait_for()
 
 
 def test_what_happens_in_an_account_is_seen_as_it_happens(store: FakeStore, visit: Visit) -> None:

@@ -35,8 +35,16 @@ export function listen(url, name, take, reset = () => {}) {
   addEventListener("pagehide", () => stream.close());
 }
 
-/** JSON of the API, or an Error in its own words. */
+// Whoever logs out has no session any more while the next page is on its way: what this one asked
+// then would be refused, and lead to the log-in page instead.
+let isLeaving = false;
+document.querySelector("form[action='/logout']")?.addEventListener("submit", () => {
+  isLeaving = true;
+});
+
+/** JSON of the API, or an Error in its own words; never an answer on a page that is being left. */
 export async function ask(path, query) {
+  if (isLeaving) return new Promise(() => {});
   let answer;
   try {
     answer = await fetch(`${path}?${new URLSearchParams(query)}`);
