@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from crypto_platform.settings import Settings, load_settings
 from crypto_platform.stack.embedded import find_admin_urls
+from crypto_platform.stores import open_stores
 from tests.chromium import chromium, find_chromium
 from tests.stack_harness import running_up, stack_folder, state_of
 from tests.waiting import eventually
@@ -114,4 +115,18 @@ def site(browser: Browser) -> Iterator[Site]:
                 lambda table=table: made.count(f"SELECT count(*) FROM {table}") > 0,
                 within_s=ARRIVES_WITHIN_S,
             )
+        wait_for_mirror(made.settings)
         yield made
+
+
+def wait_for_mirror(settings: Settings) -> None:
+    """Until MongoDB has all that PostgreSQL has now, for pages are read from either."""
+    with open_stores(settings, role="analyst") as stores:
+        home, mirror = stores["postgres"], stores["mongo"]
+        wanted = {row.partition: row.next_offset for row in home.read_offsets()}
+
+        def has_all() -> bool:
+            found = {row.partition: row.next_offset for row in mirror.read_offsets()}
+            return all(found.get(part, 0) >= offset for part, offset in wanted.items())
+
+        eventually(has_all, within_s=ARRIVES_WITHIN_S, every_s=1)
