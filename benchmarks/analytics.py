@@ -1,11 +1,12 @@
-"""How fast a day of trades becomes candles, end to end from the store: ours, polars, pandas.
+"""How fast a day of trades becomes candles and indicators, store to store: ours, polars, pandas.
 
 Here: a made-up day of 50 symbols (Zipf: the k-th has 1/k of the first one's), stored as a load
 leaves it; then, in turns, the run of analytics as the sensor asks for it, and the same by polars
-and by pandas. Each reads what is in PostgreSQL and ends with the 1m, 5m, 1h and 1d candles in a
-table with the same key there. The others may do what we may not: they calculate in floats, know
-that the table was empty, and keep nothing for a run that is killed. They read by COPY as CSV, the
-quickest way that they have without another driver.
+and by pandas. Each reads what is in PostgreSQL and ends with the 1m, 5m, 1h and 1d candles and the
+indicators of the hours (by TA-Lib, all of them) in tables with the same keys there. The others may
+do what we may not: they calculate in floats, know that the tables were empty, and keep nothing for
+a run that is killed. They read by COPY as CSV, the quickest way that they have without another
+driver.
 """
 
 import io
@@ -18,12 +19,15 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import click
+import numpy as np
 import pandas as pd
 import polars as pl
 import psycopg
+import talib
+from numpy.typing import NDArray
 from psycopg import sql
 
 from crypto_platform.analytics.pipeline import catch_up
@@ -52,6 +56,11 @@ _WRITE = """
 COPY other.candle (venue, venue_symbol, "interval", open_time, open, high, low, close, base_volume,
   quote_volume, trade_count) FROM STDIN (FORMAT csv)
 """
+_WRITE_INDICATORS = """
+COPY other.indicator (venue, venue_symbol, "interval", open_time, close, sma_20, ema_20, rsi_14,
+  macd_12_26_9, macd_12_26_9_signal, macd_12_26_9_histogram, bbands_20_2_upper, bbands_20_2_middle,
+  bbands_20_2_lower, atr_14, vwap) FROM STDIN (FORMAT csv)
+"""
 _TOUCH = """
 INSERT INTO platform.touched (feed, key, event_hour, version)
 SELECT 'trades', 'coinbase:' || s, h, nextval('platform.touched_version')
@@ -61,6 +70,7 @@ ON CONFLICT (feed, key, event_hour) DO UPDATE SET version = excluded.version
 """
 
 Owner = psycopg.Connection[tuple[Any, ...]]
+Floats = NDArray[np.float64]
 
 
 @click.command()
@@ -68,7 +78,7 @@ Owner = psycopg.Connection[tuple[Any, ...]]
 @click.option("--rounds", default=3, show_default=True, help="How often each of them does it.")
 @click.option("--seed", default=7, show_default=True, help="Of the trades.")
 def analytics(*, trades: int, rounds: int, seed: int) -> None:
-    """Time how a day of trades becomes candles, beside polars and pandas."""
+    """Time how a day of trades becomes candles and indicators, beside polars and pandas."""
     with tempfile.TemporaryDirectory(prefix="crypto_platform_analytics_") as name:
         Path(name).chmod(0o755)
         folder = Path(name) / "data"
@@ -95,10 +105,12 @@ def _compare(owner: Owner, settings: Settings, rounds: int) -> None:
             way()
             seconds[name].append(time.monotonic() - began)
             click.echo(f"round {number + 1}, {name}: {seconds[name][-1]:.1f} s", err=True)
-            table = "analytics" if name == "analytics" else "other"
-            query = f"SELECT count(*), sum(trade_count) FROM {table}.candle"
-            [(candles, counted)] = owner.execute(query.encode()).fetchall()
-            click.echo(f"  {candles:,} candles, {int(counted) // 4:,} trades in each", err=True)
+            schema = "analytics" if name == "analytics" else "other"
+            query = f"""SELECT count(*), sum(trade_count), (SELECT count(*) FROM {schema}.indicator)
+                FROM {schema}.candle"""
+            [(candles, counted, hours)] = owner.execute(query.encode()).fetchall()
+            each = f"{int(counted) // 4:,} trades in each interval"
+            click.echo(f"  {candles:,} candles, {each}, {hours:,} hours with indicators", err=True)
     own = statistics.median(seconds["analytics"])
     click.echo(f"{'':12}{'seconds':>9}{'of ours':>9}   all rounds")
     for name, took in seconds.items():
@@ -108,7 +120,8 @@ def _compare(owner: Owner, settings: Settings, rounds: int) -> None:
 
 
 def _empty(owner: Owner) -> None:
-    owner.execute("TRUNCATE analytics.candle, analytics.pending, other.candle")
+    owner.execute("TRUNCATE analytics.candle, analytics.indicator, analytics.pending")
+    owner.execute("TRUNCATE other.candle, other.indicator")
     owner.execute(_TOUCH, [list(SYMBOLS)])
 
 
@@ -117,7 +130,7 @@ def _derive(settings: Settings) -> None:
         settings,
         clock=lambda: BEGINS + 10 * DAY,
         stop=threading.Event(),
-        names=["candles"],
+        names=["candles", "indicators"],
     )
 
 
@@ -144,7 +157,16 @@ def _resample_by_polars(owner: Owner) -> None:
             *("venue", "venue_symbol", "interval", "ts_event", "open", "high", "low", "close"),
             *("base_volume", "quote_volume", "trade_count"),
         )
-        _write(owner, ordered.write_csv(include_header=False))
+        _write(owner, _WRITE, ordered.write_csv(include_header=False))
+        if interval == "1h":
+            markets = ordered.sort("venue_symbol", "ts_event").partition_by("venue_symbol")
+            rows = pl.concat(
+                market.select(
+                    "venue", "venue_symbol", "interval", "ts_event", "close"
+                ).with_columns(**_reckon({name: market[name].to_numpy() for name in _RECKONED_OF}))
+                for market in markets
+            )
+            _write(owner, _WRITE_INDICATORS, rows.fill_nan(None).write_csv(include_header=False))
 
 
 def _resample_by_pandas(owner: Owner) -> None:
@@ -165,7 +187,38 @@ def _resample_by_pandas(owner: Owner) -> None:
         named = candles.reset_index()
         named.insert(0, "venue", VENUE)
         named.insert(2, "interval", interval)
-        _write(owner, named.to_csv(index=False, header=False))
+        _write(owner, _WRITE, named.to_csv(index=False, header=False))
+        if interval == "1h":
+            rows = pd.concat(
+                market[["venue", "venue_symbol", "interval", "ts_event", "close"]].assign(
+                    **_reckon({name: market[name].to_numpy() for name in _RECKONED_OF})
+                )
+                for _, market in named.groupby("venue_symbol")
+            )
+            _write(owner, _WRITE_INDICATORS, rows.to_csv(index=False, header=False))
+
+
+_RECKONED_OF = ("high", "low", "close", "base_volume", "quote_volume")
+
+
+def _reckon(candles: Mapping[str, Floats]) -> dict[str, Floats]:
+    """The indicators of a market's day, in the order of _WRITE_INDICATORS."""
+    high, low, close, base_volume, quote_volume = (candles[name] for name in _RECKONED_OF)
+    macd, signal, histogram = talib.MACD(close, 12, 26, 9)
+    upper, middle, lower = talib.BBANDS(close, 20, 2.0, 2.0)
+    return {
+        "sma_20": talib.SMA(close, 20),
+        "ema_20": talib.EMA(close, 20),
+        "rsi_14": talib.RSI(close, 14),
+        "macd": macd,
+        "signal": signal,
+        "histogram": histogram,
+        "upper": upper,
+        "middle": middle,
+        "lower": lower,
+        "atr_14": talib.ATR(high, low, close, 14),
+        "vwap": np.cumsum(quote_volume) / np.cumsum(base_volume),
+    }
 
 
 def _read(owner: Owner) -> io.BytesIO:
@@ -177,8 +230,8 @@ def _read(owner: Owner) -> io.BytesIO:
     return body
 
 
-def _write(owner: Owner, rows: str) -> None:
-    with owner.cursor() as cursor, cursor.copy(_WRITE) as copy:
+def _write(owner: Owner, statement: LiteralString, rows: str) -> None:
+    with owner.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(rows)
 
 
@@ -193,8 +246,9 @@ def _fill(owner: Owner, trades: int, dice: random.Random) -> None:
             copy.write(block)
     owner.execute("VACUUM ANALYZE market.trade")
     owner.execute("CREATE SCHEMA other")
-    owner.execute("CREATE TABLE other.candle (LIKE analytics.candle INCLUDING ALL)")
-    owner.execute("ALTER TABLE other.candle ALTER updated_at SET DEFAULT clock_timestamp()")
+    for table in ("candle", "indicator"):
+        owner.execute(f"CREATE TABLE other.{table} (LIKE analytics.{table} INCLUDING ALL)")
+        owner.execute(f"ALTER TABLE other.{table} ALTER updated_at SET DEFAULT clock_timestamp()")
     click.echo(f"{trades:,} trades stored in {time.monotonic() - began:.0f} s", err=True)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import LiteralString, NamedTuple
 
-from crypto_platform.domain.hours import MICROSECONDS_PER_DAY, TimeUs, day_of
+from crypto_platform.domain.hours import MICROSECONDS_PER_DAY, MICROSECONDS_PER_HOUR, TimeUs, day_of
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.stores.postgres.rows import format_texts, format_time
 from crypto_platform.stores.postgres.session import Connection
@@ -33,6 +33,7 @@ class MarketSpan(NamedTuple):
     ends_us: TimeUs
 
 
+# Each span by itself, so that its minutes are hashed: together, all rows were sorted on disk.
 # Which trade is first is looked up afterwards, two probes a minute: measured, ordering inside the
 # aggregate costs more than all the rest.
 MINUTES: LiteralString = """
@@ -41,16 +42,17 @@ WITH span AS MATERIALIZED (
   FROM unnest(%(venues)s::text[], %(symbols)s::text[], %(begins)s::timestamptz[],
     %(ends)s::timestamptz[]) AS s(venue, venue_symbol, begins, ends)
 ), minute AS MATERIALIZED (
-  SELECT s.venue, s.venue_symbol,
-    date_bin('1 minute', t.ts_event, timestamptz '1970-01-01 00:00+00') AS open_time,
-    min(t.ts_event) AS first_time, max(t.ts_event) AS last_time,
-    max(t.price) AS high, min(t.price) AS low, sum(t.quantity) AS base_volume,
-    sum(t.price * t.quantity) AS quote_volume, count(*) AS trade_count
-  FROM span AS s JOIN market.trade AS t
-    ON t.venue = s.venue AND t.venue_symbol = s.venue_symbol
-    AND t.ts_event >= s.begins AND t.ts_event < s.ends
-  WHERE t.ts_event >= %(first)s::timestamptz AND t.ts_event < %(end)s::timestamptz
-  GROUP BY 1, 2, 3
+  SELECT s.venue, s.venue_symbol, g.*
+  FROM span AS s CROSS JOIN LATERAL (
+    SELECT date_bin('1 minute', t.ts_event, timestamptz '1970-01-01 00:00+00') AS open_time,
+      min(t.ts_event) AS first_time, max(t.ts_event) AS last_time,
+      max(t.price) AS high, min(t.price) AS low, sum(t.quantity) AS base_volume,
+      sum(t.price * t.quantity) AS quote_volume, count(*) AS trade_count
+    FROM market.trade AS t
+    WHERE t.venue = s.venue AND t.venue_symbol = s.venue_symbol
+      AND t.ts_event >= s.begins AND t.ts_event < s.ends
+      AND t.ts_event >= %(first)s::timestamptz AND t.ts_event < %(end)s::timestamptz
+    GROUP BY 1) AS g
 ), candle AS (
   SELECT m.venue, m.venue_symbol, m.open_time, l.symbol, f.price AS open, m.high, m.low,
     l.price AS close, m.base_volume, m.quote_volume, m.trade_count
@@ -140,7 +142,8 @@ def write_candles(connection: Connection, spans: Sequence[MarketSpan], *, as_of_
     if not spans:
         return 0
     as_of = {"as_of": format_time(as_of_us)}
-    changed = connection.execute(_WRITE_MINUTES, name_spans(spans) | as_of).rowcount
+    hours = _split_into_hours(spans)
+    changed = connection.execute(_WRITE_MINUTES, name_spans(hours) | as_of).rowcount
     for interval, lower in STORED_INTERVALS:
         whole = _widen_to_days(spans) if interval is Interval.DAY else spans
         parameters = {
@@ -176,6 +179,20 @@ def name_spans(spans: Sequence[MarketSpan]) -> dict[str, object]:
         "first": min(begins),
         "end": max(ends),
     }
+
+
+def _split_into_hours(spans: Sequence[MarketSpan]) -> list[MarketSpan]:
+    """Their hours, all markets of one before the next hour.
+
+    Trades of all markets lie together in the order of their arrival: of one hour they are read from
+    memory, of a market's whole day each row is another page.
+    """
+    hours = [
+        span._replace(begins_us=hour_us, ends_us=hour_us + MICROSECONDS_PER_HOUR)
+        for span in spans
+        for hour_us in range(span.begins_us, span.ends_us, MICROSECONDS_PER_HOUR)
+    ]
+    return sorted(hours, key=lambda hour: (hour.begins_us, hour.venue, hour.venue_symbol))
 
 
 def _widen_to_days(spans: Sequence[MarketSpan]) -> list[MarketSpan]:
