@@ -64,7 +64,7 @@ LATE = (
 
 
 def describe_waiting(computations: Sequence[AnalyticsStatus]) -> str:
-    """How many hours wait and since when, of all together."""
+    """How many hours, of each market, wait and since when, of all together."""
     hours = [each.waiting_hours for each in computations if each.waiting_hours is not None]
     if not hours:
         return "not known"
@@ -72,4 +72,5 @@ def describe_waiting(computations: Sequence[AnalyticsStatus]) -> str:
         return "up to date"
     longest = max(each.waits_s or 0.0 for each in computations)
     work = ", a run is at work" if computations[0].is_busy else ""
-    return f"{sum(hours):,} hours wait, the first of them for {format_age(longest)}{work}"
+    since = f"the first for {format_age(longest)}{work}"
+    return f"{sum(hours):,} changed market hours wait for a run, {since}"

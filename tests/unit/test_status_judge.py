@@ -299,10 +299,11 @@ def test_analytics_that_stands_still_is_a_problem_and_one_at_work_is_none(tmp_pa
     stale = replace(readings(), derived=derived(waits_s=1801))
     status = build_status(settings, stale)
     assert status.problems[0].startswith(
-        "analytics (candles): 3 hours wait, the first of them for 30 min; tables are behind"
+        "analytics (candles): 3 changed market hours wait for a run, the first for 30 min; "
+        "tables are behind"
     )
     [line] = [line for line in format_status(status) if line.startswith("analytics ")]
-    assert line.endswith("3 hours wait, the first of them for 30 min")
+    assert line.endswith("3 changed market hours wait for a run, the first for 30 min")
     for good in (derived(waits_s=1799), derived(waits_s=80_000, is_busy=True)):
         assert build_status(settings, replace(readings(), derived=good)).is_good
     patient = settings_of(tmp_path, ANALYTICS__EVERY_S="3600")
