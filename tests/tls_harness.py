@@ -24,6 +24,7 @@ import jgo
 import pytest
 from confluent_kafka.admin import (
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     ResourcePatternType,
@@ -61,6 +62,13 @@ KAFKA_RIGHTS = {
     ResourceType.TRANSACTIONAL_ID: (AclOperation.DESCRIBE, AclOperation.WRITE),
 }
 START_S = 90.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncryptedServers(Servers):
+    """All three, and who may give Kafka's user more rights."""
+
+    kafka: KafkaCluster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +128,7 @@ def _begin(
 
 
 @contextmanager
-def encrypted_servers() -> Generator[Servers]:
+def encrypted_servers() -> Generator[EncryptedServers]:
     """All three, migrated, for as long as the block lasts."""
     names = ("kafka", "kafka_controller", "kafka_secured", "mongo", "postgres")
     with ExitStack() as closing:
@@ -149,7 +157,8 @@ def encrypted_servers() -> Generator[Servers]:
             "username": KAFKA_USER,
             "password": SecretStr(password),
         }
-        yield Servers(
+        yield EncryptedServers(
+            kafka=kafka,
             settings=_replace(_replace(settings, "mongo", roles), "kafka", brokers),
             postgres_admin_url=urlsplit(urls["admin"])._replace(path="/postgres").geturl(),
             mongo_admin_url=mongo.url("admin"),
@@ -193,7 +202,7 @@ def _let_in(kafka: KafkaCluster, password: str) -> None:
         password.encode(),
     )
     rights = [
-        _allow(kind, operation)
+        AclBinding(*_describe_right(kind, operation))
         for kind, operations in KAFKA_RIGHTS.items()
         for operation in operations
     ]
@@ -202,16 +211,25 @@ def _let_in(kafka: KafkaCluster, password: str) -> None:
         future.result(timeout=10)
 
 
-def _allow(kind: ResourceType, operation: AclOperation) -> AclBinding:
-    return AclBinding(
-        kind,
-        "*",
-        ResourcePatternType.LITERAL,
-        f"User:{KAFKA_USER}",
-        "*",
-        operation,
-        AclPermissionType.ALLOW,
-    )
+@contextmanager
+def more_rights(kafka: KafkaCluster, *operations: AclOperation) -> Generator[None]:
+    """On topics, for as long as the block lasts; the broker may learn of them a moment later."""
+    admin = kafka.admin()
+    rights = [_describe_right(ResourceType.TOPIC, operation) for operation in operations]
+    for future in admin.create_acls([AclBinding(*right) for right in rights]).values():
+        future.result(timeout=10)
+    try:
+        yield
+    finally:
+        for future in admin.delete_acls([AclBindingFilter(*right) for right in rights]).values():
+            future.result(timeout=10)
+
+
+def _describe_right(
+    kind: ResourceType, operation: AclOperation
+) -> tuple[ResourceType, str, ResourcePatternType, str, str, AclOperation, AclPermissionType]:
+    user = f"User:{KAFKA_USER}"
+    return kind, "*", ResourcePatternType.LITERAL, user, "*", operation, AclPermissionType.ALLOW
 
 
 @contextmanager

@@ -45,11 +45,12 @@ def create_topics(settings: Settings, *, progress: Callable[[str], None]) -> Non
     """Create the topics that are missing; those that exist may only come to keep records longer.
 
     A shorter ``kafka.retention_hours`` is left to a person: Kafka would remove at once what a store
-    that is behind has not loaded yet.
+    that is behind has not loaded yet. Topics are created also by a user who may not ask or change
+    how long the others keep records.
 
     Args:
         progress: Takes a line for people; also where a topic has fewer replicas than are asked for,
-            or keeps records longer.
+            keeps records longer, or is not ours to ask or to change.
 
     Raises:
         ConfigurationError: There are fewer brokers than replicas are asked for.
@@ -103,13 +104,23 @@ def _keep_longer(
     asked = {name: config[_KEPT] for name, config in configs.items() if _KEPT in config}
     if not asked:
         return
-    kept = _read_retention(admin, list(asked), settings.kafka.request_timeout_s)
-    short = [name for name in kept if _lasts(kept[name]) < _lasts(asked[name])]
-    if short:
-        _set_retention(
-            admin, {name: asked[name] for name in short}, settings.kafka.request_timeout_s
+    timeout_s = settings.kafka.request_timeout_s
+    kept = _read_retention(admin, list(asked), timeout_s)
+    if unknown := [name for name in asked if name not in kept]:
+        progress(
+            f"kafka: not known whether records are kept for kafka.retention_hours = "
+            f"{settings.kafka.retention_hours}: {', '.join(unknown)}; {_lacks('DescribeConfigs')}"
         )
-        progress(f"kafka: records are kept longer now, as settings say: {', '.join(short)}")
+    short = {name: asked[name] for name in kept if _lasts(kept[name]) < _lasts(asked[name])}
+    refused = _set_retention(admin, short, timeout_s) if short else []
+    if refused:
+        progress(
+            f"kafka: records are kept shorter than kafka.retention_hours = "
+            f"{settings.kafka.retention_hours}, and it could not be changed: {', '.join(refused)}; "
+            f"{_lacks('AlterConfigs')}"
+        )
+    if changed := [name for name in short if name not in refused]:
+        progress(f"kafka: records are kept longer now, as settings say: {', '.join(changed)}")
     if long := [name for name in kept if _lasts(kept[name]) > _lasts(asked[name])]:
         progress(
             f"kafka: kept longer than kafka.retention_hours = {settings.kafka.retention_hours}, "
@@ -117,24 +128,30 @@ def _keep_longer(
         )
 
 
+def _lacks(operation: str) -> str:
+    return f"Kafka's user lacks the right {operation} on topics (docs/security.md)"
+
+
 def _lasts(retention_ms: str) -> float:
     return math.inf if retention_ms == _UNLIMITED else int(retention_ms)
 
 
 def _read_retention(admin: AdminClient, names: list[str], timeout_s: float) -> dict[str, str]:
-    """Milliseconds as text, or ``_UNLIMITED``, by topic."""
+    """Milliseconds as text, or ``_UNLIMITED``, by topic; without those that are not ours to see."""
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     futures = admin.describe_configs(resources, request_timeout=timeout_s)
-    try:
-        return {
-            resource.name: str(future.result(timeout=timeout_s)[_KEPT].value)
-            for resource, future in futures.items()
-        }
-    except (KafkaException, TimeoutError) as error:
-        raise unavailable(error, "read how long topics keep records", admin) from error
+    kept: dict[str, str] = {}
+    for resource, future in futures.items():
+        try:
+            kept[resource.name] = str(future.result(timeout=timeout_s)[_KEPT].value)
+        except (KafkaException, TimeoutError) as error:
+            if not _is_forbidden(error):
+                raise unavailable(error, "read how long topics keep records", admin) from error
+    return kept
 
 
-def _set_retention(admin: AdminClient, wanted: dict[str, str], timeout_s: float) -> None:
+def _set_retention(admin: AdminClient, wanted: dict[str, str], timeout_s: float) -> list[str]:
+    """Returns the topics that are not ours to change; the others are changed."""
     resources = [
         ConfigResource(
             ResourceType.TOPIC,
@@ -145,13 +162,23 @@ def _set_retention(admin: AdminClient, wanted: dict[str, str], timeout_s: float)
         )
         for name, value in wanted.items()
     ]
-    try:
-        for future in admin.incremental_alter_configs(
-            resources, request_timeout=timeout_s
-        ).values():
+    futures = admin.incremental_alter_configs(resources, request_timeout=timeout_s)
+    refused: list[str] = []
+    for resource, future in futures.items():
+        try:
             future.result(timeout=timeout_s)
-    except (KafkaException, TimeoutError) as error:
-        raise unavailable(error, "let topics keep records longer", admin) from error
+        except (KafkaException, TimeoutError) as error:
+            if not _is_forbidden(error):
+                raise unavailable(error, "let topics keep records longer", admin) from error
+            refused.append(resource.name)
+    return refused
+
+
+def _is_forbidden(error: KafkaException | TimeoutError) -> bool:
+    return (
+        isinstance(error, KafkaException)
+        and error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+    )
 
 
 def _count_replicas(topic: TopicMetadata) -> int:

@@ -5,18 +5,27 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AclOperation
 
 from crypto_platform.errors import KafkaUnavailableError, PlatformError
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.kafka.producer import Publisher
+from crypto_platform.kafka.topics import create_topics
 from crypto_platform.kafka.watermarks import Part
 from crypto_platform.settings import ENV_PREFIX
 from crypto_platform.stores import STORES
 from crypto_platform.stores.mongo import MongoStore
 from tests.fault_steps import assert_whole, page, point_at, poll, quotes_on
-from tests.platform_harness import Platform, Servers
+from tests.platform_harness import Platform
 from tests.scripted_source import run_scripted_source
-from tests.tls_harness import HAS_POSTGRES, encrypted_servers, make_certificates
+from tests.tls_harness import (
+    HAS_POSTGRES,
+    EncryptedServers,
+    encrypted_servers,
+    make_certificates,
+    more_rights,
+)
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.servers,
@@ -25,14 +34,14 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def encrypting() -> Iterator[Servers]:
+def encrypting() -> Iterator[EncryptedServers]:
     """Servers that take nothing else."""
     with encrypted_servers() as servers:
         yield servers
 
 
 @pytest.fixture
-def secured(encrypting: Servers, tmp_path: Path) -> Iterator[Platform]:
+def secured(encrypting: EncryptedServers, tmp_path: Path) -> Iterator[Platform]:
     """A platform on them."""
     platform = Platform(encrypting, tmp_path)
     yield platform
@@ -49,6 +58,27 @@ def test_records_go_from_source_to_audit_through_encrypted_connections(secured: 
     assert report.records == 3
     secured.load_both()
     assert_whole(secured, quotes_on("coincap", reply))
+
+
+def test_a_second_migration_needs_no_right_more_and_says_what_it_could_do_with_it(
+    secured: Platform, encrypting: EncryptedServers
+) -> None:
+    """Every one but the first failed with the rights that are called enough."""
+    settings = secured.reload(**{f"{ENV_PREFIX}KAFKA__RETENTION_HOURS": "72"})
+
+    def is_told(*words: str) -> bool:
+        lines: list[str] = []
+        create_topics(settings, progress=lines.append)
+        return any(all(word in line for word in (*words, secured.topic(QUOTES))) for line in lines)
+
+    assert is_told("kafka.retention_hours = 72", "lacks the right DescribeConfigs")
+    with more_rights(encrypting.kafka, AclOperation.DESCRIBE_CONFIGS):
+        words = ("could not be changed", "lacks the right AlterConfigs")
+        eventually(lambda: is_told(*words), within_s=10)
+    rights = (AclOperation.DESCRIBE_CONFIGS, AclOperation.ALTER_CONFIGS)
+    with more_rights(encrypting.kafka, *rights):
+        eventually(lambda: is_told("records are kept longer now"), within_s=10)
+        assert secured.topic_setting(QUOTES, "retention.ms") == str(72 * 3_600_000)
 
 
 def read_kafka(platform: Platform) -> None:
