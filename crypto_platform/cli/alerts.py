@@ -94,7 +94,10 @@ def _find(settings: Settings) -> Found:
 
     status = read_status(settings, read_paused=lambda: ask_paused(settings))
     paused = {each.name for each in (*status.sources, *status.stores) if each.is_paused}
-    return find_faults(settings, status, Audits(settings).read(), paused=paused)
+    audited = Audits(settings).answer()
+    if audited.problem is not None:
+        click.echo(f"not known how the last audits ended: {audited.problem}", err=True)
+    return find_faults(settings, status, audited.value or (), paused=paused)
 
 
 def choose_receivers(settings: Settings, name: str | None) -> Sequence[str]:

@@ -97,7 +97,10 @@ def describe_memory(status: Status) -> str:
 def describe_webserver(status: Status) -> str:
     """The UI's address, or why there is none."""
     if status.webserver_url is None:
-        return "none known: `crypto-platform up` starts it"
+        return (
+            "none known: `crypto-platform up` starts it, or dagster.webserver_url names it; until "
+            "then nobody knows what is paused and how the last audits ended"
+        )
     return status.webserver_url if status.webserver_up else f"{status.webserver_url} DOWN"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crypto_platform.feeds import FEEDS
-from crypto_platform.serving.dagster_api import ask_dagster
+from crypto_platform.serving.dagster_api import ask_dagster, find_url
 from crypto_platform.serving.probe import Answer, Probe
 from crypto_platform.settings import Settings
 
@@ -65,10 +65,7 @@ class Audits:
 
     def __init__(self, settings: Settings) -> None:
         """Nothing is asked yet."""
-        url = settings.dagster.webserver_url
-        self._probe = Probe[list[LastAudit]](
-            lambda: read_audits(url) if url else [], every_s=EVERY_S
-        )
+        self._probe = Probe(lambda: read_audits(find_url(settings)), every_s=EVERY_S)
 
     def ask(self) -> None:
         """Begin, so that `read` need not wait."""

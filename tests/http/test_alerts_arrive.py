@@ -30,7 +30,7 @@ SECRET = "canary-5028841971"
 
 @dataclass
 class Receiver:
-    """A webhook.
+    """A webhook, and at /graphql a Dagster that has audited nothing.
 
     Attributes:
         status: What it answers; 307 sends on to /moved.
@@ -40,7 +40,7 @@ class Receiver:
     """
 
     status: int = 200
-    body: bytes = b""
+    body: bytes = b'{"data": {"assetNodes": []}}'
     taken: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     port: int = 0
@@ -111,7 +111,13 @@ def lagging() -> Readings:
 
 def test_a_fault_arrives_once_and_so_does_its_end(tmp_path: Path, receiver: Receiver) -> None:
     """Over the wire, as somebody's phone gets it."""
-    ticks = Ticks(settings_of(tmp_path, ALERTS__RECEIVERS__TEAM=receiver.url, ALERTS__AFTER_S="0"))
+    settings = settings_of(
+        tmp_path,
+        ALERTS__RECEIVERS__TEAM=receiver.url,
+        ALERTS__AFTER_S="0",
+        DAGSTER__WEBSERVER_URL=f"http://127.0.0.1:{receiver.port}",
+    )
+    ticks = Ticks(settings)
     assert ticks.tick() == "no news (open alerts: 0)"
     ticks.monitor.readings = lagging()
     assert ticks.tick() == "team was told: postgres lags (begun)"
@@ -120,7 +126,7 @@ def test_a_fault_arrives_once_and_so_does_its_end(tmp_path: Path, receiver: Rece
     assert ticks.tick() == "team was told: postgres lags (over)"
     assert ticks.tick() == "no news (open alerts: 0)"
     begun, over = receiver.taken
-    assert set(receiver.asked) == {f"/hooks/{SECRET}"}
+    assert set(receiver.asked) == {f"/hooks/{SECRET}", "/graphql"}
     assert begun["title"] == "crypto_platform local: postgres lags (begun)"
     assert "90 records wait, the first of them for 45.0 s" in begun["message"]
     assert "docs/runbook.md#a-store-lags" in begun["message"]
@@ -181,6 +187,16 @@ def test_an_answer_about_audits_that_nobody_understands_silences_no_alert(
     assert "KeyError" in caplog.text
 
 
+def test_without_a_dagster_to_ask_the_tick_says_that_audits_are_not_known(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    """It looked as if every audit were whole."""
+    settings = settings_of(tmp_path, ALERTS__RECEIVERS__TEAM=receiver.url)
+    said = Ticks(settings).tick()
+    assert said.startswith("no news (open alerts: 0); not known how the last audits ended: ")
+    assert "set dagster.webserver_url" in said
+
+
 @pytest.mark.parametrize("option", ["", "?redirect=yes"])
 def test_a_message_is_not_sent_on_to_another_address(
     tmp_path: Path, receiver: Receiver, option: str
@@ -231,7 +247,8 @@ def test_the_command_shows_what_would_be_told(tmp_path: Path) -> None:
     assert shown.exit_code == 1
     assert "postgres is down" in shown.output
     assert "docs/runbook.md#a-store-is-down" in shown.output
-    document = json.loads(CliRunner().invoke(main, ["alerts", "list", "--json", *folder]).output)
+    assert "set dagster.webserver_url" in shown.stderr
+    document = json.loads(CliRunner().invoke(main, ["alerts", "list", "--json", *folder]).stdout)
     names = {row["name"] for row in document["alerts"]}
     assert names == {"down/postgres", "down/mongo", "kafka"}
 

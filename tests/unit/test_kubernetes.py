@@ -31,6 +31,18 @@ PODS: dict[str, dict[str, Any]] = {
 }
 SERVER = "crypto-platform-code-server"
 CA = "crypto-platform-ca"
+SECRET = re.compile(r"(POSTGRES|MONGO|DAGSTER)__(?!WEBSERVER)\w+_URL$|_KEY$|PASSWORD$|SECRET$")
+NOT_IN_THE_CLUSTER = {
+    f"{ENV_PREFIX}SOURCES__{source}__BASE_URL"
+    for source in (
+        "SIMULATED",
+        "SIMULATED_EXCHANGE",
+        "SIMULATED_ECB",
+        "COMPANY",
+        "COMPANY_EXCHANGE",
+    )
+} | {f"{ENV_PREFIX}COMPANY__URL", f"{ENV_PREFIX}SOURCES__COMPANY_EXCHANGE__ENABLED"}
+"""What is switched off there: no simulation; company.yaml says what the company needs."""
 [CONFIG_MAP] = [each for each in OBJECTS if each["kind"] == "ConfigMap"]
 
 
@@ -114,7 +126,7 @@ def test_only_what_changes_tables_knows_the_migrators_password() -> None:
 def test_no_object_holds_a_secret() -> None:
     """Manifests lie in a repository."""
     assert not [each for each in OBJECTS if each["kind"] == "Secret"]
-    assert not [name for name in CONFIG_MAP["data"] if name.endswith(("_URL", "_KEY", "PASSWORD"))]
+    assert not [name for name in CONFIG_MAP["data"] if SECRET.search(name)]
     assert "password:" not in (FOLDER / "values.yaml").read_text("utf-8").lower()
 
 
@@ -171,6 +183,22 @@ def test_runs_of_the_chart_get_what_the_code_server_has() -> None:
     assert server["port"] == services[server["host"]]["ports"][0]["port"]
     command = container_of(SERVER)["command"]
     assert server["name"] == command[command.index("--location-name") + 1]
+
+
+def test_the_config_map_knows_all_that_composes_code_server_does() -> None:
+    """Without the webserver's address no alert told of a failed audit, and nothing said so."""
+    settings = {name for name in environment_of("code-server") if name.startswith(ENV_PREFIX)}
+    known = {name for name in settings if not SECRET.search(name)}
+    assert known - set(CONFIG_MAP["data"]) == NOT_IN_THE_CLUSTER
+
+
+def test_alerts_ask_the_webserver_that_the_chart_installs(tmp_path: Path) -> None:
+    """Its helpers name it after the release."""
+    text = (ROOT / "docs" / "deployment.md").read_text("utf-8")
+    [release] = re.findall(r"install (\S+) dagster/dagster", text)
+    settings = load_settings(tmp_path, environment=CONFIG_MAP["data"])
+    port = VALUES["dagsterWebserver"]["service"]["port"]
+    assert settings.dagster.webserver_url == f"http://{release}-webserver:{port}"
 
 
 def test_every_setting_of_the_config_map_is_ours() -> None:
