@@ -34,6 +34,10 @@ class NotRun:
 
 NO_INCIDENT = "a stack that is well has no incident"
 ACKNOWLEDGED = "tests/servers/test_answers.py::test_a_topic_made_again_loads_after_the_answer"
+NO_REFUSED = "a stack that is well has refused nothing"
+DISCARDED = (
+    "tests/servers/test_answers.py::test_an_entry_is_shown_with_its_bytes_and_discarded_for_good"
+)
 ENGINE = "needs a Docker engine"
 COMPOSE = (
     "tests/docker/test_compose.py::test_compose_starts_and_every_record_is_in_both_stores_once"
@@ -76,6 +80,18 @@ NOT_RUN = (
         why=NO_INCIDENT,
         instead=ACKNOWLEDGED,
     ),
+    NotRun(
+        page="docs/runbook.md",
+        begins="crypto-platform quarantine show",
+        why=NO_REFUSED,
+        instead=DISCARDED,
+    ),
+    NotRun(
+        page="docs/runbook.md",
+        begins="crypto-platform quarantine discard",
+        why=NO_REFUSED,
+        instead=DISCARDED,
+    ),
     NotRun(page="docs/service.md", begins="", why=MACHINE, instead=UNIT),
     NotRun(page="docs/tracing.md", begins="kcat", why=PROGRAM),
     NotRun(page="docs/tracing.md", begins="kafka-console-consumer.sh", why=PROGRAM),
@@ -96,7 +112,8 @@ def find_reason(command: Documented) -> NotRun | None:
 COMMENT = re.compile(r"\s{2,}# .*$")
 
 STAND_INS = (
-    # venues that no test may ask
+    # venues and prices that no test may ask
+    (r"\bcoingecko\b", "simulated"),
     (r"\b(coinbase|kraken)\b", "simulated_exchange"),
     # times: of the day that was read as history, of now, of the hour that Kafka has
     (r"2026-01-01 --to 2026-01-31", "{yesterday} --to {yesterday}"),
@@ -119,6 +136,7 @@ STAND_INS = (
     (r"^(crypto-platform prove)$", r"\1 --yes --seconds 20"),
     (r"^(crypto-platform restore .*--from (?!.*--dry-run).*)$", r"\1 --yes"),
     (r"^(crypto-platform gaps .*--repair)$", r"\1 --yes --symbol BTC-USD --day {yesterday}"),
+    (r"^(crypto-platform retention)$", r"\1 --yes"),
     (r"^(crypto-platform load .*)$", r"\1 --drain"),
     (r"^(crypto-platform up)$", r"\1 --detach"),
 )

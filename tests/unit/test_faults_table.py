@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.test_runbook import read_entries
+
 ROOT = Path(__file__).parents[2]
 FAULTS = 34
 
@@ -20,15 +22,16 @@ class Line:
     path: str
     test: str
     speed: str
+    to_do: str
 
 
 def read_table() -> list[Line]:
     text = (ROOT / "docs" / "faults.md").read_text("utf-8")
     rows = [row.strip("| ").split(" | ") for row in text.splitlines() if re.match(r"\| \d", row)]
     lines: list[Line] = []
-    for number, _, _, reference, speed in rows:
+    for number, _, _, to_do, reference, speed in rows:
         path, _, test = reference.strip("`").partition("::")
-        lines.append(Line(int(number), path, test, speed))
+        lines.append(Line(int(number), path, test, speed, to_do))
     return lines
 
 
@@ -80,3 +83,12 @@ def test_a_row_says_truly_when_its_test_runs(line: Line) -> None:
     marks += [ast.unparse(decorator) for decorator in find_test(line).decorator_list]
     is_slow = any("mark.slow" in mark for mark in marks)
     assert line.speed == ("slow" if is_slow else "quick")
+
+
+@pytest.mark.parametrize("line", TABLE, ids=lambda line: f"{line.number}-{line.test}")
+def test_a_row_says_what_a_person_has_to_do(line: Line) -> None:
+    """Who reads of a fault at night goes on from here; an entry that is gone leads nowhere."""
+    if line.to_do != "nothing":
+        found = re.fullmatch(r"\[[^]]+\]\(runbook\.md#([^)]+)\)", line.to_do)
+        assert found, line.to_do
+        assert found[1] in read_entries()

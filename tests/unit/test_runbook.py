@@ -7,7 +7,8 @@ import pytest
 
 from crypto_platform.errors import IncidentKind
 from crypto_platform.serving.faults import Heading
-from tests.documents import anchor_of
+from tests.documents import anchor_of, list_mentions
+from tests.documents_run import list_run, strip_comment
 
 RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
 LABELS = ("You see", "It means", "Do", "Worry when", "Do not")
@@ -41,3 +42,14 @@ def test_every_other_entry_is_as_complete() -> None:
         if [label for label in LABELS if f"**{label}**" not in entry]
     }
     assert broken == {"alerts", "incidents"}
+
+
+def test_every_command_of_an_entry_is_run() -> None:
+    """One in a sentence is typed by nobody before the night when it is needed."""
+    run = [strip_comment(each.text) for commands in list_run().values() for each in commands]
+    said = [
+        mention.text
+        for mention in list_mentions()
+        if mention.page == "docs/runbook.md" and mention.text.startswith("crypto-platform ")
+    ]
+    assert [text for text in said if not any(each.startswith(text) for each in run)] == []
