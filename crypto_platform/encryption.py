@@ -16,10 +16,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 POSTGRES_ADVICE = "add sslmode=verify-full and sslrootcert=/path/of/ca.pem to its options"
 MONGO_ADVICE = "add tls=true and tlsCAFile=/path/of/ca.pem to its options"
 NO_URL = "what is no URL postgresql://…"
+VARIABLES_ADVICE = "unset it, for it leads there whatever the URL of a connection says"
 HTTP_ADVICE = "write https://…"
 KAFKA_ADVICE = "set kafka.security_protocol to SASL_SSL (or SSL), and kafka.ca_file"
 
-_KAFKA_ENCRYPTED = frozenset({"SSL", "SASL_SSL"})
+KAFKA_ENCRYPTED = frozenset({"SSL", "SASL_SSL"})
 _MONGO_UNCHECKED = ("tlsinsecure", "tlsallowinvalidcertificates", "tlsallowinvalidhostnames")
 
 
@@ -37,17 +38,23 @@ def find_open_http(url: str) -> list[str]:
 
 
 def find_open_kafka(servers: str, security_protocol: str) -> list[str]:
-    """Of brokers `host:port,host:port`; the addresses they give out are in their own hands."""
-    if security_protocol in _KAFKA_ENCRYPTED:
-        return []
+    """Of brokers `host:port,host:port`; these name more, see `find_open_brokers`."""
     addresses = [address.rpartition("://")[2].strip() for address in servers.split(",")]
-    return _list_others(map(_strip_port, addresses))
+    return find_open_brokers(map(_strip_port, addresses), security_protocol)
 
 
-def find_open_postgres(url: str) -> list[str]:
+def find_open_brokers(hosts: Iterable[str], security_protocol: str) -> list[str]:
+    """Of the hosts at which a cluster's brokers say that they are reached."""
+    return [] if security_protocol in KAFKA_ENCRYPTED else _list_others(hosts)
+
+
+def find_open_postgres(url: str, *, default_host: str = "") -> list[str]:
     """Of a URL; what else libpq takes (`host=db dbname=x`, a service) may lead anywhere.
 
     `verify-ca` is not enough: whoever has any certificate of that authority could answer.
+
+    Args:
+        default_host: PGHOST of the environment, which counts where the URL names no host.
     """
     if "://" not in url:
         return [NO_URL]
@@ -57,7 +64,18 @@ def find_open_postgres(url: str) -> list[str]:
     if options.get("sslmode") == "verify-full":
         return []
     named = options.get("hostaddr") or options.get("host")
+    if not named and not any(hosts):
+        named = default_host
     return _list_others(named.split(",") if named else hosts)
+
+
+def find_open_variables(environment: Mapping[str, str]) -> dict[str, list[str]]:
+    """By variable: where libpq would connect to in place of the host that any URL names."""
+    address, service = (environment.get(name, "") for name in ("PGHOSTADDR", "PGSERVICE"))
+    return {
+        "PGHOSTADDR": _list_others(address.split(",")),
+        "PGSERVICE": [f"service {service}"] if service else [],
+    }
 
 
 def find_open_mongo(url: str) -> list[str]:

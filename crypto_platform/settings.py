@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -745,11 +746,11 @@ def load_settings(
         settings = Settings(**values, data_dir=folder)
     except ValidationError as error:
         raise ConfigurationError(_explain(error, file)) from None
-    _refuse_plain_text(settings)
+    _refuse_plain_text(settings, process)
     return settings
 
 
-def _refuse_plain_text(settings: Settings) -> None:
+def _refuse_plain_text(settings: Settings, environment: Mapping[str, str]) -> None:
     """Passwords, keys and records leave this machine encrypted, or by name of an exception."""
     servers = settings.kafka.bootstrap_servers or ""
     found = [
@@ -759,9 +760,14 @@ def _refuse_plain_text(settings: Settings) -> None:
             encryption.KAFKA_ADVICE,
         )
     ]
+    for name, hosts in encryption.find_open_variables(environment).items():
+        found.append((f"{name} in the environment", hosts, encryption.VARIABLES_ADVICE))
+    find_open_postgres = partial(
+        encryption.find_open_postgres, default_host=environment.get("PGHOST", "")
+    )
     for section, find, advice in (
-        ("postgres", encryption.find_open_postgres, encryption.POSTGRES_ADVICE),
-        ("dagster", encryption.find_open_postgres, encryption.POSTGRES_ADVICE),
+        ("postgres", find_open_postgres, encryption.POSTGRES_ADVICE),
+        ("dagster", find_open_postgres, encryption.POSTGRES_ADVICE),
         ("mongo", encryption.find_open_mongo, encryption.MONGO_ADVICE),
     ):
         for name, value in getattr(settings, section):

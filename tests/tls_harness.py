@@ -61,14 +61,21 @@ KAFKA_RIGHTS = {
     ResourceType.GROUP: (AclOperation.DESCRIBE,),
     ResourceType.TRANSACTIONAL_ID: (AclOperation.DESCRIBE, AclOperation.WRITE),
 }
+ELSEWHERE = "kafka.example"
 START_S = 90.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncryptedServers(Servers):
-    """All three, and who may give Kafka's user more rights."""
+    """All three.
+
+    Attributes:
+        kafka: To give its user more rights.
+        elsewhere: Address on this machine of a plain listener that sends clients to ELSEWHERE.
+    """
 
     kafka: KafkaCluster
+    elsewhere: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +137,7 @@ def _begin(
 @contextmanager
 def encrypted_servers() -> Generator[EncryptedServers]:
     """All three, migrated, for as long as the block lasts."""
-    names = ("kafka", "kafka_controller", "kafka_secured", "mongo", "postgres")
+    names = ("kafka", "kafka_controller", "kafka_elsewhere", "kafka_secured", "mongo", "postgres")
     with ExitStack() as closing:
         folder = closing.enter_context(stack_folder())
         make_data_folder(folder)
@@ -159,6 +166,7 @@ def encrypted_servers() -> Generator[EncryptedServers]:
         }
         yield EncryptedServers(
             kafka=kafka,
+            elsewhere=f"{HOST}:{ports['kafka_elsewhere']}",
             settings=_replace(_replace(settings, "mongo", roles), "kafka", brokers),
             postgres_admin_url=urlsplit(urls["admin"])._replace(path="/postgres").geturl(),
             mongo_admin_url=mongo.url("admin"),
@@ -171,16 +179,17 @@ def _replace(settings: Settings, section: str, values: Mapping[str, object]) -> 
 
 
 def _declare_kafka(folder: Path, ports: dict[str, int], certificates: Certificates) -> KafkaCluster:
-    """One broker with a listener more, which encrypts and asks who is there."""
+    """One broker with a listener that encrypts and asks who is there, and one that leads away."""
+    elsewhere = f"ELSEWHERE://{HOST}:{ports['kafka_elsewhere']}"
     plain = f"PLAINTEXT://{HOST}:{ports['kafka']}"
     secured = f"SASL_SSL://{HOST}:{ports['kafka_secured']}"
     inner = f"CONTROLLER://{HOST}:{ports['kafka_controller']}"
     login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
     properties = {
-        "listeners": f"{plain},{secured},{inner}",
-        "advertised.listeners": f"{plain},{secured}",
+        "listeners": f"{plain},{secured},{elsewhere},{inner}",
+        "advertised.listeners": f"{plain},{secured},ELSEWHERE://{ELSEWHERE}:9092",
         "listener.security.protocol.map": (
-            "PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT"
+            "PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,ELSEWHERE:PLAINTEXT,CONTROLLER:PLAINTEXT"
         ),
         "sasl.enabled.mechanisms": "SCRAM-SHA-256",
         "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config": login,

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from crypto_platform.crash_points import is_armed, reach
 from crypto_platform.errors import KafkaUnavailableError, PublisherFencedError
+from crypto_platform.kafka.brokers import refuse_open_brokers
 from crypto_platform.kafka.connection import client_config, unavailable
 from crypto_platform.settings import Settings
 
@@ -62,6 +63,7 @@ class Publisher:
         )
         self._transactional_id = f"{settings.deployment}.{source}.{feed}.{mode}"
         timeout_ms = int(settings.ingest.transaction_timeout_s * 1000)
+        self._settings = settings
         self._timeout_s = settings.kafka.request_timeout_s
         self._producer = Producer(
             client_config(settings)
@@ -84,8 +86,10 @@ class Publisher:
         """Take over the transactional id; a predecessor's open transaction is aborted.
 
         Raises:
+            ConfigurationError: A broker would be talked to in plain text.
             KafkaUnavailableError: No answer; make a new publisher and try again.
         """
+        refuse_open_brokers(self._settings, self._producer)
         try:
             self._producer.init_transactions(self._timeout_s)
         except KafkaException as error:

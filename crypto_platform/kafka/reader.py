@@ -13,6 +13,7 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from crypto_platform.errors import IncidentError, IncidentKind, KafkaUnavailableError
+from crypto_platform.kafka.brokers import refuse_open_brokers
 from crypto_platform.kafka.connection import TRANSIENT_CODES, client_config, unavailable
 from crypto_platform.kafka.watermarks import Part
 from crypto_platform.settings import Settings
@@ -106,6 +107,10 @@ class PartitionReader:
     Args:
         fetch_wait_ms: How long the broker may hold back an empty answer, and so how late the end of
             a partition is noticed; records come at once whatever it is.
+
+    Raises:
+        ConfigurationError: A broker would be talked to in plain text.
+        KafkaUnavailableError: No broker answered, and none has in this process.
     """
 
     def __init__(self, settings: Settings, *, fetch_wait_ms: int = 200) -> None:
@@ -122,6 +127,7 @@ class PartitionReader:
             "fetch.min.bytes": 1,
             "fetch.queue.backoff.ms": 10,
         }
+        refuse_open_brokers(settings)
         self._consumer = Consumer(self._config)
         self._is_assigned = False
         self._doubt: str | None = None

@@ -19,6 +19,7 @@ from confluent_kafka.admin import (
 
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds import FEEDS, Feed, Record
+from crypto_platform.kafka.brokers import judge_brokers
 from crypto_platform.kafka.connection import client_config, unavailable
 from crypto_platform.settings import Settings
 
@@ -53,15 +54,18 @@ def create_topics(settings: Settings, *, progress: Callable[[str], None]) -> Non
             keeps records longer, or is not ours to ask or to change.
 
     Raises:
-        ConfigurationError: There are fewer brokers than replicas are asked for.
+        ConfigurationError: There are fewer brokers than replicas are asked for, or one that would
+            be talked to in plain text.
         KafkaUnavailableError: The broker did not answer or refused; asking again is safe.
     """
     admin = AdminClient(client_config(settings))
     timeout_s = settings.kafka.request_timeout_s
     try:
-        existing = admin.list_topics(timeout=timeout_s).topics
+        found = admin.list_topics(timeout=timeout_s)
     except KafkaException as error:
         raise unavailable(error, "list topics", admin) from error
+    judge_brokers(settings, found)
+    existing = found.topics
     wanted = [_feed_topic(settings, feed) for feed in FEEDS]
     wanted += [_compacted_topic(settings, topic) for topic in COMPACTED_TOPICS]
     missing = [topic for topic in wanted if topic.topic not in existing]

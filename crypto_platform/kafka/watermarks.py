@@ -7,6 +7,7 @@ metadata: on any error it is refreshed and asked once more, then made anew by th
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
 
 from crypto_platform.errors import KafkaUnavailableError
+from crypto_platform.kafka.brokers import judge_brokers, refuse_open_brokers
 from crypto_platform.kafka.connection import client_config, unavailable
 from crypto_platform.kafka.topics import read_topic_ids
 from crypto_platform.settings import Settings
@@ -64,7 +66,8 @@ class Watermarks:
         names = list(topics)
         deadline = time.monotonic() + (within_s or 0.0)
         try:
-            return read_topic_ids(self._client(), names, timeout_s=within_s or self._timeout_s)
+            client = self._client(within_s)
+            return read_topic_ids(client, names, timeout_s=within_s or self._timeout_s)
         except KafkaUnavailableError:
             if within_s is not None:
                 self._refresh(deadline - time.monotonic())
@@ -76,6 +79,7 @@ class Watermarks:
         """The bounds of each partition, uncached.
 
         Raises:
+            ConfigurationError: A broker would be talked to in plain text.
             KafkaUnavailableError: No answer, or not for all of them.
         """
         committed = IsolationLevel.READ_COMMITTED
@@ -125,28 +129,30 @@ class Watermarks:
     ) -> dict[Part, ListOffsetsResultInfo]:
         request = {TopicPartition(part.topic, part.part): spec for part in parts}
         offsets: dict[Part, ListOffsetsResultInfo] = {}
+        client = self._client()
         try:
-            futures = self._client().list_offsets(
+            futures = client.list_offsets(
                 request, isolation_level=isolation, request_timeout=self._timeout_s
             )
             for partition, future in futures.items():
                 found = future.result(timeout=self._timeout_s)
                 offsets[Part(partition.topic, partition.partition)] = found
         except (KafkaException, TimeoutError) as error:
-            raise unavailable(error, "list offsets", self._client()) from error
+            raise unavailable(error, "list offsets", client) from error
         return offsets
 
-    def _client(self) -> AdminClient:
+    def _client(self, within_s: float | None = None) -> AdminClient:
         if self._admin is None:
-            self._admin = AdminClient(client_config(self._settings))
+            admin = AdminClient(client_config(self._settings))
+            refuse_open_brokers(self._settings, admin, within_s=within_s)
+            self._admin = admin
         return self._admin
 
     def _refresh(self, within_s: float) -> None:
         """Bring the client's view of leaders up to date, or drop it; at once without time left."""
-        try:
-            if within_s > 0:
-                self._client().list_topics(timeout=within_s)
-                return
-        except KafkaException:
-            pass
-        self._admin = None
+        client, self._admin = self._admin, None
+        if client is None or within_s <= 0:
+            return
+        with suppress(KafkaException):
+            judge_brokers(self._settings, client.list_topics(timeout=within_s))
+            self._admin = client

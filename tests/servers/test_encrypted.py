@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AclOperation
 
-from crypto_platform.errors import KafkaUnavailableError, PlatformError
+from crypto_platform.errors import ConfigurationError, KafkaUnavailableError, PlatformError
 from crypto_platform.feeds.quotes import QUOTES
 from crypto_platform.kafka.producer import Publisher
+from crypto_platform.kafka.reader import PartitionReader
 from crypto_platform.kafka.topics import create_topics
 from crypto_platform.kafka.watermarks import Part
 from crypto_platform.settings import ENV_PREFIX
@@ -19,6 +20,7 @@ from tests.fault_steps import assert_whole, page, point_at, poll, quotes_on
 from tests.platform_harness import Platform
 from tests.scripted_source import run_scripted_source
 from tests.tls_harness import (
+    ELSEWHERE,
     HAS_POSTGRES,
     EncryptedServers,
     encrypted_servers,
@@ -138,6 +140,44 @@ def test_a_certificate_that_names_another_host_is_refused_with_what_to_do(
         said = "(?s)localhost.* whether the certificate names this host"
         with pytest.raises(PlatformError, match=said):
             client(secured)
+
+
+def create_all_topics(platform: Platform) -> None:
+    create_topics(platform.settings, progress=lambda text: None)
+
+
+def make_reader(platform: Platform) -> None:
+    PartitionReader(platform.settings).close()
+
+
+@pytest.mark.parametrize("client", [create_all_topics, read_kafka, write_kafka, make_reader])
+def test_a_broker_that_leads_to_another_machine_in_plain_text_is_refused(
+    secured: Platform, encrypting: EncryptedServers, client: Callable[[Platform], None]
+) -> None:
+    """Its first address was of this machine, and records went over the network."""
+    prefix = f"{ENV_PREFIX}KAFKA__"
+    own = {"BOOTSTRAP_SERVERS": encrypting.elsewhere, "SECURITY_PROTOCOL": "PLAINTEXT"}
+    own |= {"REQUEST_TIMEOUT_S": "2"}
+    secured.reload(**{f"{prefix}{name}": value for name, value in own.items()})
+    refusal = rf"is reached at {ELSEWHERE} .* or name {ELSEWHERE} in plain_text_hosts"
+    with pytest.raises(ConfigurationError, match=refusal):
+        client(secured)
+
+
+def test_a_broker_elsewhere_that_is_named_as_an_exception_is_asked(
+    secured: Platform, encrypting: EncryptedServers
+) -> None:
+    """What fails then is to find it."""
+    own = {"BOOTSTRAP_SERVERS": encrypting.elsewhere, "SECURITY_PROTOCOL": "PLAINTEXT"}
+    secured.reload(
+        **{f"{ENV_PREFIX}KAFKA__{name}": value for name, value in own.items()},
+        **{
+            f"{ENV_PREFIX}KAFKA__REQUEST_TIMEOUT_S": "1",
+            f"{ENV_PREFIX}PLAIN_TEXT_HOSTS": ELSEWHERE,
+        },
+    )
+    with pytest.raises(KafkaUnavailableError):
+        read_kafka(secured)
 
 
 def test_a_password_that_kafka_does_not_know_is_told(secured: Platform) -> None:

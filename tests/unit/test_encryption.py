@@ -1,5 +1,6 @@
 """What leaves this machine is encrypted, and only for whom it is meant."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,33 @@ def test_a_key_or_a_question_that_counts_goes_nowhere_in_plain_text(tmp_path: Pa
     assert CANARY not in str(refused.value)
     environment[f"{ENV_PREFIX}PLAIN_TEXT_HOSTS"] = "coincap.example,company.example,dagster.example"
     assert load_settings(tmp_path, environment=environment).company.url == given["COMPANY__URL"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"PGHOSTADDR": "10.0.0.7"}, "PGHOSTADDR in the environment: the connection to 10.0.0.7 "),
+        ({"PGHOSTADDR": "::1,10.0.0.7"}, "PGHOSTADDR in the environment: the connection to 10.0"),
+        ({"PGSERVICE": "prod"}, "PGSERVICE in the environment: the connection to service prod "),
+        ({"PGHOST": "db.example"}, "postgres.loader_url: the connection to db.example "),
+        ({"PGHOSTADDR": "127.0.0.1", "PGHOST": "/run/postgresql", "PGSERVICE": ""}, None),
+    ],
+)
+def test_what_leads_libpq_elsewhere_than_the_url_is_refused(
+    tmp_path: Path, given: dict[str, str], said: str | None
+) -> None:
+    """A URL that was judged as this machine's led to another one, by plain text."""
+    environment = {
+        f"{ENV_PREFIX}POSTGRES__LOADER_URL": "postgresql:///x",
+        f"{ENV_PREFIX}POSTGRES__ANALYST_URL": "postgresql://127.0.0.1/x",
+        **given,
+    }
+    if said is None:
+        load_settings(tmp_path, environment=environment)
+        return
+    with pytest.raises(ConfigurationError, match=f"^{re.escape(said)}") as refused:
+        load_settings(tmp_path, environment=environment)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_host_named_as_an_exception_is_taken_and_no_other(tmp_path: Path) -> None:
