@@ -237,15 +237,14 @@ class FakeStore:
         ]
 
 
-@contextmanager
-def serving(
+def build_app(
     postgres: FakeStore,
     mongo: FakeStore | None = None,
     *,
     api: ApiSettings | None = None,
     is_local: bool = True,
-) -> Iterator[TestClient]:
-    """A client of the API over these stores; the mirror holds the same where none is given."""
+) -> FastAPI:
+    """The API over these stores; the mirror holds the same where none is given."""
     settings = Settings.model_validate(
         {"sources": DEFAULT_SOURCES, "api": api or ApiSettings.model_validate({"secret": SECRET})}
     )
@@ -255,7 +254,19 @@ def serving(
         fake: object = stores[name]
         return fake  # pyright: ignore[reportReturnType] - as much of a store as reads need
 
-    app = create_app(settings, reads=Reads(settings, open_=open_), is_local=is_local)
+    return create_app(settings, reads=Reads(settings, open_=open_), is_local=is_local)
+
+
+@contextmanager
+def serving(
+    postgres: FakeStore,
+    mongo: FakeStore | None = None,
+    *,
+    api: ApiSettings | None = None,
+    is_local: bool = True,
+) -> Iterator[TestClient]:
+    """A client of that app."""
+    app = build_app(postgres, mongo, api=api, is_local=is_local)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 

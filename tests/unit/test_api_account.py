@@ -1,5 +1,6 @@
 """The API's log-in and account endpoints over fake stores: whose rows, by which key."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -19,12 +20,17 @@ from crypto_platform.serving.api.tokens import Asker, Tokens, derive_secret
 from crypto_platform.serving.keys import _NOBODY, find_matching
 from crypto_platform.settings import ApiSettings
 from tests.account_steps import build_busy_company
-from tests.api_harness import SECRET, FakeStore, serving
+from tests.api_harness import SECRET, FakeStore, build_app, listening, serving
 from tests.store_steps import NOON
 
 CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 KEY_OF = {"ann": "ck_a1_secretofann", "bob": "ck_b1_secretofbob"}
-OWN = ("/v1/me/orders", "/v1/me/orders/o-1", "/v1/me/wallets", "/v1/me/transactions")
+
+
+def list_own(client: httpx.Client) -> list[str]:
+    """Every address of an account, as the API itself lists them."""
+    paths = client.get("/openapi.json").json()["paths"]
+    return [path.format(order_id="o-1") for path in paths if path.startswith("/v1/me/")]
 
 
 def made(key_id: str, user_id: str, text: str) -> ApiKey:
@@ -126,8 +132,10 @@ def test_nobody_reads_an_account_without_a_token_of_ours(client: httpx.Client) -
         "another's key": f"Bearer {jwt.encode(claims | {'key': 'b1'}, secret, 'HS256')}",
         "long": "Bearer " + "a" * 5000,
     }
+    own = list_own(client)
+    assert len(own) >= 8
     for name, header in wrong.items():
-        for path in OWN:
+        for path in own:
             answer = client.get(path, headers={"Authorization": header} if header else {})
             assert answer.status_code == 401, (name, path)
             assert answer.headers["WWW-Authenticate"] == "Bearer"
@@ -171,6 +179,26 @@ def test_no_parameter_header_or_cursor_opens_anothers_account(
     for name in ("X-User", "X-User-Id", "X-Forwarded-User", "Remote-User", "Cookie"):
         own = client.get("/v1/me/wallets", headers={**bob, name: "ann"}).json()["wallets"]
         assert {wallet["user_id"] for wallet in own} == {"bob"}
+
+
+def test_of_two_streams_each_tells_its_own_users_events_only(store: FakeStore) -> None:
+    """Who listens to the same shares a question and its answers: the same is a user's own."""
+    with (
+        listening(build_app(store)) as address,
+        httpx.Client(base_url=address, timeout=10) as client,
+        client.stream("GET", "/v1/me/events", headers=log_in(client, "ann")) as of_ann,
+        client.stream("GET", "/v1/me/events", headers=log_in(client, "bob")) as of_bob,
+    ):
+        store.company.deposit("bob", "EUR", "1")
+        store.company.deposit("ann", "CHF", "2")
+        assert (read_currencies(of_ann), read_currencies(of_bob)) == ({"CHF"}, {"EUR"})
+
+
+def read_currencies(answer: httpx.Response) -> set[str]:
+    """Of the first message of a stream of events."""
+    data = next(line for line in answer.iter_lines() if line.startswith("data: "))
+    rows = json.loads(data.removeprefix("data: "))["transactions"]
+    return {row["currency"] for row in rows}
 
 
 def test_an_unknown_user_and_a_wrong_key_are_answered_alike(client: httpx.Client) -> None:
