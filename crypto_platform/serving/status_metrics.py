@@ -1,4 +1,4 @@
-"""A status as Prometheus' metrics: every figure of `crypto-platform status` under a name.
+"""A status as Prometheus' metrics: the figures of `crypto-platform status` by name.
 
 Here: METRICS, which docs/metrics.md lists, and a pure function from a Status and the last audits to
 families. What is not known has no sample, never 0. Names follow Prometheus: base units last, counts
@@ -147,6 +147,14 @@ def _count_incidents(seen: Seen) -> Samples:
     return (((kind.value,), found[kind.value]) for kind in IncidentKind)
 
 
+def _age_of_oldest(seen: Seen) -> Samples:
+    """Of each kind of which one is open."""
+    ages: dict[str, float] = {}
+    for incident in seen.status.incidents:
+        ages[incident.kind] = max(incident.age_s, ages.get(incident.kind, 0.0))
+    return (((kind,), age) for kind, age in ages.items())
+
+
 def _judged(figure: Callable[[Status], Figure]) -> Callable[[Status], Figure]:
     """A verdict of this process is the platform's only where it knows all that is judged."""
 
@@ -165,6 +173,10 @@ def _store_up(store: StoreStatus) -> Figure:
 
 def _retained(feed: FeedStatus) -> Figure:
     return None if feed.high is None or feed.low is None else feed.high - feed.low
+
+
+def _kept(feed: FeedStatus) -> Figure:
+    return None if feed.kept_days is None else feed.kept_days * _S_PER_DAY
 
 
 def _seconds_left(status: Status) -> Figure:
@@ -284,6 +296,18 @@ METRICS: tuple[StatusMetric, ...] = (
         read=_by_feed(lambda feed: feed.blocked_s),
     ),
     StatusMetric(
+        name="feed_kept_seconds",
+        text="Age at which both stores forget its records; none where they keep them",
+        labels=("feed",),
+        read=_by_feed(_kept),
+    ),
+    StatusMetric(
+        name="source_enabled",
+        text="1 where it is asked at all; the others below are of those that are",
+        labels=("source",),
+        read=lambda seen: (((each.name,), each.enabled) for each in seen.status.sources),
+    ),
+    StatusMetric(
         name="source_paused",
         text="1 while a person has switched it off",
         labels=("source",),
@@ -320,10 +344,22 @@ METRICS: tuple[StatusMetric, ...] = (
         read=_by_computation(lambda each: each.waits_s),
     ),
     StatusMetric(
+        name="analytics_busy",
+        text="1 while a run is at work on some of them",
+        labels=("computation",),
+        read=_by_computation(lambda each: each.is_busy),
+    ),
+    StatusMetric(
         name="open_incidents",
         text="Incidents that wait for a person",
         labels=("kind",),
         read=_count_incidents,
+    ),
+    StatusMetric(
+        name="open_incident_age_seconds",
+        text="How long the oldest of them has waited; none where none is open",
+        labels=("kind",),
+        read=_age_of_oldest,
     ),
     StatusMetric(
         name="audit_timestamp_seconds",

@@ -4,12 +4,27 @@
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, get_type_hints
 
+import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from crypto_platform.serving.audits import LastAudit
+from crypto_platform.serving.health import (
+    AnalyticsStatus,
+    DiskStatus,
+    FeedStatus,
+    IncidentStatus,
+    LoadStatus,
+    PartStatus,
+    SourceStatus,
+    Status,
+    StoreStatus,
+)
 from crypto_platform.serving.judge import build_status
 from crypto_platform.serving.probe import Answer
 from crypto_platform.serving.readings import MemoryReading
@@ -35,6 +50,114 @@ MARKS = re.compile(r"(<!-- written by .* -->\n).*(<!-- end -->)", re.DOTALL)
 AUDITED = LastAudit(
     feed="quotes", hour="2025-11-22-11:00", at_us=NOON, failed=["counts"], faults=["counts: 2"]
 )
+
+WHOLE = Status(
+    at=datetime(2026, 11, 22, tzinfo=UTC),
+    data_dir="/data",
+    deployment="d",
+    is_good=True,
+    problems=("one",),
+    pauses=("one",),
+    webserver_url="http://127.0.0.1:1",
+    webserver_up=True,
+    api_url="http://127.0.0.1:2",
+    kafka_address="127.0.0.1:3",
+    kafka_up=True,
+    kafka_problem="none",
+    stores=(
+        StoreStatus(
+            name="postgres",
+            up=True,
+            problem="none",
+            version="18",
+            address="127.0.0.1:4",
+            next_offset=1,
+            lag_records=1,
+            lag_s=1,
+            records_per_minute=1,
+            commit_age_s=1,
+            record_age_s=1,
+            blocked_partitions=1,
+            restoring_partitions=1,
+            quarantined_records=1,
+            is_paused=False,
+        ),
+    ),
+    loads=(
+        LoadStatus(
+            store="postgres",
+            feed="quotes",
+            lag_records=1,
+            lag_s=1,
+            record_age_s=1,
+            blocked_partitions=1,
+            blocked_by="i1",
+            quarantined_records=1,
+        ),
+    ),
+    feeds=(
+        FeedStatus(
+            name="quotes",
+            topic="market.quotes",
+            partitions=3,
+            low=1,
+            high=2,
+            last_stable=2,
+            offsets_per_minute=1,
+            append_age_s=1,
+            blocked_s=1,
+            kept_days=1,
+        ),
+    ),
+    sources=(
+        SourceStatus(
+            name="simulated",
+            dialect="coincap",
+            simulated=True,
+            enabled=True,
+            reason="asked",
+            feeds=("quotes",),
+            poll_age_s=1,
+            failures=1,
+            due_in_s=1,
+            is_paused=False,
+        ),
+    ),
+    analytics=(AnalyticsStatus(name="candles", is_busy=False, waiting_hours=1, waits_s=1),),
+    incidents=(
+        IncidentStatus(
+            event_id="i1",
+            kind="trade_gap",
+            subject="s",
+            store="postgres",
+            source="simulated",
+            feed="quotes",
+            message="m",
+            next_step="n",
+            age_s=1,
+        ),
+    ),
+    parts=(PartStatus(name="kafka", state="ready", pid=1, restarts=1, address="a", is_good=True),),
+    disk=DiskStatus(used_bytes=1, free_bytes=1, days_left=1),
+    memory=MemoryReading(size_bytes=1, available_bytes=1),
+)
+"""Everything is known."""
+SUM = "of its loads, which have it each: the question adds them up"
+RATE = "the question asks for the rate of the offsets"
+NO_METRIC = {
+    "StoreStatus.lag_records": SUM,
+    "StoreStatus.lag_s": SUM,
+    "StoreStatus.record_age_s": SUM,
+    "StoreStatus.blocked_partitions": SUM,
+    "StoreStatus.quarantined_records": SUM,
+    "StoreStatus.records_per_minute": RATE,
+    "FeedStatus.offsets_per_minute": RATE,
+    "FeedStatus.partitions": "changes once in a year, and by hand",
+    "FeedStatus.last_stable": "seconds tell of an open transaction: topic_held_back_seconds",
+    "SourceStatus.simulated": "a setting: which source it is",
+    "PartStatus.pid": "a name, no figure",
+}
+"""Why nobody needs it."""
 
 
 def read_samples(text: str) -> dict[str, float]:
@@ -77,6 +200,7 @@ def test_every_figure_of_the_status_has_its_sample(tmp_path: Path) -> None:
         "source_failures,simulated": 0,
         "analytics_waiting_hours,candles": 0,
         "open_incidents,trade_gap": 0,
+        "source_enabled,simulated": 1,
         "audit_timestamp_seconds,quotes": NOON / 1_000_000,
         "audit_faults,quotes": 1,
         "disk_used_bytes": 1_000_000_000,
@@ -84,6 +208,36 @@ def test_every_figure_of_the_status_has_its_sample(tmp_path: Path) -> None:
         "status_timestamp_seconds": NOON / 1_000_000,
     }
     assert {name: found.get(name) for name in expected} == expected
+
+
+def list_changed(whole: msgspec.Struct | MemoryReading) -> Iterator[tuple[str, Any]]:
+    """Each figure in it by name, and the same with another figure there."""
+    for name in get_type_hints(type(whole)):
+        value = getattr(whole, name)
+        assert value is not None, f"WHOLE says nothing of {name}"
+        told: list[tuple[str, Any]] = []
+        if isinstance(value, bool):
+            told = [(f"{type(whole).__name__}.{name}", not value)]
+        elif isinstance(value, int | float):
+            told = [(f"{type(whole).__name__}.{name}", value + 1)]
+        elif isinstance(value, tuple) and not isinstance(value[0], str):
+            told = [(figure, (other,)) for figure, other in list_changed(value[0])]
+        elif isinstance(value, msgspec.Struct | MemoryReading):
+            told = list(list_changed(value))
+        for figure, other in told:
+            fields = {each: getattr(whole, each) for each in get_type_hints(type(whole))}
+            yield figure, type(whole)(**fields | {name: other})
+
+
+def test_a_figure_that_has_no_metric_is_named() -> None:
+    """A new one would be seen by who types `status`, and by no alert."""
+    before = print_metrics(Seen(status=WHOLE, audits=[]))
+    unseen = {
+        figure
+        for figure, other in list_changed(WHOLE)
+        if print_metrics(Seen(status=other, audits=[])) == before
+    }
+    assert unseen == NO_METRIC.keys()
 
 
 def test_what_is_not_known_has_no_sample(tmp_path: Path) -> None:
