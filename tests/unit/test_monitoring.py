@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from crypto_platform.serving.status_metrics import METRICS, PREFIX
 from tests.api_harness import FakeStore, TestClient, serving
 from tests.compose_file import ROOT, SERVICES
 
@@ -27,6 +28,8 @@ def test_every_panel_asks_for_figures_that_there_are() -> None:
     """A panel of a metric that was renamed stays empty, which looks like a calm day."""
     with serving(FakeStore()) as client:
         metrics = read_metrics(client)
+    # those of the platform have no value without servers
+    metrics |= {PREFIX + metric.name: set(metric.labels) for metric in METRICS}
     # Prometheus' own, of the job that reads the API
     metrics["up"] = {"job"}
     assert BOARD["panels"]
@@ -53,3 +56,33 @@ def test_what_grafana_is_given_fits_together() -> None:
     assert mounts["./deploy/grafana/boards"] == provider["options"]["path"]
     home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert home == f"{provider['options']['path']}/platform.json"
+
+
+NEEDED = (
+    *("good", "kafka_up", "open_incidents", "audit_faults", "load_quarantined_records"),
+    *("disk_left_seconds", "load_lag_seconds", "load_record_age_seconds", "source_failures"),
+)
+"""What decides whether somebody gets up."""
+
+
+def test_the_board_shows_whether_the_promise_holds() -> None:
+    """One of answers a second alone looks well while nothing is loaded."""
+    asked = {
+        name
+        for panel in BOARD["panels"]
+        for name in re.findall(rf"{PREFIX}(\w+)", panel["targets"][0]["expr"])
+    }
+    assert [name for name in NEEDED if name not in asked] == []
+
+
+def test_no_panel_lies_on_another() -> None:
+    """Grafana moves what overlaps, and the row of what matters is torn apart."""
+    taken = [
+        (x, y)
+        for place in (panel["gridPos"] for panel in BOARD["panels"])
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(taken) == len(set(taken))
+    assert max(x for x, _ in taken) < 24
+    assert len({panel["id"] for panel in BOARD["panels"]}) == len(BOARD["panels"])
