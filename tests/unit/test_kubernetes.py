@@ -89,7 +89,12 @@ def test_pods_may_do_no_more_than_they_must() -> None:
 )
 def test_pods_start_what_compose_starts(pod: str, service: str) -> None:
     """Of two copies one is forgotten when an option is renamed."""
-    assert container_of(pod)["command"] == SERVICES[service]["command"]
+    words = [interpolate(word, {}) for word in SERVICES[service]["command"]]
+    if "--log-format" in words:  # a variable there, and here a word of the command
+        place = words.index("--log-format")
+        assert words[place + 1] == "colored"
+        del words[place : place + 2]
+    assert container_of(pod)["command"] == words
 
 
 def test_the_companys_pod_starts_what_compose_starts() -> None:

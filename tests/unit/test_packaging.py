@@ -167,6 +167,20 @@ def test_composes_api_knows_what_status_knows(tmp_path: Path) -> None:
     assert (api.postgres.analyst_url, api.postgres.loader_url) == (None, None)
 
 
+def test_one_variable_makes_all_of_dagsters_logs_json() -> None:
+    """A collector that reads JSON drops the lines of the one that was forgotten."""
+    formats = {
+        name: words[words.index("--log-format") + 1]
+        for name, service in SERVICES.items()
+        if (words := service.get("command")) and str(words[0]).startswith("dagster")
+    }
+    assert formats.keys() == {"code-server", "webserver", "viewer", "daemon"}
+    assert {interpolate(each, {"DAGSTER_LOG_FORMAT": "json"}) for each in formats.values()} == {
+        "json"
+    }
+    assert {interpolate(each, {}) for each in formats.values()} == {"colored"}
+
+
 def test_the_settings_named_in_the_example_exist(tmp_path: Path) -> None:
     """A comment that names a setting is tried out by its reader."""
     named = dict(re.findall(rf"({ENV_PREFIX}[A-Z_]+)=(\S+)", EXAMPLE))
