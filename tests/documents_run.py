@@ -158,10 +158,18 @@ def put_in(command: str, values: Mapping[str, str]) -> str:
     return typed
 
 
+ONCE = ("crypto-platform restore ",)
+"""Take a minute each: where a page repeats one, it is run at its first place."""
+
+
 def list_run() -> dict[str, list[Documented]]:
     """The commands that are run, by page."""
     run: dict[str, list[Documented]] = {}
+    seen: set[tuple[str, str]] = set()
     for command in list_commands():
-        if not command.page.startswith(TUTORIALS) and find_reason(command) is None:
+        key = (command.page, strip_comment(command.text))
+        is_repeated = command.text.startswith(ONCE) and key in seen
+        if not (command.page.startswith(TUTORIALS) or find_reason(command) or is_repeated):
             run.setdefault(command.page, []).append(command)
+            seen.add(key)
     return run
