@@ -1,8 +1,8 @@
 """docker-compose.yml for real: built, started, worked with, taken down (`make test-docker`).
 
 Needs a Docker engine with compose. Images are those of the file, or the ones that KAFKA_IMAGE,
-POSTGRES_IMAGE, MONGO_IMAGE, CADDY_IMAGE and PYTHON_IMAGE name. The project's name is its own: a
-deployment on the same machine is not touched.
+POSTGRES_IMAGE, MONGO_IMAGE, CADDY_IMAGE and PYTHON_IMAGE name (stand_ins/ makes some). The
+project's name is its own: a deployment on the same machine is not touched.
 """
 
 import json
