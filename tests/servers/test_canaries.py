@@ -6,9 +6,10 @@ running servers, made at random; the other secrets are planted.
 """
 
 import asyncio
+import fnmatch
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import Any
+from typing import Any, get_args, get_origin
 from urllib.parse import urlsplit, urlunsplit
 
 import dagster as dg
@@ -28,7 +29,7 @@ from crypto_platform.serving.api.app import create_app
 from crypto_platform.serving.faults import find_faults
 from crypto_platform.serving.messages import send
 from crypto_platform.serving.status import read_status
-from crypto_platform.settings import ENVIRONMENT_FILE
+from crypto_platform.settings import ENVIRONMENT_FILE, Settings
 from crypto_platform.stores import STORES
 from tests.api_harness import TestClient
 from tests.platform_harness import Platform
@@ -40,6 +41,8 @@ PLANTED = {
     "SOURCES__COINCAP__KEY": KEY,
     "API__SECRET": "canary-secret-8979323846-2643383279",
     "ALERTS__RECEIVERS__TEAM": "json://127.0.0.1:9/canary-alert-5028841971",
+    "KAFKA__PASSWORD": "canary-kafka-7816406286",
+    "API__OPERATOR_KEY": "canary-api-operator-2089986280",
     "COMPANY__OPERATOR_KEY": "canary-operator-6939937510",
     "DAGSTER__POSTGRES_URL": "postgresql+psycopg2://d:canary-dagster-5820974944@127.0.0.1:9/d",
 }
@@ -78,6 +81,26 @@ def list_secrets(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, st
     """Every secret of the settings by its path; of a URL its password, else its path."""
     for name in type(section).model_fields:
         yield from _look(f"{prefix}{name}", getattr(section, name))
+
+
+def list_places(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every setting that may hold a secret, by its path, with `*` for a name of the user's."""
+    for name, field in section.model_fields.items():
+        for path, kind in _list_kinds(f"{prefix}{name}", field.annotation):
+            if kind is SecretStr:
+                yield path
+            elif isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from list_places(kind, f"{path}.")
+
+
+def _list_kinds(path: str, annotation: object) -> Iterator[tuple[str, object]]:
+    if get_origin(annotation) is dict:
+        yield from _list_kinds(f"{path}.*", get_args(annotation)[1])
+    elif inner := get_args(annotation):
+        for each in inner:
+            yield from _list_kinds(path, each)
+    else:
+        yield path, annotation
 
 
 def _look(path: str, value: object) -> Iterator[tuple[str, str]]:
@@ -171,10 +194,12 @@ def ask_graphql(instance: dg.DagsterInstance) -> str:
 
 
 def ask_api(platform: Platform) -> str:
-    """Every page a stranger may ask for, answered or refused."""
+    """Every page that a stranger or the operator may ask for, answered or refused."""
+    operator = {"Authorization": f"Bearer {PLANTED['API__OPERATOR_KEY']}"}
     paths = ("/health", "/metrics", "/v1/quotes", "/v1/markets", "/openapi.json", "/operations")
     with TestClient(create_app(platform.settings), raise_server_exceptions=False) as client:
-        answers = [client.get(path) for path in paths]
+        answers = [client.get(p, headers=who) for p in paths for who in ({}, operator)]
+        assert answers[paths.index("/metrics") * 2 + 1].status_code == 200
         answers.append(client.post("/v1/tokens", json={"user_id": "u", "key": "none"}))
     return " ".join(f"{answer.headers} {answer.text}" for answer in answers)
 
@@ -203,7 +228,8 @@ def test_no_secret_is_found_where_anybody_reads(  # noqa: PLR0915 - a tour, stop
     use_only(platform, source, "coincap", "/v3")
     platform.reload(**{f"CRYPTO_PLATFORM_{name}": value for name, value in PLANTED.items()})
     secrets = {"wrong": WRONG, **dict(list_secrets(platform.settings))}
-    assert len(set(secrets.values())) >= 13
+    assert len(set(secrets.values())) == len(secrets)
+    assert [place for place in list_places(Settings) if not fnmatch.filter(secrets, place)] == []
     found = Found()
     # the words that are looked for are those that the settings hold
     environment = (platform.data_dir / ENVIRONMENT_FILE).read_text("utf-8")
