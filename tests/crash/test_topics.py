@@ -74,6 +74,11 @@ def spoiled(**changes: object) -> bytes:
     return json.dumps(fields).encode()
 
 
+def nested(depth: int) -> bytes:
+    """A sound quote with an unknown field of lists within lists; json.dumps would not make it."""
+    return json.dumps(GOOD)[:-1].encode() + b',"unknown":' + b"[" * depth + b"]" * depth + b"}"
+
+
 POISON = {
     "bad JSON": (b'{"v":1,', Reason.UNDECODABLE),
     "not UTF-8": (b"\xff\xfe", Reason.UNDECODABLE),
@@ -89,6 +94,7 @@ POISON = {
     "no time of receipt": (spoiled(ts_ingest=None), Reason.INVARIANT),
     "an unknown version": (spoiled(v=9), Reason.UNKNOWN_SCHEMA),
     "no version": (spoiled(v=None), Reason.UNKNOWN_SCHEMA),
+    "100,000 deep where nobody looks": (nested(100_000), Reason.UNDECODABLE),
 }
 
 
