@@ -5,7 +5,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from confluent_kafka.admin import AclOperation
+from sqlalchemy.exc import OperationalError
 
 from crypto_platform.errors import ConfigurationError, KafkaUnavailableError, PlatformError
 from crypto_platform.feeds.quotes import QUOTES
@@ -140,6 +142,28 @@ def test_a_certificate_that_names_another_host_is_refused_with_what_to_do(
         said = "(?s)localhost.* whether the certificate names this host"
         with pytest.raises(PlatformError, match=said):
             client(secured)
+
+
+def ping_as_dagster(platform: Platform) -> None:
+    url = platform.variables[f"{ENV_PREFIX}POSTGRES__ANALYST_URL"]
+    engine = sa.create_engine(
+        url.replace("postgresql://", "postgresql+psycopg2://"), poolclass=sa.NullPool
+    )
+    with engine.connect() as connection:
+        assert connection.scalar(
+            sa.text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        )
+
+
+def test_dagsters_driver_takes_the_same_url_and_checks_the_certificate(
+    secured: Platform, tmp_path: Path
+) -> None:
+    """Its database is reached by another driver than ours, with a libpq of its own."""
+    ping_as_dagster(secured)
+    other = make_certificates(tmp_path / "other")
+    change(secured, str(secured.settings.kafka.ca_file), str(other.ca_file))
+    with pytest.raises(OperationalError, match="certificate verify failed"):
+        ping_as_dagster(secured)
 
 
 def create_all_topics(platform: Platform) -> None:
