@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import linear_regression
+from typing import TextIO
 
 import click
 import psutil
@@ -66,9 +67,15 @@ class Sample:
 @click.option("--warm-up-s", default=120.0, show_default=True, help="Not counted, first.")
 @click.option("--every-s", default=60.0, show_default=True, help="Between two looks.")
 @click.option("--data-dir", type=Path, help="Look at the stack that runs there.")
-def endurance(minutes: int, warm_up_s: float, every_s: float, data_dir: Path | None) -> None:
+@click.option(
+    "--settings", "more", type=click.File(), help="settings.toml of the own stack, for more load."
+)
+def endurance(
+    *, minutes: int, warm_up_s: float, every_s: float, data_dir: Path | None, more: TextIO | None
+) -> None:
     """CPU, memory, disk and event log over an hour, what grows, and the audit."""
-    with run_stack(data_dir, "") as (settings, folder):
+    toml = "" if more is None else more.read()
+    with run_stack(data_dir, toml) as (settings, folder):
         wait(warm_up_s, "warming up")
         began = time.monotonic()
         samples = [look(settings, folder, began=began)]
