@@ -44,7 +44,8 @@ class CandleColumns:
     """Candles of one market and interval, oldest first, a column each.
 
     Attributes:
-        begins_us: From this time on no candle is left out (they may well have been before it).
+        begins_us: From this time on no candle is left out, and none is made of a part of its trades
+            (there may well have been some before it).
         open_times: Microseconds, rising.
         highs, lows, closes: Prices.
         base_volumes: Units of base.

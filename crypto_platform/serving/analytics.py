@@ -21,6 +21,7 @@ from crypto_platform.domain.candles import BuiltCandle, Match, build_candles, ro
 from crypto_platform.domain.hours import (
     MICROSECONDS_PER_DAY,
     MICROSECONDS_PER_HOUR,
+    MICROSECONDS_PER_MINUTE,
     TIME_US_MAX,
     TimeUs,
 )
@@ -67,6 +68,8 @@ class MadeCandle(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         ts_event: Its open time.
         is_closed: Its interval is over; late trades may still change it.
+        trades_since: The minute of the market's first stored trade, where that is after this
+            candle's beginning: nobody knows what was traded before. None of whole ones.
     """
 
     venue: Text
@@ -82,6 +85,7 @@ class MadeCandle(msgspec.Struct, frozen=True, kw_only=True):
     quote_volume: Amount
     trade_count: Count
     is_closed: Flag
+    trades_since: TimeUs | None
 
 
 class CandleReads(Protocol):
@@ -97,6 +101,10 @@ class CandleReads(Protocol):
 
     def find_last(self, before_us: TimeUs) -> TimeUs | None:
         """Where the one before may be; None where none is."""
+        ...
+
+    def find_beginning(self) -> TimeUs | None:
+        """The minute of the market's first trade; None where there is none."""
         ...
 
 
@@ -116,13 +124,12 @@ def reading_built_candles(
     """
     now_us = time.time_ns() // 1000
 
-    def read(store: Store, market: Market) -> Iterator[Sequence[BuiltCandle]]:
-        return read_pages(
-            open_candles(store, market, interval, now_us), interval, span, newest=newest
-        )
+    def read(store: Store, market: Market) -> Iterator[Sequence[MadeCandle]]:
+        candles = open_candles(store, market, interval, now_us)
+        return read_made(candles, market, interval, span, newest=newest, now_us=now_us)
 
-    def show(market: Market, page: Sequence[BuiltCandle]) -> Sequence[MadeCandle]:
-        return [show_candle(market, interval, candle, now_us=now_us) for candle in page]
+    def show(_: Market, page: Sequence[MadeCandle]) -> Sequence[MadeCandle]:
+        return page
 
     with asking_market(settings, FEED_BY_NAME[TRADES.name], place, read, show) as answer:
         yield answer
@@ -134,6 +141,32 @@ def open_candles(store: Store, market: Market, interval: Interval, now_us: TimeU
     if kept is None:
         return CandlesOfTrades(store, market, interval)
     return KeptCandles(kept, interval, now_us=now_us)
+
+
+def read_made(
+    candles: CandleReads,
+    market: Market,
+    interval: Interval,
+    span: Span,
+    *,
+    newest: int | None,
+    now_us: TimeUs,
+) -> Iterator[Sequence[MadeCandle]]:
+    """Candles as they are shown, oldest first, page by page."""
+    for page in read_pages(candles, interval, span, newest=newest):
+        since_us = _find_late_beginning(candles, page[0].open_time_us) if page else None
+        yield [
+            _show_candle(market, interval, candle, since_us=None if at else since_us, now_us=now_us)
+            for at, candle in enumerate(page)
+        ]
+
+
+def _find_late_beginning(candles: CandleReads, open_us: TimeUs) -> TimeUs | None:
+    """From when on the trades of a candle are stored, where they are not from its beginning on."""
+    if candles.find_last(open_us) is not None:
+        return None
+    since_us = candles.find_beginning()
+    return since_us if since_us is not None and since_us > open_us else None
 
 
 def read_pages(
@@ -200,6 +233,17 @@ class KeptCandles:
         """See CandleReads."""
         return self._kept.find_last(before_us)
 
+    def find_beginning(self) -> TimeUs | None:
+        """See CandleReads. A note says the hour alone, and its trades may have been removed."""
+        minutes = KeptCandles(self._kept, Interval.MINUTE, now_us=self._now_us)
+        found_us = self._kept.find_first(0)
+        while found_us is not None:
+            ends_us = found_us - found_us % MICROSECONDS_PER_HOUR + MICROSECONDS_PER_HOUR
+            if own := minutes.read(ends_us - MICROSECONDS_PER_HOUR, ends_us):
+                return min(own)
+            found_us = self._kept.find_first(ends_us)
+        return None
+
     def read(self, begins_us: TimeUs, ends_us: TimeUs) -> Candles:
         """See CandleReads. What is stale is asked first: what is read later is only newer."""
         length_us = self._interval.length_us
@@ -258,6 +302,11 @@ class CandlesOfTrades:
         )
         return self._feed.event_time_of(found[0]) if found else None
 
+    def find_beginning(self) -> TimeUs | None:
+        """See CandleReads."""
+        found_us = self.find_first(0)
+        return None if found_us is None else found_us - found_us % MICROSECONDS_PER_MINUTE
+
 
 def prefer_fuller(stored: Candles, made: Candles) -> Candles:
     """Of each candle the one made of more trades; the one made just now where both are equal.
@@ -271,10 +320,14 @@ def prefer_fuller(stored: Candles, made: Candles) -> Candles:
     }
 
 
-def show_candle(
-    market: Market, interval: Interval, candle: BuiltCandle, *, now_us: TimeUs
+def _show_candle(
+    market: Market,
+    interval: Interval,
+    candle: BuiltCandle,
+    *,
+    since_us: TimeUs | None,
+    now_us: TimeUs,
 ) -> MadeCandle:
-    """A candle as it is shown."""
     return MadeCandle(
         **market._asdict(),
         interval=interval,
@@ -287,4 +340,5 @@ def show_candle(
         quote_volume=format(candle.quote_volume, "f"),
         trade_count=candle.trade_count,
         is_closed=candle.open_time_us + interval.length_us <= now_us,
+        trades_since=since_us,
     )

@@ -94,6 +94,10 @@ class BarReads(Protocol):
         """Whether any opens before a time."""
         ...
 
+    def find_beginning(self) -> TimeUs | None:
+        """From when on they say all that was traded; None where there is none."""
+        ...
+
 
 class MadeBars:
     """Candles made of trades, the open one too."""
@@ -113,6 +117,10 @@ class MadeBars:
     def has_before(self, time_us: TimeUs) -> bool:
         """See BarReads."""
         return self._candles.find_last(time_us) is not None
+
+    def find_beginning(self) -> TimeUs | None:
+        """See BarReads."""
+        return self._candles.find_beginning()
 
 
 class VenueBars:
@@ -134,6 +142,11 @@ class VenueBars:
     def has_before(self, time_us: TimeUs) -> bool:
         """See BarReads."""
         return any(self.read(Span(None, time_us), newest=1))
+
+    def find_beginning(self) -> TimeUs | None:
+        """See BarReads. The venue's own are whole."""
+        first = next((page[0] for page in self.read(Span(None, None)) if page), None)
+        return None if first is None else first.open_time_us
 
 
 def _to_bar(candle: Candle) -> Bar:
@@ -240,7 +253,8 @@ def find_bars(
         read_from_us = (before or own)[0].open_time_us
         before = [*_read(bars, Span(day_us, read_from_us)), *before]
         # with nothing before it, nobody knows whether the day's first trades are all there
-        day_us = day_us if bars.has_before(day_us) else (before or own)[0].open_time_us
+        if not bars.has_before(day_us):
+            day_us = bars.find_beginning() or day_us
     return FoundBars(before=before, own=own, whole_days_from_us=day_us)
 
 

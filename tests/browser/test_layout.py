@@ -126,6 +126,15 @@ def test_indicators_are_drawn_over_the_candles_or_below_them(visit: Visit) -> No
     eventually(lambda: panes.count() == one, within_s=10)
 
 
+def test_a_day_of_which_a_part_is_stored_says_so(visit: Visit) -> None:
+    """Ten minutes of trades were shown as the day's candle, and their change as the day's."""
+    visit.open(MARKET)
+    wait_until_shown(visit, MARKET)
+    visit.page.locator("[data-intervals] label", has_text="1d").click()
+    visit.page.get_by_text("trades are stored since 2025-11-22 12:00 UTC").wait_for()
+    assert visit.page.locator("[data-change]").inner_text() == ""
+
+
 def test_a_search_leaves_what_is_called_so(visit: Visit) -> None:
     """By name or id."""
     visit.open("/")

@@ -12,8 +12,14 @@ from crypto_platform.domain.hours import day_of, hour_of
 from crypto_platform.feeds.candles import CANDLES, Interval
 from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.feeds.record import list_fields
-from crypto_platform.serving.analytics import KeptCandles, MadeCandle, prefer_fuller, read_pages
-from crypto_platform.stores.market import ALWAYS, Span
+from crypto_platform.serving.analytics import (
+    KeptCandles,
+    MadeCandle,
+    prefer_fuller,
+    read_made,
+    read_pages,
+)
+from crypto_platform.stores.market import ALWAYS, Market, Span
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
@@ -141,4 +147,35 @@ def test_what_is_shown_has_the_names_of_a_venues_own_candle() -> None:
     own = {field.name: field.kind for field in list_fields(MadeCandle)}
     venues = {field.name: field.kind for field in CANDLES.fields}
     assert own.pop("is_closed") is FieldKind.FLAG
+    assert own.pop("trades_since") is FieldKind.TIME_US
     assert own.items() <= venues.items()
+
+
+def show(
+    matches: Sequence[Match], interval: Interval, *, newest: int | None = None
+) -> list[tuple[int, int | None]]:
+    candles = KeptCandles(Kept(matches, []), interval, now_us=NOW)
+    market = Market("simulated_exchange", "BTC-USD", "BTC/USD")
+    pages = read_made(candles, market, interval, ALWAYS, newest=newest, now_us=NOW)
+    return [(each.ts_event, each.trades_since) for page in pages for each in page]
+
+
+def test_a_candle_of_a_part_of_its_trades_says_from_when_on_it_has_them() -> None:
+    """Eleven minutes of a day, shown as that day's open, low and volume."""
+    first = DAY + 15 * HOUR + MINUTE
+    matches = [
+        Match(time_us, str(number), Decimal(10), Decimal(1))
+        for number, time_us in enumerate((first + 7, first + 9 * MINUTE, 2 * DAY, 3 * DAY + HOUR))
+    ]
+    for newest in (None, 10):
+        days = show(matches, Interval.DAY, newest=newest)
+        assert days == [(DAY, first), (2 * DAY, None), (3 * DAY, None)]
+    assert show(matches, Interval.DAY, newest=2) == [(2 * DAY, None), (3 * DAY, None)]
+    assert show(matches, Interval.HOUR)[0] == (DAY + 15 * HOUR, first)
+    assert [since for _, since in show(matches, Interval.MINUTE)] == [None] * 4
+
+
+def test_a_day_whose_trades_begin_in_its_first_minute_is_whole() -> None:
+    """A backfilled day: nobody trades at midnight to the microsecond."""
+    matches = [Match(DAY + 20, "1", Decimal(10), Decimal(1))]
+    assert show(matches, Interval.DAY) == [(DAY, None)]

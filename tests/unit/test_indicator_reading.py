@@ -7,7 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_platform.domain.candles import BuiltCandle, Match, build_candle
-from crypto_platform.domain.indicator_catalogue import IndicatorError, parse_indicators
+from crypto_platform.domain.indicator_catalogue import (
+    IndicatorError,
+    calculate,
+    parse_indicators,
+)
+from crypto_platform.domain.indicators import CandleColumns
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.serving.analytics import Candles, MadeOf
 from crypto_platform.serving.failover import Source
@@ -20,9 +25,10 @@ MIDNIGHT = 1_763_769_600_000_000
 
 
 class Listed:
-    """A store that holds these hours, of prices in turn."""
+    """A store that holds these hours, of prices in turn; of the first one not its beginning."""
 
-    def __init__(self, hours: list[int]) -> None:
+    def __init__(self, hours: list[int], *, late_us: int = 0) -> None:
+        self.late_us = late_us
         self.opens = [MIDNIGHT + hour * HOUR for hour in hours]
         self.oldest_read = max(self.opens, default=0)
 
@@ -36,6 +42,9 @@ class Listed:
 
     def find_last(self, before_us: int) -> int | None:
         return max((at for at in self.opens if at < before_us), default=None)
+
+    def find_beginning(self) -> int | None:
+        return self.opens[0] + self.late_us if self.opens else None
 
     def _build(self, opens: int) -> BuiltCandle:
         number = (opens - MIDNIGHT) // HOUR
@@ -98,6 +107,27 @@ def test_the_first_day_of_a_market_has_no_vwap() -> None:
     assert None not in answer.columns["vwap"]
     answer = ask(Listed(list(range(24))), "vwap")
     assert None not in answer.columns["vwap"]
+    answer = ask(Listed(list(range(26)), late_us=HOUR // 3), "vwap")
+    assert [value is None for value in answer.columns["vwap"]] == [True] * 24 + [False] * 2
+
+
+def test_the_range_of_a_first_candle_that_is_not_whole_is_in_no_average() -> None:
+    """Nobody knows how far the price went before its trades are stored; docs/indicators.md."""
+    opens = [MIDNIGHT + hour * HOUR for hour in range(5)]
+    ranges = [(one, 101 + one) for one in (0, 99)]  # of the first candle, low and high
+    said: list[object] = []
+    for low, high in ranges:
+        columns = CandleColumns(
+            begins_us=MIDNIGHT + 1,
+            open_times=opens,
+            highs=[Decimal(high), *[Decimal(103)] * 4],
+            lows=[Decimal(low), *[Decimal(97)] * 4],
+            closes=[Decimal(100)] * 5,
+            base_volumes=[Decimal(1)] * 5,
+            quote_volumes=[Decimal(100)] * 5,
+        )
+        said.append(calculate(parse_indicators("atr:2")[0], columns))
+    assert said[0] == said[1]
 
 
 def test_what_is_missing_is_told_with_what_it_needs() -> None:

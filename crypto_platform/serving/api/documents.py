@@ -16,11 +16,13 @@ from crypto_platform.feeds.quotes import Quote
 from crypto_platform.feeds.record import Record, list_fields
 from crypto_platform.feeds.trades import Trade
 from crypto_platform.serving.account_sheets import DAY_COLUMNS, HOLDING_COLUMNS, TRANSACTION_COLUMNS
+from crypto_platform.serving.analytics import MadeCandle
 from crypto_platform.serving.api.schemas import (
     AMOUNT,
     FLAG,
     TEXT,
     TIME,
+    Schema,
     answers,
     answers_stream,
     describe_list,
@@ -51,7 +53,7 @@ _LEVELS = describe_list(
 )
 
 
-def _describe_records(feed_name: str, record: type[Record]) -> dict[str, object]:
+def _describe_records(feed_name: str, record: type[Record]) -> Schema:
     return describe_rows(build_sheet(FEED_BY_NAME[feed_name], []).columns, record)
 
 
@@ -145,8 +147,24 @@ TRADES = answers(
     refusals=_UNKNOWN,
 )
 
+_OF_MADE_CANDLES = {
+    name: schema
+    for name, schema in describe_rows(
+        build_struct_sheet(list_fields(MadeCandle), []).columns, MadeCandle
+    )["items"]["properties"].items()
+    if name in {"is_closed", "trades_since"}
+}
+
+
+def _describe_candles() -> Schema:
+    """The venue's own; what only those made of trades have need not be there."""
+    rows = _describe_records("candles", Candle)
+    items = {**rows["items"], "properties": {**rows["items"]["properties"], **_OF_MADE_CANDLES}}
+    return describe_list(items)
+
+
 CANDLES = answers(
-    describe_page("candles", _describe_records("candles", Candle), **_MARKET),
+    describe_page("candles", _describe_candles(), **_MARKET),
     {
         **_EXAMPLE_MARKET,
         "candles": [

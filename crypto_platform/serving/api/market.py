@@ -22,8 +22,7 @@ from crypto_platform.serving.analytics import (
     MadeCandle,
     MadeOf,
     open_candles,
-    read_pages,
-    show_candle,
+    read_made,
 )
 from crypto_platform.serving.api import documents
 from crypto_platform.serving.api.answers import build_answer
@@ -164,12 +163,8 @@ def _answer_made(services: Services, request: Request, query: CandlesQuery) -> R
 
     def question(store: Store) -> list[MadeCandle]:
         candles = open_candles(store, market, interval, now_us)
-        pages = read_pages(candles, interval, span, newest=query.limit + 1)
-        return [
-            show_candle(market, interval, candle, now_us=now_us)
-            for page in pages
-            for candle in page
-        ]
+        pages = read_made(candles, market, interval, span, newest=query.limit + 1, now_us=now_us)
+        return [candle for page in pages for candle in page]
 
     answered = services.reads.ask(question, [feed])
     newest = answered.value[::-1]

@@ -60,6 +60,7 @@ export class PriceChart {
         close: Number(candle.close),
         volume: Number(candle.base_volume),
         isOpen: candle.is_closed === false,
+        tradesSince: candle.trades_since ?? null,
       }))
       .sort((one, other) => one.time - other.time);
     const precision = digits(candles);

@@ -44,6 +44,21 @@ function chosenInterval() {
   return chartPanel.querySelector("[name=interval]:checked");
 }
 
+/** Of whole candles: what was traded before the first stored trade, nobody knows. */
+function showChange(candles, interval) {
+  const { tradesSince: begins } = candles[0];
+  const note = chartPanel.querySelector("[data-since]");
+  note.hidden = !begins;
+  note.textContent = begins ? `trades are stored since ${begins.slice(0, 10)} ${begins.slice(11, 16)} UTC` : "";
+  const whole = begins ? candles.slice(1) : candles;
+  const element = document.querySelector("[data-change]");
+  element.textContent = "";
+  if (!whole.length) return;
+  const moved = (100 * (whole.at(-1).close - whole[0].open)) / whole[0].open;
+  element.className = moved < 0 ? "down" : "up";
+  element.textContent = `${change(moved)} in ${whole.length} x ${interval}`;
+}
+
 async function readCandles() {
   const { value: interval, dataset } = chosenInterval();
   const { candles } = await ask("/v1/candles", { ...market, interval, limit: CANDLES, made_of: dataset.madeOf });
@@ -52,11 +67,7 @@ async function readCandles() {
   chart ??= new PriceChart(chartElement, describe);
   chart.show(candles, LENGTHS[interval]);
   describe(chart.candles.at(-1));
-  const [first, last] = [chart.candles[0], chart.candles.at(-1)];
-  const moved = (100 * (last.close - first.open)) / first.open;
-  const since = document.querySelector("[data-change]");
-  since.className = moved < 0 ? "down" : "up";
-  since.textContent = `${change(moved)} in ${candles.length} x ${interval}`;
+  showChange(chart.candles, interval);
   performance.mark("chart-visible");
   return true;
 }
