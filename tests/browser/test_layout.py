@@ -1,5 +1,6 @@
 """The dashboard in a real browser, over fake stores: how it looks and feels, and its bad days."""
 
+import re
 import threading
 from collections.abc import Iterator
 
@@ -171,6 +172,21 @@ def test_a_user_sees_his_own_and_nobody_after_he_has_logged_out(visit: Visit) ->
     visit.page.wait_for_url("**/")
     visit.open("/portfolio")
     visit.page.get_by_role("heading", name="Log in").wait_for()
+
+
+@pytest.mark.parametrize("visit", [PHONE], indirect=True, ids=["phone"])
+def test_a_phone_tells_shares_and_what_an_order_holds(store: FakeStore, visit: Visit) -> None:
+    """A bar cut at the screen's edge, and a green +0 where coins were locked."""
+    visit.log_in("ann", KEY_OF["ann"])
+    share = visit.page.locator("[data-panel=holdings] tr[data-currency=USD] .share")
+    assert re.fullmatch(r"\d+\.\d %", share.inner_text().strip())
+    box = share.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= PHONE["width"] - 16  # the page's own edge
+    rows = visit.page.locator("[data-panel=transactions] tbody tr")
+    rows.first.wait_for()
+    assert any("locked" in text for text in rows.all_inner_texts())
+    assert not any("+0" in text.split() for text in rows.all_inner_texts())
 
 
 def test_who_logs_out_is_not_asked_to_log_in_while_the_next_page_is_on_its_way(

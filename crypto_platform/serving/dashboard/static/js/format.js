@@ -15,10 +15,11 @@ export function price(exact) {
   return decimals(number, Math.min(5 - Math.floor(Math.log10(size)), 20));
 }
 
-/** Without the zeros that only fill up. */
+/** Without the zeros that only fill up; of thousands not every digit. */
 export function quantity(exact) {
   if (exact === null || exact === undefined) return UNKNOWN;
-  return Number(exact).toLocaleString("en-US", { maximumFractionDigits: 8 });
+  const number = Number(exact);
+  return number.toLocaleString("en-US", { maximumFractionDigits: Math.abs(number) < 1000 ? 8 : 4 });
 }
 
 export function money(exact) {

@@ -5,7 +5,7 @@ import { amount, price, quantity } from "./format.js";
 import { ask, fill, listen } from "./live.js";
 
 const EVERY_MS = 5000;
-const TRANSACTIONS = 50;
+const TRANSACTIONS = 20;
 
 const panel = (name) => document.querySelector(`[data-panel=${name}]`);
 
@@ -24,8 +24,15 @@ function buildRow(cells) {
   return row;
 }
 
+function keepWhole(text) {
+  return Object.assign(document.createElement("span"), { className: "whole", textContent: text });
+}
+
 function buildTime(iso) {
-  return Object.assign(document.createElement("time"), { dateTime: iso, title: iso, textContent: iso.slice(0, 19).replace("T", " ") });
+  const time = Object.assign(document.createElement("time"), { dateTime: iso, title: iso });
+  const [day, clock] = [iso.slice(0, 10), iso.slice(11, 19)].map(keepWhole);
+  time.append(day, " ", clock);
+  return time;
 }
 
 // Wallets
@@ -33,8 +40,7 @@ function buildTime(iso) {
 function buildShare(share) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("class", "bars");
-  svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `${share.toFixed(1)} %`);
+  svg.setAttribute("aria-hidden", "true"); // the text beside it says it
   for (const width of [100, share]) {
     const bar = document.createElementNS("http://www.w3.org/2000/svg", "rect");
     bar.setAttribute("width", `${width}%`);
@@ -42,7 +48,9 @@ function buildShare(share) {
     bar.setAttribute("rx", "3");
     svg.append(bar);
   }
-  return svg;
+  const cell = document.createDocumentFragment();
+  cell.append(keepWhole(`${share.toFixed(1)} %`), svg);
+  return cell;
 }
 
 async function readHoldings(own) {
@@ -93,14 +101,30 @@ async function readOrders(own) {
 let next = null;
 const seen = new Set();
 
+function buildChange(exact) {
+  const number = Number(exact);
+  const tone = number < 0 ? "down" : number > 0 ? "up" : "muted";
+  return amount(exact, `${number > 0 ? "+" : ""}${quantity(exact)}`, tone);
+}
+
+/** What one can dispose of, and, where its column has no room, what an order holds. */
+function buildChanges(each) {
+  const cell = document.createDocumentFragment();
+  cell.append(buildChange(each.available_change));
+  if (Number(each.locked_change) === 0) return cell;
+  const held = Object.assign(document.createElement("span"), { className: "slim" });
+  held.append("locked ", buildChange(each.locked_change));
+  cell.append(held);
+  return cell;
+}
+
 function buildTransaction(each) {
-  const sign = each.available_change.startsWith("-") ? "" : "+";
   return buildRow([
     [buildTime(each.ts_event)],
     [each.kind.replaceAll("_", " ")],
     [each.currency],
-    [amount(each.available_change, `${sign}${quantity(each.available_change)}`, sign ? "up" : "down"), "number"],
-    [amount(each.locked_change, quantity(each.locked_change)), "number wide"],
+    [buildChanges(each), "number"],
+    [buildChange(each.locked_change), "number wide"],
     [amount(each.available, quantity(each.available)), "number wide"],
   ]);
 }
