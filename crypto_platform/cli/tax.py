@@ -22,6 +22,8 @@ from crypto_platform.serving.origins import COLUMNS, read_origins
 from crypto_platform.serving.reports import (
     CENTS,
     NO_ORIGINS,
+    TAX_CURRENCY,
+    TAX_TIME_ZONE,
     find_time_zone,
     list_unknown_deposits,
     read_tax_report,
@@ -113,10 +115,10 @@ def output_options(command: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="Which lots a disposal consumes; the same every year.",
 )
-@click.option("--currency", default="EUR", show_default=True, help="What all is valued in.")
+@click.option("--currency", default=TAX_CURRENCY, show_default=True, help="What all is valued in.")
 @click.option(
     "--time-zone",
-    default="Europe/Berlin",
+    default=TAX_TIME_ZONE,
     show_default=True,
     help="Where the year begins and days are counted.",
 )

@@ -25,6 +25,7 @@ from crypto_platform.domain.tax_report import TaxReport, build_tax_report
 from crypto_platform.domain.tax_rounding import round_report
 from crypto_platform.domain.valuation import PriceFunction, Valuer
 from crypto_platform.errors import ConfigurationError
+from crypto_platform.feeds.accounts import AccountEvent
 from crypto_platform.serving.failover import Reads, Source
 from crypto_platform.serving.report_reading import ReportReading
 from crypto_platform.serving.tax_events import build_tax_events, sum_moved
@@ -33,6 +34,9 @@ from crypto_platform.settings import Settings
 DAYS_MAX = 3_660
 """Of a portfolio's history: ten years."""
 CENTS = 2
+TAX_CURRENCY = "EUR"
+TAX_TIME_ZONE = "Europe/Berlin"
+"""Of a tax report where nobody says another, for everybody who asks for one."""
 NO_ORIGINS: Mapping[str, Origin] = MappingProxyType({})
 
 
@@ -81,7 +85,8 @@ def read_tax_report(
 
     Raises:
         UnknownUserError: Nothing of him is stored.
-        ConfigurationError: Year, time zone, currency, or an origin of no deposit of his.
+        ConfigurationError: Year (one before his first event, too), time zone, currency, or an
+            origin of no deposit of his.
         NoRatesError: Money would have to be valued, and there is no rate.
         AccountingError: missing_acquisition, impossible_event.
         StoreUnavailableError: No store answered; holds what each said.
@@ -94,6 +99,7 @@ def read_tax_report(
         raise ConfigurationError(message)
     with ReportReading(settings, reads) as reading:
         events = reading.read_events(user)
+        _check_year(year, user, events, zone)
         taxed = build_tax_events(events, origins)
         _check_origins(taxed, origins, user)
         rates = reading.read_rates(taxed, currency)
@@ -131,7 +137,8 @@ def read_portfolio_history(
     """What a user's wallets were worth at each day's end, exact; today's so far.
 
     Args:
-        first_day, last_day: Both inclusive; None is the day of his first event, and today.
+        first_day, last_day: Both inclusive; None is the day of his first event, and today. Of days
+            before that event nothing is known, and nothing is told.
 
     Returns, Raises:
         As read_tax_report.
@@ -140,9 +147,10 @@ def read_portfolio_history(
     today = datetime.now(zone).date()
     with ReportReading(settings, reads) as reading:
         events = reading.read_events(user)
-        first = first_day or day_at(events[0].ts_event, zone)
+        begins = day_at(events[0].ts_event, zone)
         last = min(last_day or today, today)
-        _check_days(first, last)
+        _check_days(first_day or begins, last)
+        first = max(first_day or begins, begins)
         taxed = build_tax_events(events, origins)
         _check_origins(taxed, origins, user)
         rates = reading.read_rates(taxed, currency)
@@ -191,6 +199,17 @@ def _begin_of(year: int, zone: ZoneInfo) -> int:
     except (ValueError, OverflowError) as error:
         message = f"{year} is no year of the calendar that can be reported: expected 1970 to 9998"
         raise ConfigurationError(message) from error
+
+
+def _check_year(year: int, user: str, events: Sequence[AccountEvent], zone: ZoneInfo) -> None:
+    """Refuse what is before the first event; a later year without one still ends with holdings."""
+    years = sorted({day_at(event.ts_event, zone).year for event in events})
+    if year < years[0]:
+        message = (
+            f"nothing of {user} is stored of {year}: his events are of "
+            f"{', '.join(str(each) for each in years)}"
+        )
+        raise ConfigurationError(message)
 
 
 def _check_days(first: date, last: date) -> None:

@@ -205,6 +205,7 @@ def test_a_year_that_is_not_over_goes_up_to_the_users_last_event(
         ({"year": 0}, ConfigurationError, "1970 to 9998"),
         ({"year": 9999}, ConfigurationError, "1970 to 9998"),
         ({"year": 2900}, ConfigurationError, "has not begun"),
+        ({"year": 2024}, ConfigurationError, "is stored of 2024: his events are of 2025"),
         ({"currency": "XYZ"}, ConfigurationError, "no rate of XYZ.*EUR, USD"),
     ],
 )
@@ -280,6 +281,9 @@ def test_a_history_begins_with_the_first_event_and_is_in_every_digit(
         history_of(settings, stores, date(2026, 1, 2), date(2026, 1, 1))
     with pytest.raises(ConfigurationError, match="shorter"):
         history_of(settings, stores, date(1990, 1, 1), None)
+    earlier = history_of(settings, stores, date(2025, 11, 20), date(2025, 11, 23))[1].days
+    assert [each.day for each in earlier] == [date(2025, 11, 22), date(2025, 11, 23)]
+    assert history_of(settings, stores, date(2025, 11, 20), date(2025, 11, 21))[1].days == ()
 
 
 def test_a_history_is_shown_with_its_course(

@@ -28,7 +28,12 @@ from crypto_platform.serving.api.problems import ApiError
 from crypto_platform.serving.api.services import Shared
 from crypto_platform.serving.rates import NoRatesError
 from crypto_platform.serving.report_reading import UnknownUserError
-from crypto_platform.serving.reports import read_portfolio_history, read_tax_report
+from crypto_platform.serving.reports import (
+    TAX_CURRENCY,
+    TAX_TIME_ZONE,
+    read_portfolio_history,
+    read_tax_report,
+)
 from crypto_platform.serving.sheets import build_rows
 from crypto_platform.serving.tax_report import (
     TaxTable,
@@ -50,7 +55,11 @@ TimeZone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$", examples=["E
 class HistoryQuery(Query):
     """Which days."""
 
-    first_day: date | None = Field(None, alias="from", description="Of the first event, unsaid.")
+    first_day: date | None = Field(
+        None,
+        alias="from",
+        description="Of the first event, unsaid; none before it is given.",
+    )
     last_day: date | None = Field(None, alias="to", description="Today so far, unsaid.")
     currency: Currency = Field("USD", description="Of all values.")
     time_zone: TimeZone = Field("UTC", description="In which days end; IANA name.")
@@ -98,8 +107,10 @@ class TaxQuery(Query):
     method: BookingMethod = Field(
         BookingMethod.FIFO, description="Which lots are consumed; the same every year."
     )
-    currency: Currency = Field("EUR", description="Of all values.")
-    time_zone: TimeZone = Field("UTC", description="In which the year begins and ends; IANA name.")
+    currency: Currency = Field(TAX_CURRENCY, description="Of all values.")
+    time_zone: TimeZone = Field(
+        TAX_TIME_ZONE, description="In which the year begins and ends; IANA name."
+    )
     form: Form = Field(Form.JSON, alias="format", description="PDF needs typst on the server.")
     table: TaxTable | None = Field(None, description="Of CSV: which table; disposals, unsaid.")
 

@@ -33,6 +33,7 @@ from crypto_platform.serving.dashboard.render import STATIC, STATIC_URL, KeptFil
 from crypto_platform.serving.market import Place, UnknownMarketError, find_market
 from crypto_platform.serving.overview import Overview
 from crypto_platform.serving.probe import Probe
+from crypto_platform.serving.reports import TAX_CURRENCY, TAX_TIME_ZONE
 
 STORE_NAMES: Mapping[str, str] = {"postgres": "PostgreSQL", "mongo": "MongoDB"}
 
@@ -49,6 +50,7 @@ INDICATORS: Mapping[str, str] = {
 }
 """What a chart offers, by the names of the API."""
 TAX_FORMATS = ("csv", "json", "pdf")
+TAX_CURRENCIES = ("EUR", "USD")
 STALE_POLLS = 3
 """A price is old when so many polls should have brought a newer one."""
 STALE_S_MIN = 15.0
@@ -209,4 +211,7 @@ def show_portfolio(request: Request, asker: MaybeAsker) -> Response:
         year=datetime.now(UTC).year,
         methods={method.value: method.value.replace("_", " ") for method in BookingMethod},
         formats=TAX_FORMATS,
+        currencies=TAX_CURRENCIES,
+        currency=TAX_CURRENCY,
+        time_zone=TAX_TIME_ZONE,
     )
