@@ -114,17 +114,31 @@ def test_a_chart_follows_the_reader_s_scheme(visit: Visit) -> None:
 
 
 def test_indicators_are_drawn_over_the_candles_or_below_them(visit: Visit) -> None:
-    """An RSI drawn over prices presses the candles flat."""
+    """A MACD drawn over prices presses the candles flat."""
     visit.open(MARKET)
     wait_until_shown(visit, MARKET)
     panes = visit.page.locator("[data-chart] table tr")
     one = panes.count()
-    for name in ("SMA 20", "RSI 14"):
+    for name in ("SMA 20", "MACD"):
         visit.page.locator("label", has_text=name).click()
     eventually(lambda: panes.count() > one, within_s=10)
     assert visit.page.locator("[data-indicators-problem]").is_hidden()
-    visit.page.locator("label", has_text="RSI 14").click()
+    visit.page.locator("label", has_text="MACD").click()
     eventually(lambda: panes.count() == one, within_s=10)
+
+
+def test_an_indicator_of_too_few_candles_says_so_instead_of_an_empty_panel(visit: Visit) -> None:
+    """A day's VWAP and RSI, two days after a start."""
+    visit.open(MARKET)
+    wait_until_shown(visit, MARKET)
+    visit.page.locator("[data-intervals] label", has_text="1d").click()
+    visit.page.locator("[data-since]").wait_for()
+    one = visit.page.locator("[data-chart] table tr").count()
+    for name in ("Bollinger", "VWAP", "RSI 14"):
+        visit.page.locator("[data-indicators] label", has_text=name).click()
+    for name in ("Bollinger 20, 2 upper", "VWAP", "RSI 14"):
+        visit.page.get_by_text(f"{name}: not known yet").wait_for()
+    assert visit.page.locator("[data-chart] table tr").count() == one
 
 
 def test_a_day_of_which_a_part_is_stored_says_so(visit: Visit) -> None:

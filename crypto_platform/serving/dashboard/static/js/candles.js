@@ -3,8 +3,6 @@
 import { CandlestickSeries, ColorType, CrosshairMode, HistogramSeries, LineSeries, createChart } from "../vendor/lightweight-charts.mjs";
 import { colour, scheme } from "./colours.js";
 
-const LINES = ["--chart-1", "--chart-2", "--chart-3", "--chart-4"];
-
 function seconds(iso) {
   return Math.floor(Date.parse(iso) / 1000);
 }
@@ -23,7 +21,7 @@ export class PriceChart {
       layout: { attributionLogo: false, panes: { enableResize: false } },
       crosshair: { mode: CrosshairMode.Normal },
       timeScale: { timeVisible: true, rightOffset: 4, minBarSpacing: 2 },
-      rightPriceScale: { scaleMargins: { top: 0.08, bottom: 0.24 } },
+      rightPriceScale: { scaleMargins: { top: 0.08, bottom: 0.24 }, entireTextOnly: true },
       localization: { locale: "en-GB" },
     });
     this.prices = this.chart.addSeries(CandlestickSeries, {});
@@ -103,13 +101,13 @@ export class PriceChart {
     this.volumes.update(this.bar(candle));
   }
 
-  /** Lines over the prices, or in a pane of their own: [{pane, points: [[iso, text]]}]. */
+  /** Lines over the prices, or in a pane of their own: [{pane, number, points: [[iso, text]]}], `number` being that of its colour. */
   showLines(lines) {
     this.lines.forEach((line) => this.chart.removeSeries(line));
-    this.lines = lines.map(({ pane, points }, index) => {
+    this.lines = lines.map(({ pane, number, points }) => {
       const line = this.chart.addSeries(
         LineSeries,
-        { color: colour(LINES[index % LINES.length]), lineWidth: 2, lastValueVisible: false, priceLineVisible: false, crosshairMarkerVisible: false },
+        { color: colour(`--chart-${number}`), lineWidth: 2, lastValueVisible: false, priceLineVisible: false, crosshairMarkerVisible: false },
         pane,
       );
       this.chart.panes()[0].setStretchFactor(3);

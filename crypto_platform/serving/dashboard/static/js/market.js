@@ -81,23 +81,39 @@ function showCandles() {
 
 const APART = ["rsi", "macd"]; // no prices of this market: each in a pane of its own
 
+// By kind and part: the number of its colour (dashboard.css), its own whatever else is drawn.
+const COLOURS = { sma: 1, "bbands upper": 2, "bbands middle": 3, "bbands lower": 4, ema: 5, vwap: 6, rsi: 7, macd: 8, "macd signal": 9, "macd histogram": 10 };
+
+/** A column's name (macd_12_26_9_signal): its kind and part, and what people call it. */
+function parseColumn(name) {
+  const [kind, ...words] = name.split("_");
+  const numbers = words.filter((word) => !Number.isNaN(Number(word))).join(", ");
+  const part = words.filter((word) => Number.isNaN(Number(word))).join(" ");
+  const called = kind === "bbands" ? "Bollinger" : kind.toUpperCase();
+  const join = (...parts) => parts.filter(Boolean).join(" ");
+  return { kind, number: COLOURS[join(kind, part)] ?? 1, label: join(called, numbers, part) };
+}
+
 /** Lines of the API's rows: a column each, but for what says of which candle a row is. */
 function buildLines(rows) {
   const { ts_event, close, is_closed, ...columns } = rows[0] ?? {};
-  const names = Object.keys(columns);
-  const panes = APART.filter((kind) => names.some((name) => name.startsWith(kind)));
-  return names.map((name) => ({
-    label: name.replaceAll("_", " "),
-    pane: panes.findIndex((kind) => name.startsWith(kind)) + 1,
+  const lines = Object.keys(columns).map((name) => ({
+    ...parseColumn(name),
+    isKnown: rows.some((row) => row[name] !== null),
     points: rows.map((row) => [row.ts_event, row[name]]).reverse(),
   }));
+  const panes = APART.filter((kind) => lines.some((line) => line.isKnown && line.kind === kind));
+  return lines.map((line) => ({ ...line, pane: panes.indexOf(line.kind) + 1 }));
 }
 
 function drawLines(lines) {
-  chart?.showLines(lines);
+  chart?.showLines(lines.filter((line) => line.isKnown));
   const names = chartPanel.querySelector("[data-lines]");
   names.hidden = !lines.length;
-  names.replaceChildren(...lines.map(({ label }, index) => Object.assign(document.createElement("span"), { textContent: label, className: `c${(index % 4) + 1}` })));
+  const spans = lines.map(({ label, number, isKnown }) =>
+    Object.assign(document.createElement("span"), { textContent: isKnown ? label : `${label}: not known yet`, className: isKnown ? `c${number}` : "muted" }),
+  );
+  names.replaceChildren(...spans);
 }
 
 async function showIndicators() {
@@ -105,11 +121,15 @@ async function showIndicators() {
   const problem = chartPanel.querySelector("[data-indicators-problem]");
   problem.hidden = true;
   if (!chosen.length || !chart) return drawLines([]);
+  const names = chartPanel.querySelector("[data-lines]");
+  names.hidden = false;
+  names.replaceChildren("Loading indicators …");
   try {
     const { value: interval, dataset } = chosenInterval(); // of the candles that are drawn
     const { indicators } = await ask("/v1/indicators", { ...market, interval, made_of: dataset.madeOf, names: chosen.join(","), limit: CANDLES });
     drawLines(buildLines(indicators));
   } catch (error) {
+    drawLines([]);
     problem.textContent = error.message;
     problem.hidden = false;
   }
