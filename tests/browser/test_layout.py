@@ -4,6 +4,7 @@ import re
 import threading
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from crypto_platform.feeds.quotes import Quote
@@ -158,6 +159,32 @@ def test_a_search_leaves_what_is_called_so(visit: Visit) -> None:
     assert visit.page.locator("[data-quotes] tr:visible .name").all_inner_texts() == ["Ethereum"]
     field.fill("nothing is called so")
     visit.page.get_by_text("No currency is called so.").wait_for()
+
+
+def test_the_first_currencies_are_shown_and_all_where_one_asks_or_looks_for_one(
+    store: FakeStore, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred of them were seven screens before the first market."""
+    [bitcoin, *_] = store.quotes
+    many = [
+        msgspec.structs.replace(
+            bitcoin, currency_id=f"coin{n}", event_id=f"m{n}", market_cap_rank=n
+        )
+        for n in range(1, 31)
+    ]
+    monkeypatch.setattr(store, "quotes", many)
+    shown = visit.page.locator("[data-quotes] tr:visible")
+
+    def shows(count: int) -> bool:
+        visit.open("/")
+        return shown.count() == count
+
+    eventually(lambda: shows(25), within_s=10)
+    visit.page.get_by_label("Find a currency").fill("coin30")
+    eventually(lambda: shown.count() == 1, within_s=5)
+    visit.page.get_by_label("Find a currency").fill("")
+    visit.page.get_by_text("Show all 30").click()
+    eventually(lambda: shown.count() == 30, within_s=5)
 
 
 def test_what_a_currency_is_called_is_text(visit: Visit) -> None:

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import re
+import threading
 from decimal import Decimal
 
 import pytest
 
 from crypto_platform.domain.market_overview import LastPrice, MarketSummary
 from crypto_platform.feeds.quotes import Quote
+from crypto_platform.feeds.record import Record
 from crypto_platform.serving.audits import find_audits
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.dashboard.overview import build_rows, draw_line
@@ -266,3 +268,26 @@ def luminance(colour: str) -> float:
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+class SlowStore(FakeStore):
+    """Asked for a market's figures it takes longer than a page waits."""
+
+    may_answer: threading.Event
+
+    def read_newest(self, *_: object, **__: object) -> list[Record]:
+        self.may_answer.wait(20)
+        return []
+
+
+def test_an_overview_without_the_markets_figures_says_what_is_missing() -> None:
+    """Lines and a table that are gone without a word look like a market without trades."""
+    whole = build_store(quote())
+    store = SlowStore(market=whole.market, quotes=whole.quotes)
+    store.may_answer = threading.Event()
+    with serving(store) as client:
+        page = client.get("/").text
+        store.may_answer.set()
+    assert "Not shown: lines of the last day and the markets' figures, for no answer" in page
+    with serving(whole) as client:
+        assert "Not shown" not in client.get("/").text

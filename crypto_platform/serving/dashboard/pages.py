@@ -39,6 +39,8 @@ STORE_NAMES: Mapping[str, str] = {"postgres": "PostgreSQL", "mongo": "MongoDB"}
 
 GLANCE_WITHIN_S = 0.5
 """A page does not wait longer for its lines; they are there when it is opened again."""
+FIRST_ROWS = 25
+"""Currencies until one asks for all, so that the markets are not screens away; dashboard.css."""
 STATUS_YOUNG_S = 4.0
 INDICATORS: Mapping[str, str] = {
     "sma:20": "SMA 20",
@@ -123,7 +125,8 @@ def show_overview(request: Request, services: Shared, pages: Pages) -> Response:
     quotes = services.quotes.get()
     catalogue = services.catalogue.get()
     markets = [market for market, _ in catalogue.list_all()]
-    glance = pages.glance.answer(within_s=GLANCE_WITHIN_S).value
+    answered = pages.glance.answer(within_s=GLANCE_WITHIN_S)
+    glance = answered.value
     summaries = {
         (row.market.venue, row.market.venue_symbol): row.summary
         for row in (() if glance is None else glance.rows)
@@ -141,6 +144,9 @@ def show_overview(request: Request, services: Shared, pages: Pages) -> Response:
             for venue in sorted({market.venue for market in markets})
         },
         summaries=summaries,
+        has_glance=glance is not None,
+        glance_problem=answered.problem,
+        first_rows=FIRST_ROWS,
         simulated=services.simulated,
         stale_s={row.quote.source: _find_stale_s(services, row.quote) for row in rows},
     )
