@@ -147,7 +147,7 @@ def format_status(status: Status) -> list[str]:
 
 
 def _verdict(status: Status) -> str:
-    return "good" if status.is_good else f"NOT GOOD ({len(status.problems)} reasons below)"
+    return status.word if status.is_good else f"NOT GOOD ({len(status.problems)} reasons below)"
 
 
 def _describe_store(store: StoreStatus) -> str:

@@ -274,7 +274,7 @@ def _has_nothing_to_tell(source: SourceStatus) -> tuple[bool, bool]:
 
 
 def _verdict_line(status: Status) -> Line:
-    word, style = ("good", "bold green") if status.is_good else ("NOT GOOD", "bold red")
+    word, style = (status.word, "bold green") if status.is_good else ("NOT GOOD", "bold red")
     quarantined = [s.quarantined_records for s in status.stores if s.quarantined_records]
     rest = f"   {status.at:%H:%M:%S} UTC   {len(status.incidents)} incidents open"
     if quarantined:
@@ -342,7 +342,7 @@ def _width(lines: Sequence[Line]) -> int:
 
 def format_line(status: Status, prices: Prices) -> str:
     """The same in one line, for logs and pipes."""
-    verdict = "good" if status.is_good else f"NOT GOOD: {'; '.join(status.problems)}"
+    verdict = status.word if status.is_good else f"NOT GOOD: {'; '.join(status.problems)}"
     stores = [
         f"{s.name} lag {format_count(s.lag_records)} ({format_age(s.lag_s)}), "
         f"{format_count(s.records_per_minute)}/min"

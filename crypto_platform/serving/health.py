@@ -199,6 +199,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     disk: DiskStatus | None
     memory: MemoryReading | None
 
+    @property
+    def word(self) -> str:
+        """All of it in a word: starting as long as no source that is asked has been asked once."""
+        if not self.is_good:
+            return "not good"
+        asked = [source for source in self.sources if source.feeds and not source.is_paused]
+        is_starting = asked and all(source.poll_age_s is None for source in asked)
+        return "starting" if is_starting else "good"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Readings:

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from crypto_platform.cli.status_text import format_status
 from crypto_platform.errors import IncidentKind
 from crypto_platform.feeds.incidents import build_load_incident
@@ -41,6 +43,23 @@ def test_a_platform_without_lag_and_incidents_is_good(tmp_path: Path) -> None:
     assert (postgres.lag_records, postgres.lag_s, postgres.records_per_minute) == (0, 0.0, 13_200)
     assert (postgres.commit_age_s, postgres.record_age_s) == (0.5, 1.0)
     assert mongo.name == "mongo"
+
+
+def test_before_any_poll_a_platform_is_starting_and_not_good_already(tmp_path: Path) -> None:
+    """Everything is well where nothing has been tried."""
+    status = build_status(settings_of(tmp_path), readings())
+    asked = [source for source in status.sources if source.feeds]
+    assert asked
+    never = [msgspec.structs.replace(source, poll_age_s=None) for source in asked]
+    once = msgspec.structs.replace(asked[0], poll_age_s=1.0)
+    for sources, word in (
+        (never, "starting"),
+        ([*never[1:], once], "good"),
+        ([msgspec.structs.replace(source, is_paused=True) for source in never], "good"),
+        ([], "good"),
+    ):
+        assert msgspec.structs.replace(status, sources=tuple(sources)).word == word
+    assert msgspec.structs.replace(status, is_good=False).word == "not good"
 
 
 def test_a_store_that_is_down_has_no_lag_instead_of_zero(tmp_path: Path) -> None:
