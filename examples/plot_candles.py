@@ -8,6 +8,7 @@ for a pixel has no use for more digits.
 """
 
 import argparse
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -83,7 +84,12 @@ def main() -> None:
     settings = load_settings(asked.data_dir)
     candles = read_candles(settings, asked.venue, asked.symbol, asked.hours)
     if candles.empty:
-        raise SystemExit("no hour has been made yet: see the asset analytics/candles")
+        over = datetime.now(UTC).replace(minute=5) + timedelta(hours=1)
+        message = (
+            f"no hour of {asked.venue} {asked.symbol} has been made yet, for it is made once it is "
+            f"over: try again at {over:%H:%M} UTC; if it is still so, see the asset analytics/candles"
+        )
+        raise SystemExit(message)
     asked.file.write_text(draw(candles, title=f"{asked.venue} {asked.symbol}"), "utf-8")
     print(f"{len(candles)} hours drawn into {asked.file}")
 
