@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
+SIZES = "the first time about 600 MB to download, 2.3 GB on disk"
 STAMP = VENV / "installed"
 """Holds the digest of what was installed; make compares its age, we compare its content."""
 
@@ -73,7 +74,7 @@ def _install() -> None:
     if usable and STAMP.exists() and STAMP.read_text("ascii") == wanted:
         STAMP.touch()  # an older checkout gave the files a new date, not a new content
         return
-    _say(f"installing the packages of {LOCK.name} into {VENV} (about 400 MB the first time)")
+    _say(f"installing the packages of {LOCK.name} into {VENV} ({SIZES})")
     STAMP.unlink(missing_ok=True)
     if not usable:
         venv.create(VENV, clear=True, symlinks=True, with_pip=True)
@@ -111,10 +112,10 @@ def _install_uv() -> None:
 def _install_packages() -> None:
     # Compiled once here: else, where Python may not write beside its modules, every process of the
     # stack compiles Dagster anew (measured: 2.3 instead of 0.9 CPU seconds for `import dagster`).
-    options = ("--quiet", "--compile-bytecode", "--python", PYTHON)
+    options = ("--compile-bytecode", "--python", PYTHON)
     uv = (VENV / "bin" / "uv", "pip", "sync", *options)
     try:
-        _run(*uv, "--require-hashes", LOCK)
+        _run_told(*uv, "--require-hashes", LOCK)
     except subprocess.CalledProcessError:
         _say("uv could not install them; trying pip, which takes some minutes")
         _pip(LOCK)
@@ -123,6 +124,20 @@ def _install_packages() -> None:
 def _pip(requirements: Path) -> None:
     options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes")
     _run(PYTHON, "-m", "pip", "install", *options, "--requirement", requirements)
+
+
+def _run_told(*command: str | Path) -> None:
+    """Run it, handing on its steps and large downloads; a line for each of all packages is left."""
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if not line.startswith((" + ", " - ", " ~ ", " Downloaded ")):
+                sys.stdout.write(f"  {line.strip()}\n")
+                sys.stdout.flush()
+    if running.returncode:
+        raise subprocess.CalledProcessError(running.returncode, command)
 
 
 def _run(*command: str | Path) -> None:

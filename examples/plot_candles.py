@@ -86,8 +86,8 @@ def main() -> None:
     if candles.empty:
         over = datetime.now(UTC).replace(minute=5) + timedelta(hours=1)
         message = (
-            f"no hour of {asked.venue} {asked.symbol} has been made yet, for it is made once it is "
-            f"over: try again at {over:%H:%M} UTC; if it is still so, see the asset analytics/candles"
+            f"no hour of {asked.venue} {asked.symbol} has been made yet, as it is not over: "
+            f"try again at {over:%H:%M} UTC; see the asset analytics/candles if it is still so"
         )
         raise SystemExit(message)
     asked.file.write_text(draw(candles, title=f"{asked.venue} {asked.symbol}"), "utf-8")

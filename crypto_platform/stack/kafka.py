@@ -260,9 +260,8 @@ def _reported(folder: Path, say: Callable[[str], None]) -> Generator[None]:
 
     def report() -> None:
         while not done.wait(_REPORT_INTERVAL_S):
-            size = sum(path.stat().st_size for path in folder.rglob("*.jar"))
-            if size >= 1e6:  # a zero says no more than silence
-                say(f"  {size / 1e6:.0f} MB of Kafka are here")
+            if size_mb := sum(path.stat().st_size for path in folder.rglob("*.jar")) // 1_000_000:
+                say(f"  {size_mb} MB of Kafka are here")
 
     reporter = threading.Thread(target=report, daemon=True)
     reporter.start()
