@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 
 from crypto_platform.errors import StoreUnavailableError
 from crypto_platform.feeds import Feed, Record
@@ -269,6 +270,18 @@ def serving(
     app = build_app(postgres, mongo, api=api, is_local=is_local)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
+
+
+def list_routes(app: FastAPI) -> list[APIRoute]:
+    """Every endpoint and page of the app; the app keeps its routers, not their routes."""
+    routers = [getattr(each, "original_router", None) for each in app.routes]
+    return [
+        route
+        for router in routers
+        if isinstance(router, APIRouter)
+        for route in router.routes
+        if isinstance(route, APIRoute)
+    ]
 
 
 @contextmanager

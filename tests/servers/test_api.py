@@ -54,6 +54,11 @@ MARKET_ASKED: Sequence[tuple[str, Mapping[str, str]]] = (
     ("/v1/candles", HERE),
     ("/v1/book", HERE),
 )
+STORE_NAMES = ("postgres", "mongo")
+_NOBODY_LISTENS: Mapping[str, Mapping[str, str | None]] = {
+    "postgres": {"api_url": "postgresql://api:x@127.0.0.1:9/x", "analyst_url": None},
+    "mongo": {"analyst_url": "mongodb://analyst:x@127.0.0.1:9/x"},
+}
 TRADES_OF_ONE_TIME = (1, 2, 2, 2, 3, 4)
 
 NASTY = (
@@ -109,6 +114,13 @@ def filled(platform: Platform) -> Iterator[dict[str, str]]:
     made = {user: make_key(platform.settings, user, label=None, clock_us=clock()) for user in USERS}
     platform.load_both()
     yield {user: key.text for user, key in made.items()}
+
+
+def without(settings: Settings, store: str) -> Settings:
+    """The settings of an API that does not reach this store."""
+    section = getattr(settings, store)
+    changed = type(section).model_validate({**section.model_dump(), **_NOBODY_LISTENS[store]})
+    return settings.model_copy(update={store: changed})
 
 
 @pytest.fixture
@@ -226,22 +238,12 @@ def test_a_key_arrives_in_both_stores_once_and_holds_until_it_is_revoked(
     assert platform.audit().whole
 
 
-STORE_NAMES = ("postgres", "mongo")
-
-
 def test_one_store_down_every_endpoint_answers_and_says_so(
     platform: Platform, keys: dict[str, str]
 ) -> None:
     """Both are whole copies: whichever is left knows everything."""
-    dead = {
-        "postgres": {"api_url": "postgresql://api:x@127.0.0.1:9/x", "analyst_url": None},
-        "mongo": {"analyst_url": "mongodb://analyst:x@127.0.0.1:9/x"},
-    }
     for down, other in (STORE_NAMES, STORE_NAMES[::-1]):
-        section = getattr(platform.settings, down)
-        changed = type(section).model_validate({**section.model_dump(), **dead[down]})
-        settings = platform.settings.model_copy(update={down: changed})
-        with serving(settings) as client:
+        with serving(without(platform.settings, down)) as client:
             own = log_in(client, keys, "ann")
             asked = [(path, params, {}) for path, params in MARKET_ASKED]
             asked += [(path, {}, own) for path in (*OWN_PATHS, "/v1/me/orders/o-1")]

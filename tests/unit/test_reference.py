@@ -124,12 +124,11 @@ def test_every_endpoint_is_there_with_parameters_and_refusals(route: APIRoute) -
     text = section("endpoints.md", f"{method} {path_of(route)}")
     parts = route.dependant
     asked = [*parts.path_params, *parts.query_params]
-    fields = [
-        field.alias or name
-        for each in asked
-        for name, field in getattr(each.field_info.annotation, "model_fields", {}).items()
-    ]
-    for name in fields or [each.alias for each in asked]:
+    names: list[str] = []
+    for each in asked:
+        fields = getattr(each.field_info.annotation, "model_fields", None)
+        names += [each.alias] if fields is None else [f.alias or n for n, f in fields.items()]
+    for name in names:
         assert f"| `{name}` |" in text
     for status in route.responses:
         assert f"| `{status}` |" in text

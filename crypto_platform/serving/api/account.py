@@ -27,7 +27,7 @@ from crypto_platform.serving.api import documents
 from crypto_platform.serving.api.answers import build_answer
 from crypto_platform.serving.api.cursors import open_cursor, seal_cursor
 from crypto_platform.serving.api.identity import OwnAsker
-from crypto_platform.serving.api.parameters import Name, PageQuery
+from crypto_platform.serving.api.parameters import Name, NoQuery, PageQuery
 from crypto_platform.serving.api.problems import ApiError
 from crypto_platform.serving.api.services import Shared
 from crypto_platform.serving.keys import KEY_LENGTH_MAX
@@ -51,7 +51,9 @@ class Credentials(BaseModel):
 
 
 @router.post("/tokens", summary="A token for a key", responses=documents.TOKEN)
-def make_token(services: Shared, request: Request, credentials: Credentials) -> Response:
+def make_token(
+    services: Shared, request: Request, credentials: Credentials, _: NoQuery
+) -> Response:
     """Send it as `Authorization: Bearer TOKEN`. A few attempts a minute, then 429."""
     issued = services.log_ins.log_in(request, credentials.user, credentials.key)
     document = {"token": issued.token, "expires_at": print_time(issued.expires_s * 1_000_000)}
@@ -63,7 +65,7 @@ def make_token(services: Shared, request: Request, credentials: Credentials) -> 
 
 
 @router.get("/me/orders", summary="Open orders, newest first", responses=documents.ORDERS)
-def list_orders(services: Shared, request: Request, asker: OwnAsker) -> Response:
+def list_orders(services: Shared, request: Request, asker: OwnAsker, _: NoQuery) -> Response:
     """At most a thousand."""
     answered = read_open_orders(services.settings, asker.user_id)
     rows = build_rows(build_struct_sheet(ORDERS.fields, answered.value))
@@ -78,6 +80,7 @@ def show_order(
     request: Request,
     asker: OwnAsker,
     order_id: Annotated[Name, Path(description="The company's id of it.")],
+    _: NoQuery,
 ) -> Response:
     """Open or not; another user's is not found."""
     answered = read_order(services.settings, asker.user_id, order_id)
@@ -91,7 +94,7 @@ def show_order(
 
 
 @router.get("/me/wallets", summary="What there is of each currency", responses=documents.WALLETS)
-def list_wallets(services: Shared, request: Request, asker: OwnAsker) -> Response:
+def list_wallets(services: Shared, request: Request, asker: OwnAsker, _: NoQuery) -> Response:
     """Free to use, and locked for open orders."""
     answered = read_wallets(services.settings, asker.user_id)
     rows = build_rows(build_struct_sheet(WALLETS.fields, answered.value))
@@ -135,7 +138,7 @@ def list_transactions(
 
 
 @router.get("/me/portfolio", summary="What the wallets are worth", responses=documents.PORTFOLIO)
-def show_portfolio(services: Shared, request: Request, asker: OwnAsker) -> Response:
+def show_portfolio(services: Shared, request: Request, asker: OwnAsker, _: NoQuery) -> Response:
     """In US dollars, at the newest quote or trade; what has no price is left out of the sum."""
     answered = read_portfolio(services.settings, asker.user_id)
     portfolio = answered.value

@@ -20,6 +20,7 @@ from crypto_platform.serving.api.answers import build_answer
 from crypto_platform.serving.api.catalogue import Catalogue
 from crypto_platform.serving.api.parameters import (
     LIMIT_MAX,
+    NoQuery,
     PlaceQuery,
     SpanQuery,
 )
@@ -45,7 +46,7 @@ router = APIRouter(prefix="/v1", tags=["market"])
 
 
 @router.get("/overview", summary="All markets at a glance", responses=documents.OVERVIEW)
-def show_overview(services: Shared, request: Request) -> Response:
+def show_overview(services: Shared, request: Request, _: NoQuery) -> Response:
     """The largest volume of 24 hours first; at most five seconds old."""
     overview = services.overview.get()
     document = {

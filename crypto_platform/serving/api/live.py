@@ -18,7 +18,7 @@ from crypto_platform.serving.account_sheets import build_transactions
 from crypto_platform.serving.api import documents
 from crypto_platform.serving.api.identity import MaybeAsker, OwnAsker
 from crypto_platform.serving.api.journal import Journal
-from crypto_platform.serving.api.parameters import PlaceQuery
+from crypto_platform.serving.api.parameters import NoQuery, PlaceQuery
 from crypto_platform.serving.api.services import Services, Shared
 from crypto_platform.serving.api.streams import Row, Tail
 from crypto_platform.serving.api.tokens import Asker
@@ -42,7 +42,9 @@ router = APIRouter(prefix="/v1", tags=["streams"])
 
 
 @router.get("/stream/quotes", summary="Quotes as they change", responses=documents.STREAM)
-async def stream_quotes(services: Shared, request: Request, asker: MaybeAsker) -> Response:
+async def stream_quotes(
+    services: Shared, request: Request, asker: MaybeAsker, _: NoQuery
+) -> Response:
     """First all there are, then what changes. Messages `quotes`: `{"quotes": […]}`."""
 
     def poll(journal: Journal[Row]) -> Source:
@@ -115,7 +117,9 @@ class _TradesPoll:
 @router.get(
     "/me/events", summary="What happens in one's own account", responses=documents.OWN_STREAM
 )
-async def stream_events(services: Shared, request: Request, asker: OwnAsker) -> Response:
+async def stream_events(
+    services: Shared, request: Request, asker: OwnAsker, _: NoQuery
+) -> Response:
     """Only what comes from now on. Messages `transactions`, rows as of `/v1/me/transactions`."""
 
     async def may_go_on() -> bool:

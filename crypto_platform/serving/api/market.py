@@ -36,6 +36,7 @@ from crypto_platform.serving.api.paging import (
 )
 from crypto_platform.serving.api.parameters import (
     Name,
+    NoQuery,
     PageQuery,
     PlaceQuery,
     Query,
@@ -58,7 +59,7 @@ router = APIRouter(prefix="/v1", tags=["market"])
 
 
 @router.get("/markets", summary="What is traded where", responses=documents.MARKETS)
-def list_markets(services: Shared, request: Request) -> Response:
+def list_markets(services: Shared, request: Request, _: NoQuery) -> Response:
     """Every market that has records, and of which feeds."""
     catalogue = services.catalogue.get()
     rows: list[dict[str, object]] = []

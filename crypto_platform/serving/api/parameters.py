@@ -6,6 +6,7 @@ Here: types and bases of queries, and pages of a list. Not here: endpoints.
 from collections.abc import Sequence
 from typing import Annotated, Self
 
+from fastapi import Query as In
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -61,6 +62,10 @@ class Query(BaseModel):
     """Parameters of one endpoint; one that it does not know is refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+NoQuery = Annotated[Query, In()]
+"""Of an endpoint without parameters: what it does not know is refused there, too."""
 
 
 class PlaceQuery(Query):

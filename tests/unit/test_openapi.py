@@ -1,0 +1,59 @@
+"""What OpenAPI says of the API, and what holds for every operation that it names.
+
+Here: tests over all operations, so that a new one is under them by itself. Not here: what one of
+them answers (test_api_*.py), whether answers have the form it says (tests/servers/).
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from docs.reference.endpoints import read_openapi
+from tests.api_harness import serving
+from tests.unit.test_api_account import build_store, log_in
+
+
+class Operation(NamedTuple):
+    """One method of one path."""
+
+    path: str
+    method: str
+    says: dict[str, Any]
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Its required parameters, as their examples say."""
+        return {
+            each["name"]: each["schema"]["examples"][0]
+            for each in self.says.get("parameters", [])
+            if each["in"] == "query" and each["required"]
+        }
+
+
+OPERATIONS = [
+    Operation(path, method, says)
+    for path, methods in read_openapi()["paths"].items()
+    for method, says in methods.items()
+]
+
+
+@pytest.fixture
+def client() -> Iterator[httpx.Client]:
+    with serving(build_store()) as client:
+        yield client
+
+
+def test_a_parameter_that_an_endpoint_does_not_know_is_refused_by_each(
+    client: httpx.Client,
+) -> None:
+    """A filter with a slip in its name was left out: all rows came, as if they were asked for."""
+    own = log_in(client, "ann")
+    asked = [each for each in OPERATIONS if each.path.startswith("/v1/")]
+    for path, method, says in asked:
+        query = Operation(path, method, says).query | {"unknown": "1"}
+        answer = client.request(method, path, params=query, headers=own)
+        assert answer.status_code == 422, path
+        wrong = {(each["in"], each["name"]) for each in answer.json()["errors"]}
+        assert ("query", "unknown") in wrong, path
