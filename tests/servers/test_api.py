@@ -1,8 +1,9 @@
 """The API on real stores: every endpoint says what the store says, to its own user alone.
 
-Here: answers against stores, attempts to read another user's rows, stores that go away, input that
-means something to a database. Not here: pages, tags, limits (tests/unit/test_api_*.py), speed
-(benchmarks/api.py).
+Here: answers against stores, what the database refuses the API's role, a store that comes back. Not
+here: attempts at another user's data (test_api_others_data.py), what is typed
+(test_api_injection.py), one store away (test_api_one_store.py), pages, tags, limits
+(tests/unit/test_api_*.py), speed (benchmarks/api.py).
 """
 
 import contextlib
@@ -45,48 +46,12 @@ MARKET = Market(VENUE, SYMBOL, None)
 COMPANY = build_busy_company()
 ODD_USER = "Zoë: 100%"
 USERS = ("ann", "bob", ODD_USER, "house")
-OWN_PATHS = ("/v1/me/orders", "/v1/me/wallets", "/v1/me/transactions", "/v1/me/portfolio")
-MARKET_ASKED: Sequence[tuple[str, Mapping[str, str]]] = (
-    ("/v1/markets", {}),
-    ("/v1/quotes", {}),
-    ("/v1/quotes", {"as_of": "2100-01-01"}),
-    ("/v1/trades", HERE),
-    ("/v1/candles", HERE),
-    ("/v1/book", HERE),
-)
 STORE_NAMES = ("postgres", "mongo")
 _NOBODY_LISTENS: Mapping[str, Mapping[str, str | None]] = {
     "postgres": {"api_url": "postgresql://api:x@127.0.0.1:9/x", "analyst_url": None},
     "mongo": {"analyst_url": "mongodb://analyst:x@127.0.0.1:9/x"},
 }
 TRADES_OF_ONE_TIME = (1, 2, 2, 2, 3, 4)
-
-NASTY = (
-    "' OR '1'='1",
-    "'; DROP TABLE accounts.wallet; --",
-    '{"$gt": ""}',
-    "$where",
-    "[$ne]",
-    "ann' --",
-    "%",
-    "_",
-    "*",
-    "\\",
-    "ann\n",
-    "ANN",
-    "ánn",
-    "ann\u200b",
-    "../ann",
-    "ann%00",
-    "ann\x00",
-    "null",
-    "0",
-    "-1",
-    "1e400",
-    "9" * 40,
-    "NaN",
-    "x" * 5000,
-)
 
 
 @contextlib.contextmanager
@@ -238,26 +203,6 @@ def test_a_key_arrives_in_both_stores_once_and_holds_until_it_is_revoked(
     assert platform.audit().whole
 
 
-def test_one_store_down_every_endpoint_answers_and_says_so(
-    platform: Platform, keys: dict[str, str]
-) -> None:
-    """Both are whole copies: whichever is left knows everything."""
-    for down, other in (STORE_NAMES, STORE_NAMES[::-1]):
-        with serving(without(platform.settings, down)) as client:
-            own = log_in(client, keys, "ann")
-            asked = [(path, params, {}) for path, params in MARKET_ASKED]
-            asked += [(path, {}, own) for path in (*OWN_PATHS, "/v1/me/orders/o-1")]
-            for path, params, headers in asked:
-                answer = client.get(path, params=params, headers=headers)
-                assert answer.status_code == 200, (down, path, answer.text)
-                assert answer.headers["X-Data-Source"] == other, path
-                is_own = path.startswith("/v1/me")
-                home = "mongo" if is_own else "postgres"
-                is_stale = down == home or (path == "/v1/me/portfolio")
-                assert answer.headers["X-Data-Stale"] == str(is_stale).lower(), (down, path)
-            assert client.get("/health").status_code == 200
-
-
 def test_a_store_that_comes_back_answers_again(platform: Platform, own_folder: Path) -> None:
     """Nobody may have to restart the API because a database was."""
     with own_server(platform, own_folder, "postgres"), filled(platform):
@@ -351,35 +296,3 @@ def test_every_user_method_of_the_store_works_as_the_apis_role(
         assert {key.user_id for key in store.read_api_keys(user)} == {user}
     assert store.read_wallets("nobody") == []
     assert keys
-
-
-def test_nothing_that_is_typed_means_anything_to_a_database(
-    platform: Platform, client: httpx.Client, keys: dict[str, str]
-) -> None:
-    """In each parameter, header and body: refused or not found, never more rows, never a 500."""
-    own = log_in(client, keys, "bob")
-    wallets = client.get("/v1/me/wallets", headers=own).json()
-    market = {"/v1/trades": ("venue", "symbol", "from", "to", "limit", "cursor")}
-    market["/v1/candles"] = (*market["/v1/trades"], "interval")
-    market["/v1/book"] = ("venue", "symbol", "as_of", "levels")
-    market["/v1/quotes"] = ("currency", "as_of", "limit")
-    for (path, names), nasty in itertools.product(market.items(), NASTY):
-        for name in names:
-            asked = {} if path == "/v1/quotes" else HERE
-            answer = client.get(path, params={**asked, name: nasty})
-            assert answer.status_code in {200, 404, 422}, (path, name, nasty, answer.text)
-            if name in {"venue", "symbol", "cursor", "interval", "currency"}:
-                assert answer.status_code != 200, (path, name, nasty)
-    for nasty in NASTY:
-        for name in ("currency", "from", "to", "limit", "cursor"):
-            answer = client.get("/v1/me/transactions", params={name: nasty}, headers=own)
-            assert answer.status_code in {200, 422}, (name, nasty, answer.text)
-            if answer.status_code == 200:
-                assert answer.json()["transactions"] == [], (name, nasty)
-        answer = client.get(f"/v1/me/orders/{quote(nasty, safe='')}", headers=own)
-        assert answer.status_code in {404, 422}, (nasty, answer.text)
-        for body in ({"user": nasty, "key": keys["ann"]}, {"user": "ann", "key": nasty}):
-            answer = client.post("/v1/tokens", json=body)
-            assert answer.status_code in {401, 413, 422}, (nasty, answer.text)
-    assert client.get("/v1/me/wallets", headers=own).json() == wallets
-    assert platform.audit(deep=False).whole
