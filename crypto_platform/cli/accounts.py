@@ -26,7 +26,7 @@ from crypto_platform.serving.accounts import (
     read_transactions,
     read_wallets,
 )
-from crypto_platform.serving.failover import Answered
+from crypto_platform.serving.failover import Answered, open_reads
 from crypto_platform.serving.sheets import (
     Sheet,
     build_rows,
@@ -59,11 +59,11 @@ def orders_command(
 
     Example: crypto-platform orders --user u000001
     """
-    settings = load_settings(data_dir)
-    if order_id is not None:
-        _echo_order(form, read_order(settings, user_id, order_id), user_id, order_id)
-        return
-    answered = read_open_orders(settings, user_id)
+    with open_reads(load_settings(data_dir)) as reads:
+        if order_id is not None:
+            _echo_order(form, read_order(reads, user_id, order_id), user_id, order_id)
+            return
+        answered = read_open_orders(reads, user_id)
     sheet = build_struct_sheet(ORDERS.fields, answered.value)
     echo_answer(form, answered, user_id, sheet, "orders", lambda: format_orders(answered.value))
     if not answered.value:
@@ -84,7 +84,8 @@ def wallet_command(
 
     Example: crypto-platform wallet --user u000001 --json
     """
-    answered = read_wallets(load_settings(data_dir), user_id)
+    with open_reads(load_settings(data_dir)) as reads:
+        answered = read_wallets(reads, user_id)
     sheet = build_struct_sheet(WALLETS.fields, answered.value)
     echo_answer(form, answered, user_id, sheet, "wallets", lambda: format_wallets(answered.value))
     if not answered.value:
@@ -117,14 +118,15 @@ def transactions_command(
     """
     span, newest = choose_range(begins_us, ends_us, last)
     records_max = newest or EVENTS_MAX
-    answered = read_transactions(
-        load_settings(data_dir),
-        user_id,
-        span,
-        currency=currency,
-        before_sequence=before,
-        records_max=records_max,
-    )
+    with open_reads(load_settings(data_dir)) as reads:
+        answered = read_transactions(
+            reads,
+            user_id,
+            span,
+            currency=currency,
+            before_sequence=before,
+            records_max=records_max,
+        )
     sheet = build_transactions(answered.value[::-1], currency=currency)
     echo_answer(form, answered, user_id, sheet, "transactions", lambda: format_transactions(sheet))
     if not answered.value:

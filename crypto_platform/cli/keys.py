@@ -10,6 +10,7 @@ from crypto_platform.cli.options import data_dir_option, json_option
 from crypto_platform.cli.sheet import echo_source
 from crypto_platform.cli.text import format_table, printable
 from crypto_platform.domain.readable import UNKNOWN
+from crypto_platform.serving.failover import open_reads
 from crypto_platform.serving.keys import make_key, read_keys, revoke_key
 from crypto_platform.serving.sheets import build_source, print_time
 from crypto_platform.settings import load_settings
@@ -81,7 +82,8 @@ def list_command(*, user_id: str, as_json: bool, data_dir: Path | None) -> None:
 
     Example: crypto-platform keys list --user u000001
     """
-    answered = read_keys(load_settings(data_dir), user_id)
+    with open_reads(load_settings(data_dir)) as reads:
+        answered = read_keys(reads, user_id)
     echo_source(answered.source)
     if as_json:
         keys = [

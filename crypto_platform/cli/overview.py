@@ -22,6 +22,7 @@ from crypto_platform.domain.readable import (
     format_price,
 )
 from crypto_platform.serving.analytics import MadeOf
+from crypto_platform.serving.failover import open_reads
 from crypto_platform.serving.overview import Overview, build_overview, read_overview
 from crypto_platform.serving.sheets import build_source, print_time
 from crypto_platform.serving.venue_comparison import (
@@ -45,7 +46,9 @@ def overview_command(*, form: Form, data_dir: Path | None) -> None:
 
     Example: crypto-platform overview
     """
-    overview = read_overview(load_settings(data_dir))
+    settings = load_settings(data_dir)
+    with open_reads(settings) as reads:
+        overview = read_overview(reads, settings)
     echo_source(overview.source)
     document = {**build_source(overview.source), "as_of": print_time(overview.as_of_us)}
     echo_form(form, build_overview(overview), document, name="markets")
@@ -98,7 +101,9 @@ def venues_command(*, symbol: str, form: Form, data_dir: Path | None) -> None:
 
     Example: crypto-platform venues BTC/USD
     """
-    answer = read_venue_comparison(load_settings(data_dir), symbol)
+    settings = load_settings(data_dir)
+    with open_reads(settings) as reads:
+        answer = read_venue_comparison(reads, settings, symbol)
     echo_source(answer.source)
     reference, gap = answer.comparison.reference_price, answer.comparison.gap
     document = {

@@ -18,7 +18,7 @@ from crypto_platform.cli.text import align_points, format_table, printable
 from crypto_platform.domain.readable import UNKNOWN, format_price
 from crypto_platform.serving.account_sheets import build_holdings, build_portfolio_days
 from crypto_platform.serving.accounts import VALUE_CURRENCY, Portfolio, read_portfolio
-from crypto_platform.serving.failover import Source
+from crypto_platform.serving.failover import Source, open_reads
 from crypto_platform.serving.reports import PortfolioHistory, read_portfolio_history
 from crypto_platform.serving.sheets import build_source
 from crypto_platform.settings import Settings, load_settings
@@ -57,14 +57,16 @@ def portfolio_command(
     """
     settings = load_settings(data_dir)
     if is_history:
-        source, history = read_portfolio_history(
-            settings,
-            user_id,
-            None if first_day is None else first_day.date(),
-            None if last_day is None else last_day.date(),
-            currency or VALUE_CURRENCY,
-            time_zone=time_zone or "UTC",
-        )
+        with open_reads(settings) as reads:
+            source, history = read_portfolio_history(
+                reads,
+                settings,
+                user_id,
+                None if first_day is None else first_day.date(),
+                None if last_day is None else last_day.date(),
+                currency or VALUE_CURRENCY,
+                time_zone=time_zone or "UTC",
+            )
         _echo_history(form, source, history)
     elif any((first_day, last_day, currency, time_zone)):
         message = "--from, --to, --currency and --time-zone are of --history"
@@ -74,7 +76,8 @@ def portfolio_command(
 
 
 def _echo_now(form: Form, settings: Settings, user_id: str) -> None:
-    answered = read_portfolio(settings, user_id)
+    with open_reads(settings) as reads:
+        answered = read_portfolio(reads, settings, user_id)
     portfolio = answered.value
     totals: dict[str, object] = {
         "value_currency": VALUE_CURRENCY,

@@ -15,7 +15,7 @@ from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds.instruments import INSTRUMENTS, Instrument
 from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.serving.currencies import CurrencyCodes, Listed, list_symbols
-from crypto_platform.serving.failover import ask_once
+from crypto_platform.serving.failover import open_reads
 from crypto_platform.serving.reader import RECORDS_MAX
 from crypto_platform.serving.sheets import build_source
 from crypto_platform.settings import load_settings
@@ -42,14 +42,14 @@ def symbols_command(
     if source is not None and source not in settings.sources:
         message = f"there is no source {source!r}; there are {', '.join(settings.sources)}"
         raise ConfigurationError(message)
-    answered = ask_once(
-        settings,
-        lambda store: (
-            store.read_instruments(),
-            store.read_latest_quotes(records_max=RECORDS_MAX),
-        ),
-        [INSTRUMENTS, QUOTES],
-    )
+    with open_reads(settings) as reads:
+        answered = reads.ask(
+            lambda store: (
+                store.read_instruments(),
+                store.read_latest_quotes(records_max=RECORDS_MAX),
+            ),
+            [INSTRUMENTS, QUOTES],
+        )
     echo_source(answered.source)
     listed, quoted = answered.value
     symbols = list_symbols(

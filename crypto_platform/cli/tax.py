@@ -18,6 +18,7 @@ from crypto_platform.cli.text import format_table, printable
 from crypto_platform.domain.readable import UNKNOWN
 from crypto_platform.domain.tax_lots import BookingMethod
 from crypto_platform.domain.tax_report import TaxReport
+from crypto_platform.serving.failover import open_reads
 from crypto_platform.serving.origins import COLUMNS, read_origins
 from crypto_platform.serving.reports import (
     CENTS,
@@ -155,16 +156,18 @@ def tax_report_command(
     origins = NO_ORIGINS
     if origins_file is not None:
         origins = read_origins(origins_file, time_zone=find_time_zone(time_zone))
-    source, report = read_tax_report(
-        settings,
-        user_id,
-        year,
-        METHODS[method],
-        currency,
-        time_zone,
-        origins=origins,
-        decimals=None if exact else CENTS,
-    )
+    with open_reads(settings) as reads:
+        source, report = read_tax_report(
+            reads,
+            settings,
+            user_id,
+            year,
+            METHODS[method],
+            currency,
+            time_zone,
+            origins=origins,
+            decimals=None if exact else CENTS,
+        )
     echo_source(source)
     for line in list_notes(report):
         click.echo(line, err=True)

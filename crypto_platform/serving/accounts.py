@@ -15,7 +15,7 @@ from crypto_platform.feeds.accounts import AccountEvent, Order, Wallet
 from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.feeds.trades import TRADES, Trade
 from crypto_platform.serving.currencies import CurrencyCodes
-from crypto_platform.serving.failover import Answered, Reads, Source, ask_once, open_reads
+from crypto_platform.serving.failover import Answered, Reads, Source
 from crypto_platform.serving.reader import RECORDS_MAX, choose_quotes
 from crypto_platform.settings import Settings
 from crypto_platform.stores.accounts import Whole
@@ -27,36 +27,34 @@ ORDERS_MAX = 1_000
 VALUE_CURRENCY = "USD"
 
 
-def read_open_orders(settings: Settings, user_id: str) -> Answered[list[Order]]:
+def read_open_orders(reads: Reads, user_id: str) -> Answered[list[Order]]:
     """The user's open orders, the newest first.
 
     Raises:
         StoreUnavailableError: No store answered; holds what each said.
     """
-    return ask_once(
-        settings,
-        lambda store: store.read_open_orders(user_id, records_max=ORDERS_MAX),
-        [ACCOUNT_EVENTS],
+    return reads.ask(
+        lambda store: store.read_open_orders(user_id, records_max=ORDERS_MAX), [ACCOUNT_EVENTS]
     )
 
 
-def read_order(settings: Settings, user_id: str, order_id: str) -> Answered[list[Whole]]:
+def read_order(reads: Reads, user_id: str, order_id: str) -> Answered[list[Whole]]:
     """The order with its fills, or nothing where the user has none of that id."""
 
     def question(store: Store) -> list[Whole]:
         found = store.read_order(user_id, order_id)
         return [] if found is None else [found]
 
-    return ask_once(settings, question, [ACCOUNT_EVENTS])
+    return reads.ask(question, [ACCOUNT_EVENTS])
 
 
-def read_wallets(settings: Settings, user_id: str) -> Answered[list[Wallet]]:
+def read_wallets(reads: Reads, user_id: str) -> Answered[list[Wallet]]:
     """The user's wallets, by currency."""
-    return ask_once(settings, lambda store: store.read_wallets(user_id), [ACCOUNT_EVENTS])
+    return reads.ask(lambda store: store.read_wallets(user_id), [ACCOUNT_EVENTS])
 
 
 def read_transactions(
-    settings: Settings,
+    reads: Reads,
     user_id: str,
     span: Span = ALWAYS,
     *,
@@ -65,8 +63,7 @@ def read_transactions(
     records_max: int,
 ) -> Answered[list[AccountEvent]]:
     """A page of the user's events, the newest first; see Store.read_transactions."""
-    return ask_once(
-        settings,
+    return reads.ask(
         lambda store: store.read_transactions(
             user_id,
             span,
@@ -123,7 +120,7 @@ class Portfolio:
     prices_from: Source | None = None
 
 
-def read_portfolio(settings: Settings, user_id: str) -> Answered[Portfolio]:
+def read_portfolio(reads: Reads, settings: Settings, user_id: str) -> Answered[Portfolio]:
     """The user's wallets, each at the newest quote of its currency, else at the newest trade.
 
     Wallets and prices each come from their own home: whether it is behind is known of both.
@@ -131,12 +128,6 @@ def read_portfolio(settings: Settings, user_id: str) -> Answered[Portfolio]:
     Raises:
         StoreUnavailableError: No store answered; holds what each said.
     """
-    with open_reads(settings) as reads:
-        return ask_portfolio(reads, settings, user_id)
-
-
-def ask_portfolio(reads: Reads, settings: Settings, user_id: str) -> Answered[Portfolio]:
-    """`read_portfolio` with connections that are there."""
     codes = CurrencyCodes(settings)
     simulated = frozenset(name for name, own in settings.sources.items() if own.simulated)
     wallets = reads.ask(lambda store: store.read_wallets(user_id), [ACCOUNT_EVENTS])

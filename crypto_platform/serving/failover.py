@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar, cast
@@ -364,49 +364,11 @@ def _build_source(
     )
 
 
-def ask_once(
-    settings: Settings,
-    question: Callable[[Store], T],
-    feeds: Sequence[Feed[Record]],
-    *,
-    answer_s_max: float = ANSWER_S_MAX,
-) -> Answered[T]:
-    """`Reads.ask`, once."""
-    with open_reads(settings) as reads:
-        return reads.ask(question, feeds, answer_s_max=answer_s_max)
-
-
-_KEPT: list[tuple[Settings, Reads]] = []
-
-
-@contextmanager
-def keep_reads(settings: Settings, reads: Reads) -> Generator[None]:
-    """Keep connections open for as long as the block lasts, in a process that answers many.
-
-    Every read of this process that is given these very settings meanwhile goes over them, in any
-    thread, and so as their role.
-    """
-    kept = (settings, reads)
-    _KEPT.append(kept)
-    try:
-        yield
-    finally:
-        _KEPT.remove(kept)
-        reads.close()
-
-
 @contextmanager
 def open_reads(settings: Settings) -> Generator[Reads]:
-    """Connections that `keep_reads` keeps for these settings, else some of one's own.
+    """Connections for as long as the block lasts, as the role analyst: of a command, or a run.
 
-    An answer has to be complete when its question returns: its store is another's then.
+    A process that answers users has `Reads` of its own role, and hands them on.
     """
-    kept = next((reads for own, reads in _KEPT if own is settings), None)
-    if kept is not None:
-        yield kept
-        return
-    reads = Reads(settings)
-    try:
+    with closing(Reads(settings)) as reads:
         yield reads
-    finally:
-        reads.close()

@@ -17,7 +17,7 @@ from crypto_platform.feeds.api_keys import API_KEYS, ApiKey, Key, KeyState, list
 from crypto_platform.feeds.codec import encode
 from crypto_platform.kafka.producer import Outgoing, Publisher
 from crypto_platform.kafka.topics import topic_name
-from crypto_platform.serving.failover import Answered, ask_once
+from crypto_platform.serving.failover import Answered, Reads, open_reads
 from crypto_platform.settings import Settings
 
 KEY_LENGTH_MAX = 128
@@ -91,7 +91,8 @@ def revoke_key(settings: Settings, user_id: str, key_id: str, *, clock_us: int) 
         StoreUnavailableError: No store answers.
         KafkaUnavailableError: It was not published; the key holds.
     """
-    keys = read_keys(settings, user_id).value
+    with open_reads(settings) as reads:
+        keys = read_keys(reads, user_id).value
     found = next((key for key in keys if key.key_id == key_id), None)
     if found is None:
         own = ", ".join(key.key_id for key in keys) or "none"
@@ -104,13 +105,13 @@ def revoke_key(settings: Settings, user_id: str, key_id: str, *, clock_us: int) 
     return True
 
 
-def read_keys(settings: Settings, user_id: str) -> Answered[list[Key]]:
+def read_keys(reads: Reads, user_id: str) -> Answered[list[Key]]:
     """A user's keys, the newest first, revoked ones too.
 
     Raises:
         StoreUnavailableError: No store answered; holds what each said.
     """
-    answered = ask_once(settings, lambda store: store.read_api_keys(user_id), [API_KEYS])
+    answered = reads.ask(lambda store: store.read_api_keys(user_id), [API_KEYS])
     return Answered(source=answered.source, value=list_keys(answered.value))
 
 

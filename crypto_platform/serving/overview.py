@@ -37,7 +37,7 @@ from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.feeds.trades import TRADES, Trade
 from crypto_platform.serving.analytics import MadeOf, open_candles
 from crypto_platform.serving.currencies import CurrencyCodes
-from crypto_platform.serving.failover import Source, ask_once
+from crypto_platform.serving.failover import Reads, Source
 from crypto_platform.serving.market import name_markets
 from crypto_platform.serving.sheets import Column, Sheet
 from crypto_platform.settings import Settings
@@ -84,7 +84,7 @@ class MarketCandles(NamedTuple):
     made_of: MadeOf
 
 
-def read_overview(settings: Settings) -> Overview:
+def read_overview(reads: Reads, settings: Settings) -> Overview:
     """Every market that has trades.
 
     Raises:
@@ -96,7 +96,7 @@ def read_overview(settings: Settings) -> Overview:
         markets = list_named_markets(codes, store, [_TRADES])
         return [_summarize(store, market, now_us) for market in markets]
 
-    answered = ask_once(settings, question, [_TRADES, _CANDLES])
+    answered = reads.ask(question, [_TRADES, _CANDLES])
     return Overview(
         source=answered.source,
         as_of_us=now_us,

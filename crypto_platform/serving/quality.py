@@ -15,7 +15,7 @@ from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.feeds.trades import TRADES
 from crypto_platform.kafka.history_cursors import HistoryCursors
 from crypto_platform.kafka.watermarks import Watermarks
-from crypto_platform.serving.failover import Answered, ask_once
+from crypto_platform.serving.failover import Answered, open_reads
 from crypto_platform.settings import Settings
 
 ANSWER_S_MAX = 3000.0
@@ -30,12 +30,12 @@ def read_hour(
     Raises:
         StoreUnavailableError: No store answered; holds what each said.
     """
-    return ask_once(
-        settings,
-        lambda store: examine_hour(settings, store, feed_names, hour_us=hour_us),
-        [TRADES, ORDER_BOOKS, CANDLES, INCIDENTS],
-        answer_s_max=ANSWER_S_MAX,
-    )
+    with open_reads(settings) as reads:
+        return reads.ask(
+            lambda store: examine_hour(settings, store, feed_names, hour_us=hour_us),
+            [TRADES, ORDER_BOOKS, CANDLES, INCIDENTS],
+            answer_s_max=ANSWER_S_MAX,
+        )
 
 
 def read_gap_report(settings: Settings, subjects: Sequence[Subject]) -> Answered[list[GapLine]]:
@@ -47,9 +47,9 @@ def read_gap_report(settings: Settings, subjects: Sequence[Subject]) -> Answered
     """
     cursors = HistoryCursors(settings, Watermarks(settings))
     cursors.refresh()
-    return ask_once(
-        settings,
-        lambda store: report_gaps(settings, store, subjects, cursors.find),
-        [TRADES, CANDLES, INCIDENTS],
-        answer_s_max=ANSWER_S_MAX,
-    )
+    with open_reads(settings) as reads:
+        return reads.ask(
+            lambda store: report_gaps(settings, store, subjects, cursors.find),
+            [TRADES, CANDLES, INCIDENTS],
+            answer_s_max=ANSWER_S_MAX,
+        )

@@ -6,7 +6,7 @@ what is made of it (reports.py), which record is a price (prices.py).
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from crypto_platform.domain.exchange_rates import DAYS_BACK_MAX, MONEY, OfficialRates
 from crypto_platform.domain.hours import MICROSECONDS_PER_DAY
@@ -48,19 +48,11 @@ class UnknownUserError(PlatformError):
 class ReportReading:
     """One report's questions, and where their answers came from."""
 
-    def __init__(self, settings: Settings, reads: Reads | None) -> None:
+    def __init__(self, settings: Settings, reads: Reads) -> None:
         self._settings = settings
-        self._reads = reads or Reads(settings)
-        self._is_own = reads is None
+        self._reads = reads
         self._accounts: Source | None = None
         self._market: list[Source] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._is_own:
-            self._reads.close()
 
     @property
     def source(self) -> Source:

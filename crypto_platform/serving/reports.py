@@ -56,6 +56,7 @@ class PortfolioHistory(NamedTuple):
 
 
 def read_tax_report(
+    reads: Reads,
     settings: Settings,
     user: str,
     year: int,
@@ -65,12 +66,10 @@ def read_tax_report(
     *,
     origins: Mapping[str, Origin] = NO_ORIGINS,
     decimals: int | None = CENTS,
-    reads: Reads | None = None,
 ) -> tuple[Source, TaxReport]:
     """A user's tax year; of one that is not over, up to his last event.
 
     Args:
-        settings: With the stores' addresses.
         user: Whose.
         year: Of the calendar in the time zone.
         method: The same every year, or lots are consumed twice.
@@ -78,7 +77,6 @@ def read_tax_report(
         time_zone: Name in the IANA database: Europe/Berlin.
         origins: By event_id, where deposits come from.
         decimals: To which values are rounded; None leaves them exact.
-        reads: Connections that are there.
 
     Returns:
         Where his events come from, with what is to be said of rates and prices; and the report.
@@ -97,32 +95,33 @@ def read_tax_report(
     if ts_start > ts_now:
         message = f"the year {year} has not begun: nothing can be reported of it"
         raise ConfigurationError(message)
-    with ReportReading(settings, reads) as reading:
-        events = reading.read_events(user)
-        _check_year(year, user, events, zone)
-        taxed = build_tax_events(events, origins)
-        _check_origins(taxed, origins, user)
-        rates = reading.read_rates(taxed, currency)
+    reading = ReportReading(settings, reads)
+    events = reading.read_events(user)
+    _check_year(year, user, events, zone)
+    taxed = build_tax_events(events, origins)
+    _check_origins(taxed, origins, user)
+    rates = reading.read_rates(taxed, currency)
 
-        def build(prices: PriceFunction) -> TaxReport:
-            return build_tax_report(
-                taxed,
-                prices,
-                rates,
-                user=user,
-                year=year,
-                time_zone=zone,
-                booking_method=method,
-                reporting_currency=currency,
-                ts_until=None if ts_end <= ts_now else events[-1].ts_event + 1,
-            )
+    def build(prices: PriceFunction) -> TaxReport:
+        return build_tax_report(
+            taxed,
+            prices,
+            rates,
+            user=user,
+            year=year,
+            time_zone=zone,
+            booking_method=method,
+            reporting_currency=currency,
+            ts_until=None if ts_end <= ts_now else events[-1].ts_event + 1,
+        )
 
-        report = reading.build_with_prices(build, preferred=currency)
-        source = reading.source
+    report = reading.build_with_prices(build, preferred=currency)
+    source = reading.source
     return source, report if decimals is None else round_report(report, decimals=decimals)
 
 
 def read_portfolio_history(
+    reads: Reads,
     settings: Settings,
     user: str,
     first_day: date | None,
@@ -132,7 +131,6 @@ def read_portfolio_history(
     time_zone: str = "UTC",
     method: BookingMethod = BookingMethod.FIFO,
     origins: Mapping[str, Origin] = NO_ORIGINS,
-    reads: Reads | None = None,
 ) -> tuple[Source, PortfolioHistory]:
     """What a user's wallets were worth at each day's end, exact; today's so far.
 
@@ -145,33 +143,33 @@ def read_portfolio_history(
     """
     zone = find_time_zone(time_zone)
     today = datetime.now(zone).date()
-    with ReportReading(settings, reads) as reading:
-        events = reading.read_events(user)
-        begins = day_at(events[0].ts_event, zone)
-        last = min(last_day or today, today)
-        _check_days(first_day or begins, last)
-        first = max(first_day or begins, begins)
-        taxed = build_tax_events(events, origins)
-        _check_origins(taxed, origins, user)
-        rates = reading.read_rates(taxed, currency)
-        movements = [
-            Movement(event.ts_event, moved, amount)
-            for event in events
-            for moved, amount in sum_moved(event).items()
-        ]
+    reading = ReportReading(settings, reads)
+    events = reading.read_events(user)
+    begins = day_at(events[0].ts_event, zone)
+    last = min(last_day or today, today)
+    _check_days(first_day or begins, last)
+    first = max(first_day or begins, begins)
+    taxed = build_tax_events(events, origins)
+    _check_origins(taxed, origins, user)
+    rates = reading.read_rates(taxed, currency)
+    movements = [
+        Movement(event.ts_event, moved, amount)
+        for event in events
+        for moved, amount in sum_moved(event).items()
+    ]
 
-        def build(prices: PriceFunction) -> Sequence[PortfolioDay]:
-            return build_portfolio_history(
-                movements,
-                taxed,
-                Valuer(rates, prices, currency, zone),
-                first_day=first,
-                last_day=last,
-                booking_method=method,
-            )
+    def build(prices: PriceFunction) -> Sequence[PortfolioDay]:
+        return build_portfolio_history(
+            movements,
+            taxed,
+            Valuer(rates, prices, currency, zone),
+            first_day=first,
+            last_day=last,
+            booking_method=method,
+        )
 
-        days = reading.build_with_prices(build, preferred=currency)
-        source = reading.source
+    days = reading.build_with_prices(build, preferred=currency)
+    source = reading.source
     return source, PortfolioHistory(user, currency, time_zone, days)
 
 

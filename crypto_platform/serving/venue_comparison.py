@@ -23,7 +23,7 @@ from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.feeds.order_books import ORDER_BOOKS, OrderBook
 from crypto_platform.feeds.trades import TRADES
 from crypto_platform.serving.currencies import CurrencyCodes
-from crypto_platform.serving.failover import Source, ask_once
+from crypto_platform.serving.failover import Reads, Source
 from crypto_platform.serving.market import UnknownMarketError
 from crypto_platform.serving.overview import list_named_markets, read_figures, read_last_price
 from crypto_platform.serving.sheets import Column, Sheet
@@ -45,7 +45,7 @@ class VenueAnswer:
     comparison: Comparison
 
 
-def read_venue_comparison(settings: Settings, symbol: str) -> VenueAnswer:
+def read_venue_comparison(reads: Reads, settings: Settings, symbol: str) -> VenueAnswer:
     """A unified symbol (BTC/USD, in any case) at every venue that has it.
 
     Raises:
@@ -61,7 +61,7 @@ def read_venue_comparison(settings: Settings, symbol: str) -> VenueAnswer:
         names = {market.symbol for market in markets if market.symbol}
         return names, [_read_venue(store, market, now_us) for market in own]
 
-    answered = ask_once(settings, question, [_TRADES, _BOOKS])
+    answered = reads.ask(question, [_TRADES, _BOOKS])
     names, markets = answered.value
     if not markets:
         message = f"no venue has {symbol!r}; there are {', '.join(sorted(names)) or 'none'}"

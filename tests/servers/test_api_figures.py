@@ -9,6 +9,7 @@ from crypto_platform.domain.indicator_catalogue import parse_indicators
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.record import list_fields
 from crypto_platform.serving.analytics import MadeCandle, reading_built_candles
+from crypto_platform.serving.failover import open_reads
 from crypto_platform.serving.indicators import build_indicators, read_indicators
 from crypto_platform.serving.market import Place
 from crypto_platform.serving.overview import build_overview, read_overview
@@ -44,7 +45,8 @@ def check_figures(client: httpx.Client, settings: Settings) -> None:
     asked = {**HERE, "names": "sma:2,rsi:14", "limit": "9"}
     document = client.get("/v1/indicators", params=asked).json()
     assert document["indicators"] == build_rows(build_indicators(found))[::-1]
-    overview = build_rows(build_overview(read_overview(settings)))
+    with open_reads(settings) as reads:
+        overview = build_rows(build_overview(read_overview(reads, settings)))
     assert client.get("/v1/overview").json()["markets"] == overview
     wrong = client.get("/v1/indicators", params={**HERE, "names": "nonsense"})
     assert (wrong.status_code, "names" in wrong.json()["detail"]) == (422, True)

@@ -17,6 +17,7 @@ import pytest
 from crypto_platform.domain.hours import to_time_us
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.serving.accounts import read_wallets
+from crypto_platform.serving.failover import open_reads
 from crypto_platform.serving.reports import read_portfolio_history
 from crypto_platform.settings import SourceSettings
 from crypto_platform.sources.company import Company
@@ -172,13 +173,15 @@ def test_a_portfolios_history_ends_with_the_wallets_of_today(
 ) -> None:
     """Two ways to the same figures: all postings ever, and what is current."""
     _ = traded
+    settings = platform.settings
     for user in USERS:
-        _, history = read_portfolio_history(platform.settings, user, None, None, "USD")
+        with open_reads(settings) as reads:
+            _, history = read_portfolio_history(reads, settings, user, None, None, "USD")
+            stored = read_wallets(reads, user).value
         assert history.days[0].day == datetime(2025, 3, 3, tzinfo=UTC).date()
         today = history.days[-1]
         wallets = {
-            wallet.currency: Decimal(wallet.available) + Decimal(wallet.locked)
-            for wallet in read_wallets(platform.settings, user).value
+            wallet.currency: Decimal(wallet.available) + Decimal(wallet.locked) for wallet in stored
         }
         assert {each.currency: each.quantity for each in today.holdings} == wallets
         assert today.value == wallets["USD"] + wallets["BTC"] * 70000

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from crypto_platform.feeds.accounts import Wallet
-from crypto_platform.serving.accounts import ask_portfolio
+from crypto_platform.serving.accounts import read_portfolio
 from crypto_platform.serving.failover import Reads
 from crypto_platform.settings import load_settings
 from crypto_platform.stores.base import Store
@@ -65,7 +65,7 @@ def test_prices_are_asked_of_their_own_home(tmp_path: Path) -> None:
         return fake  # pyright: ignore[reportReturnType] - as much of a store as it needs
 
     reads = Reads(settings, open_=open_)
-    answered = ask_portfolio(reads, settings, "ann")
+    answered = read_portfolio(reads, settings, "ann")
     reads.close()
     assert asked == ["mongo: wallets of ann", "postgres: quotes"]
     assert answered.source.store == "mongo"

@@ -82,7 +82,7 @@ def report_of(
     }
     reads = Reads(settings, open_=opener(**stores))
     try:
-        return read_tax_report(settings, user, reads=reads, **(values | changes))  # pyright: ignore[reportArgumentType]
+        return read_tax_report(reads, settings, user, **(values | changes))  # pyright: ignore[reportArgumentType]
     finally:
         reads.close()
 
@@ -260,7 +260,7 @@ def history_of(
     first, last = days or (None, None)
     reads = Reads(settings, open_=opener(**stores))
     try:
-        return read_portfolio_history(settings, "ann", first, last, currency, reads=reads)
+        return read_portfolio_history(reads, settings, "ann", first, last, currency)
     finally:
         reads.close()
 

@@ -67,7 +67,7 @@ def make_token(
 @router.get("/me/orders", summary="Open orders, newest first", responses=documents.ORDERS)
 def list_orders(services: Shared, request: Request, asker: OwnAsker, _: NoQuery) -> Response:
     """At most a thousand."""
-    answered = read_open_orders(services.settings, asker.user_id)
+    answered = read_open_orders(services.reads, asker.user_id)
     rows = build_rows(build_struct_sheet(ORDERS.fields, answered.value))
     return build_answer(request, {"orders": rows}, [answered.source], is_private=True)
 
@@ -83,7 +83,7 @@ def show_order(
     _: NoQuery,
 ) -> Response:
     """Open or not; another user's is not found."""
-    answered = read_order(services.settings, asker.user_id, order_id)
+    answered = read_order(services.reads, asker.user_id, order_id)
     if not answered.value:
         raise ApiError(HTTPStatus.NOT_FOUND, "you have no order of this id")
     [whole] = answered.value
@@ -96,7 +96,7 @@ def show_order(
 @router.get("/me/wallets", summary="What there is of each currency", responses=documents.WALLETS)
 def list_wallets(services: Shared, request: Request, asker: OwnAsker, _: NoQuery) -> Response:
     """Free to use, and locked for open orders."""
-    answered = read_wallets(services.settings, asker.user_id)
+    answered = read_wallets(services.reads, asker.user_id)
     rows = build_rows(build_struct_sheet(WALLETS.fields, answered.value))
     return build_answer(request, {"wallets": rows}, [answered.source], is_private=True)
 
@@ -122,7 +122,7 @@ def list_transactions(
         [sequence] = open_cursor(services.cursor_secret, scope, query.cursor)
         before = int(sequence)
     answered = read_transactions(
-        services.settings,
+        services.reads,
         asker.user_id,
         query.span,
         currency=query.currency,
@@ -140,7 +140,7 @@ def list_transactions(
 @router.get("/me/portfolio", summary="What the wallets are worth", responses=documents.PORTFOLIO)
 def show_portfolio(services: Shared, request: Request, asker: OwnAsker, _: NoQuery) -> Response:
     """In US dollars, at the newest quote or trade; what has no price is left out of the sum."""
-    answered = read_portfolio(services.settings, asker.user_id)
+    answered = read_portfolio(services.reads, services.settings, asker.user_id)
     portfolio = answered.value
     document = {
         "value_currency": VALUE_CURRENCY,

@@ -23,7 +23,7 @@ from crypto_platform.serving.api.gate import Gate
 from crypto_platform.serving.api.problems import handle_problems
 from crypto_platform.serving.api.services import build_services
 from crypto_platform.serving.dashboard.pages import add_dashboard
-from crypto_platform.serving.failover import Reads, keep_reads
+from crypto_platform.serving.failover import Reads
 from crypto_platform.settings import Settings
 
 VERSION = "1"
@@ -54,7 +54,7 @@ def create_app(settings: Settings, *, reads: Reads | None = None, is_local: bool
     @contextlib.asynccontextmanager
     async def living(_: FastAPI) -> AsyncGenerator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS_MAX
-        with keep_reads(settings, services.reads), contextlib.closing(services.monitor):
+        with contextlib.closing(services.reads), contextlib.closing(services.monitor):
             yield
 
     app = FastAPI(

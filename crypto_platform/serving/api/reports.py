@@ -76,13 +76,13 @@ def list_portfolio_days(
     """By the prices and official rates of then; ten years at most."""
     with _making():
         source, history = read_portfolio_history(
+            services.reads,
             services.settings,
             asker.user_id,
             query.first_day,
             query.last_day,
             query.currency,
             time_zone=query.time_zone,
-            reads=services.reads,
         )
     document = {
         "currency": history.currency,
@@ -129,13 +129,13 @@ def show_tax_report(
     """Every disposal with its lots, sums, fees; of a year that is not over, so far."""
     with _making():
         source, report = read_tax_report(
+            services.reads,
             services.settings,
             asker.user_id,
             query.year,
             query.method,
             query.currency,
             query.time_zone,
-            reads=services.reads,
         )
         if query.form is Form.JSON:
             return build_answer(request, plain_report(report), [source], is_private=True)

@@ -12,7 +12,6 @@ from typing import Annotated, Generic, TypeVar
 from fastapi import Depends, Request
 
 from crypto_platform.errors import ConfigurationError
-from crypto_platform.feeds.api_keys import API_KEYS, Key, list_keys
 from crypto_platform.feeds.quotes import QUOTES, Quote
 from crypto_platform.serving.api.catalogue import CATALOGUE_EVERY_S, Catalogue, read_catalogue
 from crypto_platform.serving.api.limits import Buckets
@@ -23,6 +22,7 @@ from crypto_platform.serving.api.tokens import Tokens, derive_secret
 from crypto_platform.serving.audits import Audits
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.failover import Answered, Reads
+from crypto_platform.serving.keys import read_keys
 from crypto_platform.serving.monitor import Monitor
 from crypto_platform.serving.overview import Overview, read_overview
 from crypto_platform.serving.pauses import ask_paused
@@ -123,7 +123,7 @@ def build_services(settings: Settings, reads: Reads, *, is_local: bool) -> Servi
         tokens=tokens,
         log_ins=LogIns(
             tokens,
-            lambda user_id: read_keys(reads, user_id),
+            lambda user_id: read_keys(reads, user_id).value,
             per_minute=settings.api.logins_per_minute,
         ),
         cursor_secret=derive_secret(secret, "cursors"),
@@ -131,7 +131,7 @@ def build_services(settings: Settings, reads: Reads, *, is_local: bool) -> Servi
         simulated=frozenset(name for name, own in settings.sources.items() if own.simulated),
         catalogue=Recent(lambda: read_catalogue(reads, codes), every_s=CATALOGUE_EVERY_S),
         quotes=Recent(lambda: read_quotes(reads), every_s=QUOTES_EVERY_S),
-        overview=Recent(lambda: read_overview(settings), every_s=OVERVIEW_EVERY_S),
+        overview=Recent(lambda: read_overview(reads, settings), every_s=OVERVIEW_EVERY_S),
         monitor=monitor,
         audits=audits,
         requests=Buckets(per_s=settings.api.requests_per_s, burst=settings.api.burst),
@@ -147,12 +147,6 @@ def read_quotes(reads: Reads, *, as_of_us: int | None = None) -> Answered[list[Q
     )
     quotes = [record for record in answered.value if isinstance(record, Quote)]
     return Answered(source=answered.source, value=quotes)
-
-
-def read_keys(reads: Reads, user_id: str) -> list[Key]:
-    """A user's keys."""
-    answered = reads.ask(lambda store: store.read_api_keys(user_id), [API_KEYS])
-    return list_keys(answered.value)
 
 
 async def find_services(request: Request) -> Services:
