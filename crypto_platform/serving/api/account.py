@@ -79,7 +79,7 @@ def show_order(
     services: Shared,
     request: Request,
     asker: OwnAsker,
-    order_id: Annotated[Name, Path(description="The company's id of it.")],
+    order_id: Annotated[Name, Path(description="The company's id of it.", examples=["o-000017"])],
     _: NoQuery,
 ) -> Response:
     """Open or not; another user's is not found."""
@@ -104,7 +104,9 @@ def list_wallets(services: Shared, request: Request, asker: OwnAsker, _: NoQuery
 class TransactionsQuery(PageQuery):
     """Which transactions; `limit` counts events, of which one may touch several wallets."""
 
-    currency: Name | None = Field(None, description="Only what changed this wallet.")
+    currency: Name | None = Field(
+        None, description="Only what changed this wallet.", examples=["BTC"]
+    )
 
 
 @router.get(

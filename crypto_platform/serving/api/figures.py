@@ -59,7 +59,7 @@ def show_overview(services: Shared, request: Request, _: NoQuery) -> Response:
 class IndicatorsQuery(PlaceQuery, SpanQuery):
     """Which indicators of which candles; `from` and `to` are open times."""
 
-    interval: Interval = Field(Interval.MINUTE, description="Length of a candle.")
+    interval: Interval = Field(Interval.MINUTE, description="Length of a candle.", examples=["1m"])
     names: str = Field(
         min_length=1,
         max_length=NAMES_LENGTH_MAX,
@@ -70,8 +70,11 @@ class IndicatorsQuery(PlaceQuery, SpanQuery):
         None,
         description="Trades, the open one too, or the venue's own; if not said, trades where there "
         "are any of the market.",
+        examples=["trades"],
     )
-    limit: int = Field(100, ge=1, le=LIMIT_MAX, description="The newest so many candles.")
+    limit: int = Field(
+        100, ge=1, le=LIMIT_MAX, description="The newest so many candles.", examples=[100]
+    )
 
 
 @router.get(

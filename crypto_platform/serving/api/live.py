@@ -41,7 +41,12 @@ KEPT_MAX = 5_000
 router = APIRouter(prefix="/v1", tags=["streams"])
 
 
-@router.get("/stream/quotes", summary="Quotes as they change", responses=documents.STREAM)
+@router.get(
+    "/stream/quotes",
+    summary="Quotes as they change",
+    responses=documents.STREAM,
+    response_class=Response,
+)
 async def stream_quotes(
     services: Shared, request: Request, asker: MaybeAsker, _: NoQuery
 ) -> Response:
@@ -71,7 +76,12 @@ async def stream_quotes(
     )
 
 
-@router.get("/stream/trades", summary="Trades of a market as they come", responses=documents.STREAM)
+@router.get(
+    "/stream/trades",
+    summary="Trades of a market as they come",
+    responses=documents.STREAM,
+    response_class=Response,
+)
 async def stream_trades(
     services: Shared, request: Request, asker: MaybeAsker, query: Annotated[PlaceQuery, In()]
 ) -> Response:
@@ -115,7 +125,10 @@ class _TradesPoll:
 
 
 @router.get(
-    "/me/events", summary="What happens in one's own account", responses=documents.OWN_STREAM
+    "/me/events",
+    summary="What happens in one's own account",
+    responses=documents.OWN_STREAM,
+    response_class=Response,
 )
 async def stream_events(
     services: Shared, request: Request, asker: OwnAsker, _: NoQuery

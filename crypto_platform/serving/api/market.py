@@ -88,7 +88,7 @@ class QuotesQuery(Query):
         examples=[["BTC"]],
     )
     as_of_us: TimeUs | None = Field(None, alias="as_of", description="What was known then.")
-    limit: int = Field(250, ge=1, le=RECORDS_MAX, description="The best ranks.")
+    limit: int = Field(250, ge=1, le=RECORDS_MAX, description="The best ranks.", examples=[250])
 
 
 @router.get(
@@ -130,9 +130,11 @@ def list_trades(
 class CandlesQuery(PlaceQuery, PageQuery):
     """Which candles; `from` and `to` are open times."""
 
-    interval: Interval = Field(Interval.MINUTE, description="Length of a candle.")
+    interval: Interval = Field(Interval.MINUTE, description="Length of a candle.", examples=["1m"])
     made_of: MadeOf = Field(
-        MadeOf.VENUE, description="The venue's own, or made of its trades, the open one too."
+        MadeOf.VENUE,
+        description="The venue's own, or made of its trades, the open one too.",
+        examples=["trades"],
     )
 
 
@@ -207,7 +209,7 @@ class BookQuery(PlaceQuery):
     """Which order book."""
 
     as_of_us: TimeUs | None = Field(None, alias="as_of", description="The one that stood then.")
-    levels: int = Field(20, ge=1, le=LEVELS_MAX, description="A side, at most.")
+    levels: int = Field(20, ge=1, le=LEVELS_MAX, description="A side, at most.", examples=[20])
 
 
 @router.get("/book", summary="The last order book of a market", responses=documents.BOOK)

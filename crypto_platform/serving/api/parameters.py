@@ -105,9 +105,12 @@ class SpanQuery(Query):
 class PageQuery(SpanQuery):
     """A page of a list that is newest first."""
 
-    limit: int = Field(100, ge=1, le=LIMIT_MAX, description="How many at most.")
+    limit: int = Field(100, ge=1, le=LIMIT_MAX, description="How many at most.", examples=[100])
     cursor: str | None = Field(
-        None, max_length=CURSOR_LENGTH_MAX, description="`next` of the page before."
+        None,
+        max_length=CURSOR_LENGTH_MAX,
+        description="`next` of the page before.",
+        examples=["q8Zt3vB1…"],
     )
 
 

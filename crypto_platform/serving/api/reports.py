@@ -59,8 +59,11 @@ class HistoryQuery(Query):
         None,
         alias="from",
         description="Of the first event, unsaid; none before it is given.",
+        examples=["2026-01-01"],
     )
-    last_day: date | None = Field(None, alias="to", description="Today so far, unsaid.")
+    last_day: date | None = Field(
+        None, alias="to", description="Today so far, unsaid.", examples=["2026-01-31"]
+    )
     currency: Currency = Field("USD", description="Of all values.")
     time_zone: TimeZone = Field("UTC", description="In which days end; IANA name.")
 
@@ -105,14 +108,20 @@ class TaxQuery(Query):
 
     year: int = Field(ge=1970, le=9998, examples=[2026], description="Of the time zone's calendar.")
     method: BookingMethod = Field(
-        BookingMethod.FIFO, description="Which lots are consumed; the same every year."
+        BookingMethod.FIFO,
+        description="Which lots are consumed; the same every year.",
+        examples=["fifo"],
     )
     currency: Currency = Field(TAX_CURRENCY, description="Of all values.")
     time_zone: TimeZone = Field(
         TAX_TIME_ZONE, description="In which the year begins and ends; IANA name."
     )
-    form: Form = Field(Form.JSON, alias="format", description="PDF needs typst on the server.")
-    table: TaxTable | None = Field(None, description="Of CSV: which table; disposals, unsaid.")
+    form: Form = Field(
+        Form.JSON, alias="format", description="PDF needs typst on the server.", examples=["csv"]
+    )
+    table: TaxTable | None = Field(
+        None, description="Of CSV: which table; disposals, unsaid.", examples=["disposals"]
+    )
 
     @model_validator(mode="after")
     def _refuse_unused(self) -> Self:

@@ -134,7 +134,7 @@ def answers(
     found: dict[int | str, dict[str, Any]] = {
         int(status): {
             "description": _REFUSALS[status],
-            "content": {PROBLEM_TYPE: {"schema": _PROBLEM}},
+            "content": {PROBLEM_TYPE: {"schema": _PROBLEM, "example": _show_problem(status)}},
         }
         for status in (
             *refusals,
@@ -163,6 +163,15 @@ def answers_stream(*, refusals: Sequence[HTTPStatus]) -> dict[int | str, dict[st
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
     return found
+
+
+def _show_problem(status: HTTPStatus) -> Schema:
+    return {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": _REFUSALS[status],
+    }
 
 
 def _describe(text: str | None) -> Schema:
