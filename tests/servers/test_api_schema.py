@@ -5,12 +5,14 @@ Requests are made up by schemathesis. Not here: whether answers are right (test_
 
 import time
 import warnings
+from collections.abc import Mapping
 
 import httpx
 import hypothesis
 import pytest
 
 from crypto_platform.serving.api.app import create_app
+from crypto_platform.serving.api.problems import PROBLEM_TYPE
 from tests.api_harness import listening
 from tests.platform_harness import Platform
 from tests.servers.test_api import filled, log_in
@@ -21,6 +23,8 @@ with warnings.catch_warnings():
 
 WITHOUT_END = ("/v1/stream/quotes", "/v1/stream/trades", "/v1/me/events")
 SEED = 7
+NOBODY: Mapping[str, str] = {}
+"""Without a token."""
 
 
 @pytest.mark.timeout(300)
@@ -40,20 +44,27 @@ def test_no_request_makes_a_server_error_nor_an_answer_that_the_schema_does_not_
             strategies = [operation.as_strategy(mode) for mode in schemathesis.GenerationMode]
 
             @hypothesis.seed(SEED)
-            @hypothesis.given(case=hypothesis.strategies.one_of(strategies))
+            @hypothesis.given(
+                case=hypothesis.strategies.one_of(strategies),
+                who=hypothesis.strategies.sampled_from([headers, headers, NOBODY]),
+            )
             @hypothesis.settings(
                 max_examples=30,
                 database=None,
                 suppress_health_check=list(hypothesis.HealthCheck),
             )
-            def ask(case: schemathesis.Case) -> None:
-                answer = case.call(base_url=address, headers=headers)
+            def ask(case: schemathesis.Case, who: Mapping[str, str]) -> None:
+                answer = case.call(base_url=address, headers=dict(who))
                 asked[answer.status_code] = asked.get(answer.status_code, 0) + 1
                 assert answer.status_code < 500, (case, answer.text)
                 if answer.status_code < 400:
+                    assert who or "/me/" not in case.path, (case, answer.text)
                     case.operation.validate_response(answer)
+                else:
+                    assert answer.headers["content-type"] == [PROBLEM_TYPE], (case, answer.text)
+                    assert answer.json()["status"] == answer.status_code
 
             ask()
     assert sum(asked.values()) > 200
-    assert {200, 422} <= set(asked)
+    assert {200, 401, 422} <= set(asked)
     assert time.monotonic() - begun < 120
