@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from crypto_platform.analytics.computation import Computation, Origin, Work, name_market
 from crypto_platform.analytics.pictures import drawing
-from crypto_platform.domain.book_metrics import BANDS_BPS, flatten, measure_book
+from crypto_platform.domain.book_metrics import BANDS_BPS, ORDER_SIZES, flatten, measure_book
 from crypto_platform.feeds.order_books import ORDER_BOOKS
 from crypto_platform.stores.postgres import analytics_pictures
 from crypto_platform.stores.postgres.analytics_figures import BOOK_METRICS as TABLE
@@ -51,6 +51,15 @@ def _describe_depth(side: str, bps: int) -> Mapping[str, Origin]:
     }
 
 
+def _describe_slippage(side: str, size: int) -> Origin:
+    whose = "asks" if side == "buy" else "bids"
+    return Origin(
+        f"What a {side} order for {size:,} of quote currency would lose against the mid price; "
+        f"unknown where the stored {whose} do not reach.",
+        (*_TOP, f"order_books.{whose[:-1]}_quantities"),
+    )
+
+
 COLUMNS: Mapping[str, Origin] = {
     **name_market("order_books"),
     "minute": Origin("Its first moment, UTC.", ("order_books.ts_event",)),
@@ -76,12 +85,18 @@ COLUMNS: Mapping[str, Origin] = {
         for side in ("bid", "ask")
         for name, origin in _describe_depth(side, bps).items()
     },
+    **{
+        f"{side}_{size}_slippage_bps": _describe_slippage(side, size)
+        for size in ORDER_SIZES
+        for side in ("buy", "sell")
+    },
 }
 
 BOOK_METRICS = Computation(
     name="book_metrics",
-    description="Spread, depth within 10, 50 and 100 basis points of the mid price, and imbalance "
-    "of the last order book of each minute; kept for 90 days, the books for 3.",
+    description="Spread, depth within 10, 50 and 100 basis points of the mid price, imbalance, "
+    "and slippage of orders for 1,000, 10,000 and 100,000 of quote currency, of the last order "
+    "book of each minute; kept for 90 days, the books for 3.",
     feeds=(ORDER_BOOKS.name,),
     table=TABLE,
     columns=COLUMNS,

@@ -18,6 +18,8 @@ from crypto_platform.domain import exact
 
 BANDS_BPS = (10, 50, 100)
 """Basis points from the mid price: a tenth, a half and one per cent."""
+ORDER_SIZES = (1_000, 10_000, 100_000)
+"""In quote currency, of the orders whose slippage every book is asked for."""
 RATIO_DECIMALS = 10
 BPS_DECIMALS = 6
 PRICE_DECIMALS = 20
@@ -67,6 +69,19 @@ class Band(NamedTuple):
     ask: Depth
 
 
+class Slippage(NamedTuple):
+    """What orders at once for so much quote currency, at the mid price, would lose against it.
+
+    Attributes:
+        size: In quote currency; the order is for what that buys of base at the mid price.
+        buy_bps, sell_bps: As Fill.slippage_bps; None where the book is too thin.
+    """
+
+    size: int
+    buy_bps: Decimal | None
+    sell_bps: Decimal | None
+
+
 class Fill(NamedTuple):
     """What an order for a quantity would get at once.
 
@@ -95,6 +110,7 @@ class BookMetrics:
             side: 1 is nothing but bids, -1 nothing but asks.
         imbalance_levels: How many levels that were, a side.
         bands: As BANDS_BPS says, from the narrowest; none without a mid price.
+        slippages: As ORDER_SIZES says, from the smallest; none without a mid price.
     """
 
     best_bid: Decimal | None
@@ -107,6 +123,7 @@ class BookMetrics:
     imbalance_ratio: Decimal | None
     imbalance_levels: int
     bands: Sequence[Band]
+    slippages: Sequence[Slippage]
 
 
 def measure_book(book: Book) -> BookMetrics:
@@ -125,11 +142,16 @@ def measure_book(book: Book) -> BookMetrics:
         imbalance_ratio=_find_imbalance(book, levels),
         imbalance_levels=levels,
         bands=[] if not mid else [measure_band(book, mid, bps) for bps in BANDS_BPS],
+        slippages=[] if not mid else [measure_slippage(book, mid, size) for size in ORDER_SIZES],
     )
 
 
 def flatten(metrics: BookMetrics) -> Iterator[Decimal | int | bool | None]:
-    """All figures in their order; of each band base, quote and is_whole of bids, then of asks."""
+    """All figures in their order.
+
+    Of each band base, quote and is_whole of bids, then of asks; of each size what a purchase loses,
+    then a sale.
+    """
     yield from (
         metrics.best_bid,
         metrics.best_ask,
@@ -145,6 +167,10 @@ def flatten(metrics: BookMetrics) -> Iterator[Decimal | int | bool | None]:
         yield from [None] * (2 * len(Depth._fields) * len(BANDS_BPS))
     for band in metrics.bands:
         yield from (*band.bid, *band.ask)
+    if not metrics.slippages:
+        yield from [None] * (2 * len(ORDER_SIZES))
+    for slippage in metrics.slippages:
+        yield from (slippage.buy_bps, slippage.sell_bps)
 
 
 def find_mid_price(book: Book) -> Decimal | None:
@@ -204,6 +230,14 @@ def fill_buy(book: Book, quantity: Decimal) -> Fill:
 def fill_sell(book: Book, quantity: Decimal) -> Fill:
     """Sell a quantity of base, above zero, to the bids; slippage is what is got below mid."""
     return _fill(book.bids, quantity, find_mid_price(book), sign=Decimal(-1))
+
+
+def measure_slippage(book: Book, mid: Decimal, size: int) -> Slippage:
+    """What buying and selling at once for so much quote currency would lose against a mid price."""
+    quantity = exact.divide(Decimal(size), mid)
+    return Slippage(
+        size, fill_buy(book, quantity).slippage_bps, fill_sell(book, quantity).slippage_bps
+    )
 
 
 def _shorten(price: Decimal) -> Decimal:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from crypto_platform.domain.book_metrics import (
     BANDS_BPS,
+    ORDER_SIZES,
     BookMetrics,
     Fill,
     fill_buy,
@@ -71,7 +72,13 @@ def read_book_metrics(
     """
     with reading_order_book(settings, place, as_of_us=as_of_us) as answer:
         books = [each for page in answer.pages for each in page if isinstance(each, OrderBook)]
-    book = next(iter(books), None)
+    return measure_stored(answer.source, answer.market, next(iter(books), None), sizes)
+
+
+def measure_stored(
+    source: Source, market: Market, book: OrderBook | None, sizes: Sequence[Decimal]
+) -> MeasuredBook:
+    """What a book that was read says; sizes as in read_book_metrics. Pure."""
     levels = None if book is None else read_levels(book)
     orders: list[Order] = []
     if levels is not None:
@@ -79,8 +86,8 @@ def read_book_metrics(
             orders.append(Order(Side.BUY, size, fill_buy(levels, size)))
             orders.append(Order(Side.SELL, size, fill_sell(levels, size)))
     return MeasuredBook(
-        source=answer.source,
-        market=answer.market,
+        source=source,
+        market=market,
         book=book,
         metrics=None if levels is None else measure_book(levels),
         orders=orders,
@@ -114,6 +121,11 @@ METRIC_COLUMNS: Sequence[Column] = (
             Column(f"{side}_quote_{bps}bps", FieldKind.AMOUNT),
             Column(f"{side}_is_whole_{bps}bps", None),
         )
+    ),
+    *(
+        Column(f"{side}_{size}_slippage_bps", FieldKind.AMOUNT)
+        for size in ORDER_SIZES
+        for side in ("buy", "sell")
     ),
 )
 """Of a book's figures as a row; `is_whole` is false where there is at least so much."""

@@ -278,6 +278,16 @@ def test_the_last_book_of_a_minute_counts_also_where_it_came_late(
     assert read() == [(10 * HOUR, 100, 100, Decimal("0.5"), 3), wide]
 
 
+def test_a_minutes_book_says_what_orders_would_lose(
+    settings: Settings, postgres_urls: PostgresUrls
+) -> None:
+    """1,000 at a mid of 1,000 is one unit, ten basis points away; of ten there are not enough."""
+    load_books(settings, [book(at=10 * HOUR, bid="999", ask="1001")])
+    catch_up_as_of(settings, 11 * HOUR)
+    names = [f"{side}_{size}_slippage_bps" for size in (1_000, 10_000) for side in ("buy", "sell")]
+    assert read_table(postgres_urls, table_of("book_metrics"), *names) == [(10, 10, None, None)]
+
+
 def test_figures_go_at_their_age_and_no_others(
     settings: Settings, postgres_urls: PostgresUrls
 ) -> None:

@@ -144,6 +144,24 @@ def test_quotes_keep_every_digit_and_say_which_currency_they_mean() -> None:
         assert past.json() == {"quotes": []}
 
 
+def test_a_books_depth_and_what_orders_would_get_are_told() -> None:
+    """Two bids of 3 in all: a sale of 4 has no price, and none is made up."""
+    with serving(build_store()) as client:
+        found = client.get("/v1/depth", params={**HERE, "size": ["1", "4"]}).json()
+        assert (found["mid_price"], found["spread"], found["symbol"]) == ("10.25", "0.5", "BTC/USD")
+        assert found["buy_1000_slippage_bps"] is None
+        got = [(o["side"], o["quantity"], o["filled"], o["slippage_bps"]) for o in found["orders"]]
+        assert got == [
+            ("buy", "1", "1", "243.902439"),
+            ("sell", "1", "1", "243.902439"),
+            ("buy", "4", "3", None),
+            ("sell", "4", "3", None),
+        ]
+        check_problem(client.get("/v1/depth", params={**HERE, "as_of": "2020-01-01"}), 404)
+        for wrong in ("0", "-1", "1e3", "much"):
+            check_problem(client.get("/v1/depth", params={**HERE, "size": wrong}), 422)
+
+
 def test_a_book_has_its_levels_and_its_middle() -> None:
     """Best first, as many as asked for."""
     with serving(build_store()) as client:

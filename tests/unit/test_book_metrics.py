@@ -6,16 +6,22 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crypto_platform.analytics.book_metrics import COLUMNS
 from crypto_platform.domain.book_metrics import (
     Band,
     Book,
     Depth,
     Level,
+    Slippage,
     fill_buy,
     fill_sell,
+    flatten,
     measure_band,
     measure_book,
+    measure_slippage,
 )
+from crypto_platform.serving.book_metrics import METRIC_COLUMNS
+from crypto_platform.stores.postgres.analytics_figures import BOOK_METRICS as TABLE
 
 
 def level(price: str, quantity: str) -> Level:
@@ -119,6 +125,36 @@ def test_a_book_too_thin_says_what_there_was_and_no_price() -> None:
     assert fill_buy(EMPTY, Decimal(1)) == (0, 0, None, None)
     whole = fill_buy(BOOK, Decimal(5))
     assert (whole.filled, whole.average_price) == (5, Decimal("100.41"))
+
+
+def test_an_order_of_a_size_loses_what_its_side_costs_beyond_the_mid_price() -> None:
+    """300 buys 3 at a mid of 100: 35 basis points above it, and 200 sells 2 five below."""
+    assert measure_slippage(BOOK, Decimal(100), 300).buy_bps == 35
+    assert measure_slippage(BOOK, Decimal(100), 200).sell_bps == 5
+
+
+def test_a_size_that_the_stored_levels_do_not_reach_is_unknown() -> None:
+    """Asks hold 5, bids 10: 1,000 at 100 is 10, which only a sale gets; 10,000 nobody."""
+    assert measure_book(BOOK).slippages == [
+        Slippage(1_000, None, Decimal(66)),
+        Slippage(10_000, None, None),
+        Slippage(100_000, None, None),
+    ]
+    assert measure_book(EMPTY).slippages == []
+
+
+def test_a_row_of_figures_is_as_long_as_its_table_whatever_the_book() -> None:
+    """A value too few would shift the rest, and the answer to people names them alike."""
+    names = [column.name for column in TABLE.figures]
+    names = names[names.index("best_bid") :]
+    shown = [column.name for column in METRIC_COLUMNS]
+    assert shown[shown.index("best_bid") :] == names
+    assert set(COLUMNS) == {column.name for column in TABLE.columns}
+    for book in (BOOK, EMPTY, Book(bids=BOOK.bids, asks=[], depth=3)):
+        assert len(list(flatten(measure_book(book)))) == len(names)
+    assert (
+        dict(zip(names, flatten(measure_book(BOOK)), strict=True))["sell_1000_slippage_bps"] == 66
+    )
 
 
 def test_without_a_mid_price_there_is_a_price_and_no_slippage() -> None:

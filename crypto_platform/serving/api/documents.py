@@ -5,6 +5,7 @@ Here: what FastAPI is told as `responses`. Not here: how schemas are made (schem
 
 from http import HTTPStatus
 
+from crypto_platform.analytics.book_metrics import BOOK_METRICS
 from crypto_platform.domain.market_overview import MarketSummary
 from crypto_platform.domain.portfolio_history import PortfolioDay
 from crypto_platform.feeds import FEED_BY_NAME
@@ -31,6 +32,7 @@ from crypto_platform.serving.api.schemas import (
     describe_rows,
     say,
 )
+from crypto_platform.serving.book_metrics import METRIC_COLUMNS, ORDER_COLUMNS
 from crypto_platform.serving.market_sheets import QUOTE_COLUMNS
 from crypto_platform.serving.overview import OVERVIEW_COLUMNS
 from crypto_platform.serving.sheets import build_sheet, build_struct_sheet
@@ -42,6 +44,10 @@ _MEANING_OF_MARKET = {
     "symbol": "Unified (BTC/USD), as it is mapped now; null where nobody mapped it.",
 }
 _MARKET = {name: say(TEXT, text) for name, text in _MEANING_OF_MARKET.items()}
+_MEANING_OF_DEPTH = {
+    **{name: origin.meaning for name, origin in BOOK_METRICS.columns.items()},
+    **_MEANING_OF_MARKET,
+}
 _EXAMPLE_MARKET = {"venue": "coinbase", "venue_symbol": "BTC-USD", "symbol": "BTC/USD"}
 _LEVELS = describe_list(
     describe_object(
@@ -354,6 +360,45 @@ OVERVIEW = answers(
         "as_of": "2026-01-31T14:30:00.000000Z",
         "markets": [{**_EXAMPLE_MARKET, "change_24h_pct": "-2.78", "made_of": "trades"}],
     },
+)
+
+DEPTH = answers(
+    describe_object(
+        {
+            **describe_rows(METRIC_COLUMNS, beside=_MEANING_OF_DEPTH)["items"]["properties"],
+            "orders": describe_rows(
+                ORDER_COLUMNS,
+                beside={
+                    "side": "Of the order: buy or sell.",
+                    "quantity": "Units of base that were asked for.",
+                    "filled": "Units of base that there are for it.",
+                    "paid": "Their price together, quote currency.",
+                    "average_price": "For one unit; null where the book is too thin.",
+                    "slippage_bps": "How much worse than the mid price, basis points.",
+                },
+            ),
+        }
+    ),
+    {
+        **_EXAMPLE_MARKET,
+        "ts_event": "2026-01-31T14:30:00.000000Z",
+        "mid_price": "64250.115",
+        "spread_bps": "0.001556",
+        "bid_base_10bps": "3.2",
+        "bid_is_whole_10bps": True,
+        "buy_10000_slippage_bps": "0.41",
+        "orders": [
+            {
+                "side": "buy",
+                "quantity": "0.5",
+                "filled": "0.5",
+                "paid": "32126.4",
+                "average_price": "64252.8",
+                "slippage_bps": "0.417898",
+            }
+        ],
+    },
+    refusals=_UNKNOWN,
 )
 
 INDICATORS = answers(

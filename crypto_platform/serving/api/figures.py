@@ -1,23 +1,26 @@
-"""What is made of the market: indicators of a market's candles, all markets at a glance.
+"""What is made of the market: indicators, all markets at a glance, what a book is worth.
 
 Here: parameters -> one question -> rows. Not here: arithmetic (domain/), which candles are read
-(serving/analytics.py, indicators.py, overview.py).
+(serving/analytics.py, indicators.py, overview.py), what books say (serving/book_metrics.py).
 """
 
 import time
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 from fastapi import Query as In
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from crypto_platform.domain.indicator_catalogue import IndicatorError, parse_indicators
+from crypto_platform.domain.money import explain_amount
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.serving.analytics import MadeOf
 from crypto_platform.serving.api import documents
 from crypto_platform.serving.api.answers import build_answer
 from crypto_platform.serving.api.catalogue import Catalogue
+from crypto_platform.serving.api.market import BookQuery, read_book
 from crypto_platform.serving.api.parameters import (
     LIMIT_MAX,
     NoQuery,
@@ -26,6 +29,7 @@ from crypto_platform.serving.api.parameters import (
 )
 from crypto_platform.serving.api.problems import ApiError
 from crypto_platform.serving.api.services import Shared
+from crypto_platform.serving.book_metrics import build_metrics, build_orders, measure_stored
 from crypto_platform.serving.indicators import (
     FoundBars,
     build_indicators,
@@ -41,6 +45,7 @@ from crypto_platform.stores.base import Store
 from crypto_platform.stores.market import Market
 
 NAMES_LENGTH_MAX = 500
+SIZES_MAX = 10
 
 router = APIRouter(prefix="/v1", tags=["market"])
 
@@ -54,6 +59,36 @@ def show_overview(services: Shared, request: Request, _: NoQuery) -> Response:
         "markets": build_rows(build_overview(overview)),
     }
     return build_answer(request, document, [overview.source])
+
+
+def _refuse_no_size(text: str) -> str:
+    problem = explain_amount(text, above_zero=True)
+    if problem is not None:
+        message = f"no quantity, as 0.5 is one: {problem}"
+        raise ValueError(message)
+    return text
+
+
+class DepthQuery(BookQuery):
+    """Of which book, and what orders would get."""
+
+    size: list[Annotated[str, AfterValidator(_refuse_no_size)]] = Field(
+        default=[],
+        max_length=SIZES_MAX,
+        description="So much of the base, bought and sold at once; again for another.",
+        examples=[["0.5"]],
+    )
+
+
+@router.get(
+    "/depth", summary="What the last order book of a market is worth", responses=documents.DEPTH
+)
+def show_depth(services: Shared, request: Request, query: Annotated[DepthQuery, In()]) -> Response:
+    """Spread, depth, imbalance, slippage; 404 where no book is stored of that time."""
+    market, book, source = read_book(services, query)
+    measured = measure_stored(source, market, book, [Decimal(size) for size in query.size])
+    [row] = build_rows(build_metrics(measured))
+    return build_answer(request, {**row, "orders": build_rows(build_orders(measured))}, [source])
 
 
 class IndicatorsQuery(PlaceQuery, SpanQuery):

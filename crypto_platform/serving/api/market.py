@@ -46,6 +46,7 @@ from crypto_platform.serving.api.parameters import (
 from crypto_platform.serving.api.problems import ApiError
 from crypto_platform.serving.api.services import Services, Shared, read_quotes
 from crypto_platform.serving.book_metrics import describe_top
+from crypto_platform.serving.failover import Source
 from crypto_platform.serving.market import give_symbol
 from crypto_platform.serving.market_sheets import build_quotes
 from crypto_platform.serving.reader import RECORDS_MAX, find_quotes
@@ -209,23 +210,18 @@ class BookQuery(PlaceQuery):
     """Which order book."""
 
     as_of_us: TimeUs | None = Field(None, alias="as_of", description="The one that stood then.")
+
+
+class LevelsQuery(BookQuery):
+    """How much of it."""
+
     levels: int = Field(20, ge=1, le=LEVELS_MAX, description="A side, at most.", examples=[20])
 
 
 @router.get("/book", summary="The last order book of a market", responses=documents.BOOK)
-def show_book(services: Shared, request: Request, query: Annotated[BookQuery, In()]) -> Response:
+def show_book(services: Shared, request: Request, query: Annotated[LevelsQuery, In()]) -> Response:
     """Best levels first; 404 where none is stored of that time."""
-    feed = FEED_BY_NAME[ORDER_BOOKS.name]
-    market = services.catalogue.get().find(feed.name, query.place)
-    span = Span(None, None if query.as_of_us is None else query.as_of_us + 1)
-    answered = services.reads.ask(
-        lambda store: store.read_newest(feed, market, span, records_max=1), [feed]
-    )
-    books = [record for record in answered.value if isinstance(record, OrderBook)]
-    if not books:
-        message = "no book is stored of that time: order books are kept for a few days"
-        raise ApiError(HTTPStatus.NOT_FOUND, message)
-    [book] = books
+    market, book, source = read_book(services, query)
     bids, asks = (
         [
             {"price": price, "quantity": quantity}
@@ -245,4 +241,23 @@ def show_book(services: Shared, request: Request, query: Annotated[BookQuery, In
         "bids": bids,
         "asks": asks,
     }
-    return build_answer(request, document, [answered.source])
+    return build_answer(request, document, [source])
+
+
+def read_book(services: Services, query: BookQuery) -> tuple[Market, OrderBook, Source]:
+    """The last book of a market, at or before a time.
+
+    Raises:
+        ApiError: None is stored of that time.
+    """
+    feed = FEED_BY_NAME[ORDER_BOOKS.name]
+    market = services.catalogue.get().find(feed.name, query.place)
+    span = Span(None, None if query.as_of_us is None else query.as_of_us + 1)
+    answered = services.reads.ask(
+        lambda store: store.read_newest(feed, market, span, records_max=1), [feed]
+    )
+    books = [record for record in answered.value if isinstance(record, OrderBook)]
+    if not books:
+        message = "no book is stored of that time: order books are kept for a few days"
+        raise ApiError(HTTPStatus.NOT_FOUND, message)
+    return market, books[0], answered.source

@@ -11,7 +11,7 @@ from typing import Literal, LiteralString, NamedTuple
 
 from psycopg import sql
 
-from crypto_platform.domain.book_metrics import BANDS_BPS
+from crypto_platform.domain.book_metrics import BANDS_BPS, ORDER_SIZES
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.stores.contents import StoredColumn
 from crypto_platform.stores.postgres.rows import format_time
@@ -134,6 +134,9 @@ BOOK_METRICS = FigureTable(
                 *_amounts(f"{side}_base_{bps}bps", f"{side}_quote_{bps}bps"),
                 FigureColumn(f"{side}_is_whole_{bps}bps", "boolean"),
             )
+        ),
+        *_amounts(
+            *(f"{side}_{size}_slippage_bps" for size in ORDER_SIZES for side in ("buy", "sell"))
         ),
     ),
     "Figures of the last order book of each minute; is_whole false: there is at least so much.",
