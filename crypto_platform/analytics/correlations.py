@@ -12,7 +12,7 @@ from crypto_platform.analytics.computation import Computation, Origin, Work, nam
 from crypto_platform.analytics.pictures import drawing
 from crypto_platform.analytics.windows import list_ends
 from crypto_platform.domain.hours import MICROSECONDS_PER_DAY, TimeUs
-from crypto_platform.domain.volatility import Close, find_correlations, find_returns
+from crypto_platform.domain.volatility import Close, find_correlations, find_returns, look_back_on
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.feeds.trades import TRADES
 from crypto_platform.stores.market import Market
@@ -67,11 +67,7 @@ def _read_returns(
 
 
 def _build_rows(returns: Mapping[Market, Returns], end_us: TimeUs) -> list[tuple[object, ...]]:
-    begins_us = end_us - MICROSECONDS_PER_DAY
-    windows = {
-        market: {time: change for time, change in own.items() if begins_us < time <= end_us}
-        for market, own in returns.items()
-    }
+    windows = {market: look_back_on(own, end_us) for market, own in returns.items()}
     busiest = sorted(windows, key=lambda market: -len(windows[market]))[:MARKETS_MAX]
     chosen = {market: windows[market] for market in sorted(busiest) if windows[market]}
     as_of = format_time(end_us)

@@ -10,9 +10,10 @@ from typing import TypeVar
 
 from crypto_platform.analytics.computation import Work
 from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, TimeUs
-from crypto_platform.stores.postgres.analytics_sources import MarketName, StoredCandle
+from crypto_platform.domain.market_overview import CandleFigures
+from crypto_platform.stores.postgres.analytics_sources import MarketName
 
-T = TypeVar("T")
+C = TypeVar("C", bound=CandleFigures)
 
 
 def list_ends(work: Work) -> Mapping[MarketName, Sequence[TimeUs]]:
@@ -31,8 +32,8 @@ def list_ends(work: Work) -> Mapping[MarketName, Sequence[TimeUs]]:
 
 
 def look_back(
-    candles: Sequence[StoredCandle], ends: Sequence[TimeUs], *, back_us: TimeUs
-) -> Iterator[Sequence[StoredCandle]]:
+    candles: Sequence[C], ends: Sequence[TimeUs], *, back_us: TimeUs
+) -> Iterator[Sequence[C]]:
     """For each end the candles that opened so long before it, or later, and before it.
 
     Args:

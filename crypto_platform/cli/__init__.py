@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "depth": ("depth", "Show a book's spread, depth, imbalance, and what an order would cost."),
     "candles": ("market", "Show candles of a market: the newest, or of a range."),
     "indicators": ("indicators", "Show moving averages, RSI, MACD and others of a market."),
+    "volatility": ("movements", "Show how much a market moves, hour by hour."),
+    "correlations": ("movements", "Show which markets of a venue move with one."),
     "overview": ("overview", "Show the last day and week of every market."),
     "venues": ("overview", "Compare the price of a symbol at all its venues."),
     "orders": ("accounts", "Show a user's open orders, or one order with its fills."),

@@ -91,6 +91,12 @@ def find_returns(closes: Sequence[Close], *, interval_us: int) -> Mapping[int, D
     }
 
 
+def look_back_on(returns: Mapping[int, Decimal], end_us: int) -> Mapping[int, Decimal]:
+    """Those of the 24 hours that end at a time."""
+    begins_us = end_us - MICROSECONDS_PER_DAY
+    return {time: change for time, change in returns.items() if begins_us < time <= end_us}
+
+
 def find_correlation(first: Mapping[int, Decimal], second: Mapping[int, Decimal]) -> Correlation:
     """Of two markets' returns by close time."""
     common = [time for time in first if time in second]

@@ -146,6 +146,17 @@ def read_figures(store: Store, market: Market, now_us: TimeUs) -> MarketCandles:
     )
 
 
+def read_five_minutes(
+    store: Store, market: Market, *, begins_us: TimeUs, ends_us: TimeUs, now_us: TimeUs
+) -> tuple[Sequence[CandleFigures], MadeOf]:
+    """Closed candles of a stretch of whole hours that is over, oldest first, or a venue's own."""
+    if store.built_candles(market) is None:
+        minutes = _read_minutes(store, market, Span(begins_us, ends_us), newest=None)
+        return _roll_up([_to_figures(candle) for candle in minutes]), MadeOf.VENUE
+    found = open_candles(store, market, Interval.FIVE_MINUTES, now_us).read(begins_us, ends_us)
+    return [found[at] for at in sorted(found)], MadeOf.TRADES
+
+
 def _read_venue_candles(store: Store, market: Market, now_us: TimeUs) -> MarketCandles:
     """Of its minutes: those of a day, and the last ones before a week and before a day."""
     begins_us = now_us - MICROSECONDS_PER_DAY - SHORT_US

@@ -4,14 +4,19 @@ import json
 import time
 from decimal import Decimal
 
+import msgspec
+
 from crypto_platform.domain.indicator_catalogue import calculate, parse_indicators
 from crypto_platform.domain.indicators import CandleColumns
+from crypto_platform.domain.volatility import Close, find_volatility
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.candles import Candle, Interval, seal_candle
 from crypto_platform.feeds.order_books import OrderBook, TimedBy, seal_order_book
 from crypto_platform.feeds.trades import Trade, seal_trade
+from crypto_platform.serving.analytics import MadeOf
 from crypto_platform.serving.indicators import read_indicators
 from crypto_platform.serving.market import Place
+from crypto_platform.serving.movements import read_correlations, read_volatility
 from crypto_platform.stores.market import Span
 from tests.platform_harness import Platform
 from tests.servers.test_cli_servers import REFUSED, run
@@ -45,6 +50,27 @@ def make_hours(count: int) -> list[Trade]:
         trade(number, at=THIS_HOUR - (count - number) * HOUR + 1, price=f"{100 + number % 5}")
         for number in range(count + 1)
     ]
+
+
+def minute_candle(
+    at: int, price: str, *, high: str | None = None, low: str | None = None
+) -> Candle:
+    """The venue's own."""
+    return seal_candle(
+        Candle(
+            venue="coinbase",
+            venue_symbol="BTC-USD",
+            symbol="BTC/USD",
+            interval=Interval.MINUTE,
+            ts_event=at,
+            open=price,
+            high=high or price,
+            low=low or price,
+            close=price,
+            base_volume="7",
+            ts_ingest=at,
+        )
+    )
 
 
 def load(platform: Platform, **records: list[Trade] | list[OrderBook] | list[Candle]) -> None:
@@ -105,6 +131,44 @@ def test_what_is_not_known_at_first_is_said_with_what_it_needs(platform: Platfor
     assert "there are sma:20" in ended.stderr
 
 
+def test_movements_are_the_same_of_trades_and_of_the_venues_own_candles(
+    platform: Platform,
+) -> None:
+    """The figures of the tables, made of what is stored now; without PostgreSQL as well."""
+    times = range(THIS_HOUR - 26 * HOUR, THIS_HOUR, 5 * MINUTE)
+    prices = [str(100 + number * number % 7) for number in range(len(times))]
+    trades = [trade(n, at=at, price=p) for n, (at, p) in enumerate(zip(times, prices, strict=True))]
+    candles = [minute_candle(at, price) for at, price in zip(times, prices, strict=True)]
+    twins = [
+        seal_trade(msgspec.structs.replace(each, venue_symbol="XBT-USD", symbol="XBT/USD"))
+        for each in trades
+    ]
+    twin_candles = [
+        seal_candle(msgspec.structs.replace(each, venue_symbol="XBT-USD", symbol="XBT/USD"))
+        for each in candles
+    ]
+    load(platform, trades=[*trades, *twins], candles=[*candles, *twin_candles])
+    closes = [Close(at + 5 * MINUTE, Decimal(p)) for at, p in zip(times, prices, strict=True)]
+    begins = [hours * 12 for hours in (1, 2)]
+    wanted = [find_volatility(closes[first - 1 : first + 288]) for first in begins]
+    for made_of in (MadeOf.TRADES, MadeOf.VENUE):
+        found = read_volatility(platform.settings, PLACE, hours=2)
+        assert found.made_of is made_of
+        assert [tuple(row) for row in found.rows] == [
+            (THIS_HOUR - HOUR, wanted[0]),
+            (THIS_HOUR, wanted[1]),
+        ]
+        together = read_correlations(platform.settings, PLACE, hours=1)
+        assert [(r.as_of_us, r.other.venue_symbol, *r.correlation) for r in together.rows] == [
+            (THIS_HOUR, "XBT-USD", 1, 288)
+        ]
+        platform.reload(CRYPTO_PLATFORM_POSTGRES__ANALYST_URL=REFUSED)
+    ended = run(platform, "volatility", *PLACE)
+    assert (ended.returncode, "288" in ended.stdout) == (0, True)
+    assert "made of the venues' own candles" in ended.stderr
+    assert run(platform, "correlations", *PLACE, "--csv").stdout.count("XBT-USD") == 24
+
+
 def test_an_overview_reaches_to_the_last_trade(platform: Platform) -> None:
     """Also what no run of analytics has made; without PostgreSQL of the venues' own candles."""
     now = time.time_ns() // 1000
@@ -113,21 +177,7 @@ def test_an_overview_reaches_to_the_last_trade(platform: Platform) -> None:
     recent = trade(902, at=now - 2 * HOUR, price="120")
     last = trade(903, at=now - MINUTE, price="110")
     opens = now - 2 * HOUR - (now - 2 * HOUR) % MINUTE
-    own = seal_candle(
-        Candle(
-            venue="coinbase",
-            venue_symbol="BTC-USD",
-            symbol="BTC/USD",
-            interval=Interval.MINUTE,
-            ts_event=opens,
-            open="120",
-            high="121",
-            low="119",
-            close="120",
-            base_volume="7",
-            ts_ingest=now,
-        )
-    )
+    own = minute_candle(opens, "120", high="121", low="119")
     load(platform, trades=[week, yesterday, recent, last], candles=[own])
     ended = run(platform, "overview", "--json")
     [row] = json.loads(ended.stdout)["markets"]

@@ -5,14 +5,19 @@ import io
 import threading
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 
 import httpx
+import msgspec
 import pytest
 
 from crypto_platform.serving.api import reports
+from crypto_platform.serving.sheets import print_time
 from tests.api_harness import SYMBOL, VENUE, FakeStore, candle, serving, trade
 from tests.unit.test_api_account import build_store, log_in
 
+MINUTE = 60_000_000
+HOUR = 60 * MINUTE
 HERE = {"venue": VENUE, "symbol": "BTC/USD"}
 TAX = {"year": "2025", "currency": "USD"}
 
@@ -91,6 +96,32 @@ def test_the_overview_has_every_market(client: httpx.Client) -> None:
     """And says of what its figures were made."""
     [row] = client.get("/v1/overview").json()["markets"]
     assert (row["venue"], row["symbol"]) == (VENUE, "BTC/USD")
+
+
+def test_movements_are_of_the_full_hours_newest_first(
+    store: FakeStore, client: httpx.Client
+) -> None:
+    """This hour is not over; a price that swings between 2 and 4 every minute moves much."""
+    now = time.time_ns() // 1000
+    hour = now - now % HOUR
+    store.market["candles"] = [
+        msgspec.structs.replace(candle(0), ts_event=hour - n * MINUTE, close=str(2 + n // 5 % 2))
+        for n in range(180, -60, -1)
+    ]
+    document = client.get("/v1/volatility", params={**HERE, "limit": 2}).json()
+    assert document["made_of"] == "venue"
+    newest, before = document["volatility"]
+    assert [row["as_of"] for row in (newest, before)] == [
+        print_time(hour),
+        print_time(hour - HOUR),
+    ]
+    assert (newest["returns"], before["returns"]) == (35, 23)
+    assert Decimal(newest["annualised_pct"]) > 1000
+    alone = client.get("/v1/correlations", params=HERE).json()
+    assert (alone["symbol"], alone["correlations"]) == ("BTC/USD", [])
+    for path, too_many in (("/v1/volatility", "169"), ("/v1/correlations", "25")):
+        assert client.get(path, params={**HERE, "limit": too_many}).status_code == 422
+        assert client.get(path, params={**HERE, "symbol": "no/no"}).status_code == 404
 
 
 def test_a_user_gets_his_own_report_in_the_form_he_asks_for(client: httpx.Client) -> None:

@@ -3,14 +3,24 @@
 from decimal import Decimal
 
 from crypto_platform.cli.indicators import format_indicators
+from crypto_platform.cli.movements import format_correlations, format_volatility
 from crypto_platform.cli.overview import format_overview, format_venues
 from crypto_platform.domain.candles import BuiltCandle, Match, build_candle
 from crypto_platform.domain.market_overview import LastPrice, summarize_market
 from crypto_platform.domain.venue_comparison import Timed, VenueMarket, compare_venues
+from crypto_platform.domain.volatility import Correlation, Volatility
 from crypto_platform.feeds.candles import Interval
 from crypto_platform.serving.analytics import MadeOf
 from crypto_platform.serving.failover import Source
 from crypto_platform.serving.indicators import Bar, IndicatorAnswer, build_indicators
+from crypto_platform.serving.movements import (
+    CorrelationAnswer,
+    TimedCorrelation,
+    TimedVolatility,
+    VolatilityAnswer,
+    build_correlations,
+    build_volatility,
+)
 from crypto_platform.serving.overview import Overview, OverviewRow, build_overview
 from crypto_platform.serving.sheets import build_rows
 from crypto_platform.serving.venue_comparison import VenueAnswer, build_venues
@@ -120,3 +130,47 @@ def test_venues_show_how_far_they_are_apart_and_what_is_old() -> None:
     ]
     first = build_rows(build_venues(answer))[0]
     assert (first["venue"], first["price"], first["age_us"]) == ("a", "100.00", 1_000_000)
+
+
+def test_volatility_has_its_course_and_holes_where_it_is_not_known() -> None:
+    """A day of which nothing is known is not a quiet one."""
+    found = [Volatility(Decimal("40.25"), 288), Volatility(None, 3), Volatility(Decimal(80), 280)]
+    answer = VolatilityAnswer(
+        source=SOURCE,
+        market=BTC,
+        made_of=MadeOf.TRADES,
+        rows=[TimedVolatility(NOON + n * HOUR, each) for n, each in enumerate(found)],
+    )
+    assert format_volatility(answer) == [
+        "coinbase BTC/USD  ▁ █",
+        "",
+        "as of             volatility  returns",
+        "2025-11-22 12:00      40.2 %      288",
+        "2025-11-22 13:00           -        3",
+        "2025-11-22 14:00      80.0 %      280",
+    ]
+    row = build_rows(build_volatility(answer))[1]
+    assert (row["as_of"], row["annualised_pct"]) == ("2025-11-22T13:00:00.000000Z", None)
+
+
+def test_correlations_stand_with_the_closest_first_and_the_unknown_last() -> None:
+    """Of the newest hour; a market that was silent then is not dropped."""
+    eth, sol, old = (
+        Market("coinbase", f"{name}-USD", f"{name}/USD") for name in ("ETH", "SOL", "OLD")
+    )
+    rows = [
+        TimedCorrelation(NOON, eth, Correlation(Decimal("0.1"), 280)),
+        TimedCorrelation(NOON, old, Correlation(Decimal("0.2"), 40)),
+        TimedCorrelation(NOON + HOUR, eth, Correlation(Decimal("0.9"), 288)),
+        TimedCorrelation(NOON + HOUR, sol, Correlation(Decimal("-0.5"), 200)),
+    ]
+    answer = CorrelationAnswer(source=SOURCE, market=BTC, made_of=MadeOf.TRADES, rows=rows)
+    assert format_correlations(answer) == [
+        "coinbase BTC/USD, as of 2025-11-22 13:00",
+        "",
+        "with     correlation  pairs  2 h",
+        "ETH/USD        +0.90    288  ▁█",
+        "SOL/USD        -0.50    200   ▅",
+        "OLD/USD            -      0  ▅",
+    ]
+    assert build_rows(build_correlations(answer))[3]["correlation"] == "-0.5"

@@ -3,9 +3,13 @@
 Here: what FastAPI is told as `responses`. Not here: how schemas are made (schemas.py).
 """
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from crypto_platform.analytics.book_metrics import BOOK_METRICS
+from crypto_platform.analytics.computation import Computation
+from crypto_platform.analytics.correlations import CORRELATIONS as COMPUTED_CORRELATIONS
+from crypto_platform.analytics.volatility import VOLATILITY as COMPUTED_VOLATILITY
 from crypto_platform.domain.market_overview import MarketSummary
 from crypto_platform.domain.portfolio_history import PortfolioDay
 from crypto_platform.feeds import FEED_BY_NAME
@@ -34,8 +38,9 @@ from crypto_platform.serving.api.schemas import (
 )
 from crypto_platform.serving.book_metrics import METRIC_COLUMNS, ORDER_COLUMNS
 from crypto_platform.serving.market_sheets import QUOTE_COLUMNS
+from crypto_platform.serving.movements import CORRELATION_COLUMNS, VOLATILITY_COLUMNS
 from crypto_platform.serving.overview import OVERVIEW_COLUMNS
-from crypto_platform.serving.sheets import build_sheet, build_struct_sheet
+from crypto_platform.serving.sheets import Column, build_sheet, build_struct_sheet
 
 _UNKNOWN = (HTTPStatus.NOT_FOUND,)
 _MEANING_OF_MARKET = {
@@ -401,16 +406,61 @@ DEPTH = answers(
     refusals=_UNKNOWN,
 )
 
+_MADE_OF = {
+    "type": "string",
+    "enum": ["trades", "venue"],
+    "description": "What the candles are made of: trades, or the venue's own.",
+}
+
+
+def _describe_movement(name: str, computation: Computation, columns: Sequence[Column]) -> Schema:
+    meaning = {name: origin.meaning for name, origin in computation.columns.items()}
+    rows = describe_rows(columns, beside=meaning | _MEANING_OF_MARKET)
+    return describe_object({**_MARKET, "made_of": _MADE_OF, name: rows})
+
+
+VOLATILITY = answers(
+    _describe_movement("volatility", COMPUTED_VOLATILITY, VOLATILITY_COLUMNS),
+    {
+        **_EXAMPLE_MARKET,
+        "made_of": "trades",
+        "volatility": [
+            {
+                **_EXAMPLE_MARKET,
+                "as_of": "2026-01-31T14:00:00.000000Z",
+                "annualised_pct": "42.180031",
+                "returns": 288,
+            }
+        ],
+    },
+    refusals=_UNKNOWN,
+)
+
+CORRELATIONS = answers(
+    _describe_movement("correlations", COMPUTED_CORRELATIONS, CORRELATION_COLUMNS),
+    {
+        **_EXAMPLE_MARKET,
+        "made_of": "trades",
+        "correlations": [
+            {
+                **_EXAMPLE_MARKET,
+                "other_venue_symbol": "ETH-USD",
+                "other_symbol": "ETH/USD",
+                "as_of": "2026-01-31T14:00:00.000000Z",
+                "correlation": "0.83",
+                "pairs": 288,
+            }
+        ],
+    },
+    refusals=_UNKNOWN,
+)
+
 INDICATORS = answers(
     describe_object(
         {
             **_MARKET,
             "interval": {"type": "string", "description": "Of the candles."},
-            "made_of": {
-                "type": "string",
-                "enum": ["trades", "venue"],
-                "description": "What the candles are made of: trades, or the venue's own.",
-            },
+            "made_of": _MADE_OF,
             "indicators": describe_list(
                 {
                     **describe_object(
