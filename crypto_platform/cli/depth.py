@@ -13,6 +13,7 @@ import click
 from crypto_platform.cli.market import symbol_argument, venue_argument
 from crypto_platform.cli.options import TIME, data_dir_option
 from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options
+from crypto_platform.cli.sparkline import draw_bar
 from crypto_platform.cli.text import align_points, format_table, printable
 from crypto_platform.domain.book_metrics import BookMetrics, Depth
 from crypto_platform.domain.money import explain_amount
@@ -27,6 +28,8 @@ from crypto_platform.serving.book_metrics import (
 from crypto_platform.serving.market import Place
 from crypto_platform.serving.sheets import build_rows, build_source, print_time
 from crypto_platform.settings import load_settings
+
+BAR_WIDTH = 24
 
 
 class _Size(click.ParamType[Decimal]):
@@ -111,7 +114,21 @@ def _format_bands(metrics: BookMetrics) -> list[str]:
     names = [f"{band.bps} bp" for band in metrics.bands]
     header = ("within", "bids: base", "quote", "asks: base", "quote")
     rows = list(zip(names, *columns, strict=True))
-    return ["", *format_table(header, rows, right=frozenset({0}))]
+    return ["", *format_table(header, rows, right=frozenset({0})), "", *_draw_bands(metrics)]
+
+
+def _draw_bands(metrics: BookMetrics) -> list[str]:
+    """What waits on both sides in quote currency, the bids to the left, as bars."""
+    longest = max(side.quote for band in metrics.bands for side in (band.bid, band.ask))
+    names = [f"{band.bps} bp" for band in metrics.bands]
+    width = max(map(len, names))
+    lines: list[str] = []
+    for name, band in zip(names, metrics.bands, strict=True):
+        bid, ask = (
+            draw_bar(side.quote, longest=longest, width=BAR_WIDTH) for side in (band.bid, band.ask)
+        )
+        lines.append(f"{name:>{width}}  {bid:>{BAR_WIDTH}} | {ask}".rstrip())
+    return lines
 
 
 def _depth(side: Depth) -> tuple[str, str]:

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import click
 
-from crypto_platform.cli.gaps_text import build_document, format_gaps
+from crypto_platform.cli.gaps_text import build_days, build_document, format_gaps
 from crypto_platform.cli.history import parse_days, run_history
 from crypto_platform.cli.history_text import build_document as build_history_document
 from crypto_platform.cli.history_text import build_plan_document, format_plan, format_report
-from crypto_platform.cli.options import data_dir_option, is_confirmed, json_option, yes_option
-from crypto_platform.cli.sheet import echo_source
+from crypto_platform.cli.options import data_dir_option, is_confirmed, yes_option
+from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options
 from crypto_platform.cli.signals import stop_on
 from crypto_platform.delivery.gap_repair import (
     GAP_FEEDS,
@@ -34,6 +34,7 @@ from crypto_platform.delivery.history_plan import Estimate, Wanted, estimate_wan
 from crypto_platform.domain.hours import TimeUs, day_of, name_day, to_time_us
 from crypto_platform.errors import SourceError
 from crypto_platform.serving.quality import read_gap_report
+from crypto_platform.serving.sheets import build_source
 from crypto_platform.settings import Settings, load_settings
 from crypto_platform.sources import list_feeds
 
@@ -62,7 +63,7 @@ Plan = Mapping[str, Sequence[Wanted]]
 @click.option("--repair", is_flag=True, help="Ask the venues for what is missing here.")
 @click.option("--dry-run", is_flag=True, help="With --repair: say what it takes; ask for nothing.")
 @yes_option
-@json_option
+@form_options
 @data_dir_option
 def gaps_command(  # noqa: PLR0913 - an option each
     *,
@@ -75,7 +76,7 @@ def gaps_command(  # noqa: PLR0913 - an option each
     repair: bool,
     dry_run: bool,
     yes: bool,
-    as_json: bool,
+    form: Form,
     data_dir: Path | None,
 ) -> None:
     """Say which days are complete, missing at the source, missing here, or not asked for.
@@ -88,9 +89,7 @@ def gaps_command(  # noqa: PLR0913 - an option each
 
     Example: crypto-platform gaps --venue coinbase --from 2026-01-01 --to 2026-01-31 --repair
     """
-    if dry_run and not repair:
-        message = "--dry-run goes with --repair; without both nothing is asked for anyway"
-        raise click.UsageError(message)
+    _check_options(form, repair=repair, dry_run=dry_run)
     settings = load_settings(data_dir)
     now_us = time.time_ns() // 1000
     subjects = list_subjects(
@@ -109,25 +108,33 @@ def gaps_command(  # noqa: PLR0913 - an option each
     echo_source(found.source)
     plan = plan_repair(found.value)
     if not repair or not plan:
-        document = build_document(found)
-        click.echo(
-            json.dumps(document, indent=2) if as_json else "\n".join(format_gaps(found.value))
-        )
-        if repair and not as_json:
+        echo_form(form, build_days(found.value), build_source(found.source), name="days")
+        if form.is_for_people:
+            click.echo("\n".join(format_gaps(found.value)))
+        if repair and form.is_for_people:
             click.echo("nothing is to be asked for")
         sys.exit(0 if is_settled(found.value) else 1)
     plan, plans = _estimate(settings, plan)
     if not plan:
         sys.exit(1)
     if dry_run:
-        _echo_plan(settings, plans, as_json=as_json)
-        if not as_json:
+        _echo_plan(settings, plans, as_json=form.as_json)
+        if not form.as_json:
             click.echo("nothing was published")
         return
     _echo_plan(settings, plans, as_json=False, to_stderr=True)
     if not is_confirmed("Ask for these days?", yes=yes):
         sys.exit(1)
-    _repair(settings, subjects, plan, as_json=as_json)
+    _repair(settings, subjects, plan, as_json=form.as_json)
+
+
+def _check_options(form: Form, *, repair: bool, dry_run: bool) -> None:
+    if dry_run and not repair:
+        message = "--dry-run goes with --repair; without both nothing is asked for anyway"
+        raise click.UsageError(message)
+    if repair and not (form.is_for_people or form.as_json):
+        message = "--csv and --parquet are of the report: ask for it without --repair"
+        raise click.UsageError(message)
 
 
 def _choose_days(

@@ -1,4 +1,4 @@
-"""How `gaps` reads: the report as a table or JSON. Values to text, no decision."""
+"""How `gaps` reads: the report as a table or its rows. Values to text, no decision."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,8 +9,9 @@ from crypto_platform.delivery.gap_days import DayState
 from crypto_platform.delivery.gap_report import GapLine
 from crypto_platform.domain.hours import name_day
 from crypto_platform.domain.readable import format_count
+from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.serving.failover import Answered
-from crypto_platform.serving.sheets import build_source
+from crypto_platform.serving.sheets import Column, Sheet, build_rows, build_source
 
 _COLUMNS = ("venue", "feed", "symbol", "day", "to", "state", "records", "missing", "why")
 _NUMBERS = frozenset({6, 7})
@@ -49,23 +50,35 @@ def _format_days(days: Sequence[GapLine]) -> tuple[str, ...]:
     )
 
 
+DAY_COLUMNS: Sequence[Column] = (
+    *(Column(name, FieldKind.TEXT) for name in ("venue", "feed", "venue_symbol", "interval")),
+    *(Column(name, FieldKind.TEXT) for name in ("day", "state")),
+    *(Column(name, FieldKind.INTEGER) for name in ("records", "missing")),
+    Column("why", FieldKind.TEXT),
+    Column("can_ask", None),
+)
+
+
+def build_days(lines: Sequence[GapLine]) -> Sheet:
+    """A row a day of a market and feed."""
+    rows = [
+        (
+            line.source,
+            line.feed,
+            line.stream.venue_symbol,
+            line.stream.interval,
+            name_day(line.day_us),
+            line.state.value,
+            line.records,
+            line.missing,
+            line.why or None,
+            line.can_ask,
+        )
+        for line in lines
+    ]
+    return Sheet(DAY_COLUMNS, rows)
+
+
 def build_document(found: Answered[list[GapLine]]) -> dict[str, object]:
     """The report for --json; unknown is null."""
-    return {
-        **build_source(found.source),
-        "days": [
-            {
-                "venue": line.source,
-                "feed": line.feed,
-                "venue_symbol": line.stream.venue_symbol,
-                "interval": line.stream.interval,
-                "day": name_day(line.day_us),
-                "state": line.state.value,
-                "records": line.records,
-                "missing": line.missing,
-                "why": line.why or None,
-                "can_ask": line.can_ask,
-            }
-            for line in found.value
-        ],
-    }
+    return {**build_source(found.source), "days": build_rows(build_days(found.value))}

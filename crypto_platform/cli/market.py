@@ -6,7 +6,9 @@ Here: arguments, tables for people with exact digits. Not here: which store, whi
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +17,7 @@ import msgspec
 
 from crypto_platform.cli.options import TIME, data_dir_option
 from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options, writing
+from crypto_platform.cli.sparkline import draw_sparkline
 from crypto_platform.cli.text import align_points, format_table, printable
 from crypto_platform.domain.readable import UNKNOWN
 from crypto_platform.feeds import FEED_BY_NAME
@@ -45,6 +48,8 @@ from crypto_platform.stores.market import Span
 
 LAST = 50
 """Records shown where neither a number nor a range is given."""
+SPARKLINE_WIDTH = 60
+"""So many closes, the newest, are drawn under candles."""
 SPEAK_EVERY_S = 2.0
 """On stderr, of an answer that takes longer."""
 
@@ -128,7 +133,8 @@ def candles_command(
     """Show the candles of SYMBOL (BTC/USD, or as the venue writes it) at VENUE, newest last.
 
     --from and --to are open times. Of a candle that the venue corrected, its last revision. Those
-    made of trades are of all that are stored, late ones and those of the open interval too.
+    made of trades are of all that are stored, late ones and those of the open interval too. The
+    newest closes stand under the table as a line.
 
     Example: crypto-platform candles coinbase BTC/USD --interval 1h --from 2026-01-31
     """
@@ -205,6 +211,7 @@ def _echo(
     """Page by page; nothing at all is exit 1."""
     echo_source(answer.source)
     shown, speaker = 0, _Speaker(name)
+    closes = deque[Decimal](maxlen=SPARKLINE_WIDTH)
     columns = build_struct_sheet(fields, []).columns
     time_place = [column.name for column in columns].index("ts_event")
     with writing(form, columns, _describe(answer), name=name) as write:
@@ -214,11 +221,19 @@ def _echo(
             if form.is_for_people:
                 # each page is aligned by itself
                 click.echo("\n".join(format_lines(page)[1 if shown else 0 :]))
+                closes.extend(map(Decimal, _list_closes(page)))
             shown += len(page)
             speaker.note(shown, rows[-1][time_place])
+    if len(closes) > 1:
+        line = draw_sparkline(list(closes), width=SPARKLINE_WIDTH)
+        click.echo(f"\n{line}  {len(closes)} closes")
     if not shown:
         click.echo(f"no {name} of that time are stored", err=True)
         sys.exit(1)
+
+
+def _list_closes(page: Sequence[object]) -> list[str]:
+    return [each.close for each in page if isinstance(each, Candle | MadeCandle)]
 
 
 class _Speaker:

@@ -183,10 +183,17 @@ def _build_frame(columns: Sequence[Column], rows: Rows) -> Any:  # noqa: ANN401 
     values = zip(*rows, strict=True) if rows else ((),) * len(columns)
     return pd.DataFrame(
         {
-            column.name: pd.Series(list(own), dtype=_DTYPES.get(column.kind, "string"))
+            column.name: pd.Series(
+                list(map(_plain_text, own)), dtype=_DTYPES.get(column.kind, "string")
+            )
             for column, own in zip(columns, values, strict=True)
         }
     )
+
+
+def _plain_text(value: object) -> object:
+    """As it is; of a list JSON, as in CSV, where pandas would write what Python prints."""
+    return json.dumps(value) if isinstance(value, list | tuple) else value
 
 
 _DTYPES: Mapping[FieldKind | None, str] = {

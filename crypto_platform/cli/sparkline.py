@@ -1,4 +1,4 @@
-"""A line of prices in a table's cell.
+"""A line of prices in a table's cell, and bars.
 
 Here: values in, block characters out; pure. Not here: pictures (assets/charts.py).
 """
@@ -8,6 +8,7 @@ from decimal import Decimal
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 LOW, MIDDLE = BLOCKS[0], BLOCKS[len(BLOCKS) // 2]
+FULL = BLOCKS[-1]
 
 
 def draw_sparkline(values: Sequence[Decimal | None], *, width: int, flat: str = MIDDLE) -> str:
@@ -29,3 +30,14 @@ def draw_sparkline(values: Sequence[Decimal | None], *, width: int, flat: str = 
         " " if value is None else BLOCKS[int((value - lowest) / span * steps)] if span else flat
         for value in values
     )
+
+
+def draw_bar(value: Decimal, *, longest: Decimal, width: int) -> str:
+    """As long as the value's share of the longest; of anything above zero one character at least.
+
+    Args:
+        value: 0 or above.
+        longest: Of all bars that stand together.
+        width: Characters of the longest.
+    """
+    return FULL * max(int(value * width / longest), 1) if value > 0 else ""

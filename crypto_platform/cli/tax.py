@@ -1,4 +1,4 @@
-"""`tax-report`: one user's tax year, as text, JSON, CSV or PDF.
+"""`tax-report`: one user's tax year, as text, JSON, CSV, Parquet or PDF.
 
 Here: arguments, tables for people, the file. Not here: what is reported (serving/reports.py), bytes
 of its forms (serving/tax_report.py).
@@ -13,7 +13,7 @@ import click
 
 from crypto_platform.cli.accounts import user_option
 from crypto_platform.cli.options import data_dir_option
-from crypto_platform.cli.sheet import echo_source
+from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options
 from crypto_platform.cli.text import format_table, printable
 from crypto_platform.domain.readable import UNKNOWN
 from crypto_platform.domain.tax_lots import BookingMethod
@@ -31,6 +31,7 @@ from crypto_platform.serving.reports import (
 )
 from crypto_platform.serving.tax_report import (
     TaxTable,
+    build_tax_sheet,
     list_table,
     write_csv,
     write_json,
@@ -55,55 +56,66 @@ class Output(NamedTuple):
     """How the report is asked for.
 
     Attributes:
+        form: JSON has all tables, CSV and Parquet one.
+        pdf_file: Asks for a PDF, which has all tables.
         table: This one alone; None is the form's own choice.
-        file: None is the terminal.
+        file: Of text, JSON and CSV; None is the terminal.
     """
 
-    form: str
+    form: Form
+    pdf_file: Path | None
     table: TaxTable | None
     file: Path | None
 
     def check(self) -> None:
         """Refuse what does not go together."""
-        if self.form == "pdf" and self.file is None:
-            message = "a PDF is no text: name its file by --to"
+        if self.pdf_file is not None and not self.form.is_for_people:
+            message = "--pdf is a form of its own: not with --json, --csv or --parquet"
             raise click.UsageError(message)
-        if self.form in {"json", "pdf"} and self.table is not None:
-            message = f"--table is of --format table and csv; {self.form} has all tables"
+        if (self.pdf_file or self.form.as_json) and self.table is not None:
+            message = "--table is of tables, --csv and --parquet; JSON and a PDF have all tables"
+            raise click.UsageError(message)
+        if (self.pdf_file or self.form.parquet_file) and self.file is not None:
+            message = "--pdf and --parquet name their file themselves: leave out --to"
             raise click.UsageError(message)
 
 
-_form_option = click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "csv", "pdf"]),
-    default="table",
-    show_default=True,
-    help="Tables for people, all as JSON, one table as CSV, or all as PDF.",
+_pdf_option = click.option(
+    "--pdf",
+    "pdf_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a PDF file, with all tables.",
 )
 _table_option = click.option(
     "--table",
     type=click.Choice([each.value for each in TaxTable]),
-    help="This table alone [default: gains and a summary; of CSV: disposals].",
+    help="This table alone [default: gains and a summary; of CSV and Parquet: disposals].",
 )
 _file_option = click.option(
     "--to",
     "file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write it into this file; a PDF needs one.",
+    help="Write text, JSON or CSV into this file.",
 )
 
 
 def output_options(command: Callable[..., None]) -> Callable[..., None]:
-    """--format, --table, --to: the command is given the `output` that they ask for."""
+    """--json and others, --pdf, --table, --to: the command gets the `output` they ask for."""
 
     @wraps(command)
-    def run(*, form: str, table: str | None, file: Path | None, **others: object) -> None:
-        output = Output(form, None if table is None else TaxTable(table), file)
+    def run(
+        *,
+        form: Form,
+        pdf_file: Path | None,
+        table: str | None,
+        file: Path | None,
+        **others: object,
+    ) -> None:
+        output = Output(form, pdf_file, None if table is None else TaxTable(table), file)
         output.check()
         command(output=output, **others)
 
-    return _form_option(_table_option(_file_option(run)))
+    return form_options(_pdf_option(_table_option(_file_option(run))))
 
 
 @click.command()
@@ -150,7 +162,7 @@ def tax_report_command(
     knows is unknown, never 0. The same events, rates and prices give the same bytes. A year that is
     not over is reported up to the user's last event. No tax advice.
 
-    Example: crypto-platform tax-report --user u000001 --year 2026 --format pdf --to report.pdf
+    Example: crypto-platform tax-report --user u000001 --year 2026 --pdf report.pdf
     """
     settings = load_settings(data_dir)
     origins = NO_ORIGINS
@@ -171,7 +183,21 @@ def tax_report_command(
     echo_source(source)
     for line in list_notes(report):
         click.echo(line, err=True)
-    _put(_WRITERS[output.form](report, output.table), output.file)
+    _write(report, output)
+
+
+def _write(report: TaxReport, output: Output) -> None:
+    form, table = output.form, output.table or TaxTable.DISPOSALS
+    if output.pdf_file is not None:
+        _put(write_pdf(report), output.pdf_file)
+    elif form.parquet_file is not None:
+        echo_form(form, build_tax_sheet(report, table), {}, name=table.value)
+    elif form.as_json:
+        _put(write_json(report), output.file)
+    elif form.as_csv:
+        _put(write_csv(report, table), output.file)
+    else:
+        _put(_write_text(report, output.table), output.file)
 
 
 def _put(body: bytes, file: Path | None) -> None:
@@ -244,11 +270,3 @@ def _cell(value: object) -> str:
     if value is None:
         return UNKNOWN
     return ("yes" if value else "no") if isinstance(value, bool) else printable(str(value))
-
-
-_WRITERS: Mapping[str, Callable[[TaxReport, TaxTable | None], bytes]] = {
-    "table": _write_text,
-    "json": lambda report, _: write_json(report),
-    "csv": lambda report, table: write_csv(report, table or TaxTable.DISPOSALS),
-    "pdf": lambda report, _: write_pdf(report),
-}

@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from importlib.resources import files
@@ -19,9 +20,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from crypto_platform.domain import exact
-from crypto_platform.domain.hours import from_time_us
+from crypto_platform.domain.hours import from_time_us, to_time_us
 from crypto_platform.domain.tax_report import TaxReport
 from crypto_platform.errors import ConfigurationError
+from crypto_platform.feeds.feed import FieldKind
+from crypto_platform.serving.sheets import Column, Sheet
 
 TEMPLATE_FILE = "tax_report.typ"
 
@@ -48,6 +51,34 @@ def list_table(report: TaxReport, table: TaxTable) -> tuple[Sequence[str], list[
     """
     columns, build_rows = _TABLES[table]
     return columns, [[row[name] for name in columns] for row in build_rows(plain_report(report))]
+
+
+def build_tax_sheet(report: TaxReport, table: TaxTable) -> Sheet:
+    """A table by `list_table` as other reports' tables are; times in microseconds."""
+    names, rows = list_table(report, table)
+    kinds = [_find_kind(name) for name in names]
+    return Sheet(
+        list(map(Column, names, kinds)),
+        [
+            [
+                _to_time(value) if kind is FieldKind.TIME_US else value
+                for kind, value in zip(kinds, row, strict=True)
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _find_kind(name: str) -> FieldKind | None:
+    if name.startswith("ts_"):
+        return FieldKind.TIME_US
+    if name == "unknown_parts":
+        return FieldKind.INTEGER
+    return None if name.startswith("is_") else FieldKind.TEXT
+
+
+def _to_time(value: object) -> int | None:
+    return None if value is None else to_time_us(datetime.fromisoformat(str(value)))
 
 
 def write_csv(report: TaxReport, table: TaxTable) -> bytes:

@@ -58,6 +58,8 @@ def test_either_store_gives_the_same_market(platform: Platform) -> None:
     """When PostgreSQL is down people go on with the same digits, and are told so."""
     publish(platform)
     first = [run(platform, *words) for words in ASKED]
+    assert run(platform, "candles", "coinbase", "BTC/USD").stdout.endswith("\n▁█  2 closes\n")
+    assert run(platform, "symbols", "--csv").stdout.splitlines()[1].split(",")[2] == "ODD-USD"
     platform.reload(CRYPTO_PLATFORM_POSTGRES__ANALYST_URL=REFUSED)
     second = [run(platform, *words) for words in ASKED]
     for words, one, other in zip(ASKED, first, second, strict=True):

@@ -110,14 +110,14 @@ def test_a_years_report_is_the_same_from_both_stores_and_says_where_it_came_from
     """With a store away a user must get the same tax, byte by byte, and be told."""
     origins = ("--origins", str(write_origins(tmp_path / "origins.csv", traded)))
     forms = [
-        ("--format", "json", *origins),
-        ("--format", "csv", "--table", "disposals", *origins),
+        ("--json", *origins),
+        ("--csv", "--table", "disposals", *origins),
         ("--method", "average", *origins),
     ]
     whole = [report(platform, *words) for words in forms]
     assert [done.stderr for done in whole] == [""] * 3
     pdfs = [tmp_path / f"{n}.pdf" for n in range(3)]
-    report(platform, "--format", "pdf", "--to", str(pdfs[0]), *origins)
+    report(platform, "--pdf", str(pdfs[0]), *origins)
     check_report(json.loads(whole[0].stdout), traded)
     check_disposals(whole[1].stdout, json.loads(whole[0].stdout), traded)
     assert [report(platform, *words).stdout for words in forms] == [done.stdout for done in whole]
@@ -128,14 +128,14 @@ def test_a_years_report_is_the_same_from_both_stores_and_says_where_it_came_from
         again = report(platform, *words)
         assert again.stdout == done.stdout
         assert "read from postgres instead" in again.stderr
-    report(platform, "--format", "pdf", "--to", str(pdfs[1]), *origins)
+    report(platform, "--pdf", str(pdfs[1]), *origins)
     platform.reload(
         CRYPTO_PLATFORM_MONGO__ANALYST_URL=kept, CRYPTO_PLATFORM_POSTGRES__ANALYST_URL=REFUSED
     )
     again = report(platform, *forms[0])
     assert again.stdout == whole[0].stdout
     assert "rates and prices: postgres" in again.stderr
-    report(platform, "--format", "pdf", "--to", str(pdfs[2]), *origins)
+    report(platform, "--pdf", str(pdfs[2]), *origins)
     assert len({file.read_bytes() for file in pdfs}) == 1
 
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from crypto_platform.cli import main
 from crypto_platform.cli.depth import format_metrics, format_orders
-from crypto_platform.cli.sparkline import draw_sparkline
+from crypto_platform.cli.sparkline import draw_bar, draw_sparkline
 from crypto_platform.domain.book_metrics import fill_buy, fill_sell, measure_book
 from crypto_platform.feeds.order_books import OrderBook, TimedBy, read_levels
 from crypto_platform.feeds.trades import Side
@@ -49,6 +49,10 @@ def test_a_band_that_the_snapshot_does_not_leave_says_at_least() -> None:
         " 10 bp  >= 3        >= 299.82  1           100.05",
         " 50 bp  >= 3        >= 299.82  2           200.55",
         "100 bp  >= 3        >= 299.82  2           200.55",
+        "",
+        " 10 bp  ████████████████████████ | ████████",
+        " 50 bp  ████████████████████████ | ████████████████",
+        "100 bp  ████████████████████████ | ████████████████",
     ]
 
 
@@ -102,6 +106,20 @@ def test_a_size_that_is_none_says_what_one_is(size: str) -> None:
     ended = CliRunner().invoke(main, ["depth", "coinbase", "BTC/USD", "--size", size])
     assert ended.exit_code == 2
     assert "is no quantity, as 0.5 is one" in ended.output
+
+
+def test_a_bar_is_its_share_of_the_longest_and_never_hides_what_is_there() -> None:
+    """A level of a thousandth is still one."""
+    bars = [draw_bar(Decimal(n), longest=Decimal(1000), width=10) for n in (0, 1, 550, 1000)]
+    assert [len(bar) for bar in bars] == [0, 1, 5, 10]
+
+
+def test_a_book_without_anything_near_draws_no_bars() -> None:
+    """Nothing within a per cent is no division by nothing."""
+    wide = book(("90",), ("110",))
+    assert format_metrics(wide, measure_book(read_levels(wide)), symbol=None)[-1] == (
+        f"100 bp  {'':24} |"
+    )
 
 
 def test_a_sparkline_rises_with_the_price_and_leaves_out_the_unknown() -> None:

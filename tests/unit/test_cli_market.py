@@ -15,9 +15,10 @@ from crypto_platform.cli.sheet import Form, echo_form, print_csv, writing
 from crypto_platform.errors import StoreUnavailableError
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.candles import Candle, Interval
+from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.feeds.order_books import OrderBook, TimedBy
 from crypto_platform.feeds.trades import Side, Trade
-from crypto_platform.serving.sheets import Sheet, build_rows, build_sheet
+from crypto_platform.serving.sheets import Column, Sheet, build_rows, build_sheet
 
 TRADES = FEED_BY_NAME["trades"]
 NOON = 1_763_812_800_000_000
@@ -153,6 +154,14 @@ def test_a_parquet_file_has_all_pages_or_stays_as_it_was(tmp_path: Path) -> None
         write_half()
     assert list(pd.read_parquet(file)["price"]) == ["0.10", LONG]
     assert [path.name for path in tmp_path.iterdir()] == ["trades.parquet"]
+
+
+def test_a_list_in_parquet_is_json_as_in_csv(tmp_path: Path) -> None:
+    """What Python prints of a list is nobody's format."""
+    sheet = Sheet([Column("ids", FieldKind.TEXTS)], [(("a", "b"),), (None,), ((),)])
+    write_parquet(sheet, tmp_path / "ids.parquet")
+    found = pd.read_parquet(tmp_path / "ids.parquet")["ids"]
+    assert [None if pd.isna(each) else each for each in found] == ['["a", "b"]', None, "[]"]
 
 
 def test_parquet_keeps_digits_as_strings_and_microseconds_as_times(tmp_path: Path) -> None:

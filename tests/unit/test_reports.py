@@ -306,8 +306,10 @@ def test_a_history_is_shown_with_its_course(
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--format", "pdf"], "name its file by --to"),
-        (["--format", "json", "--table", "gains"], "json has all tables"),
+        (["--pdf", "x.pdf", "--json"], "not with --json, --csv or --parquet"),
+        (["--pdf", "x.pdf", "--to", "y.pdf"], "name their file themselves"),
+        (["--json", "--table", "gains"], "JSON and a PDF have all tables"),
+        (["--json", "--csv"], "choose one"),
         (["--method", "best"], "'best' is not one of"),
         (["--origins", "/nowhere.csv"], "does not exist"),
     ],
@@ -315,7 +317,7 @@ def test_a_history_is_shown_with_its_course(
 def test_options_that_do_not_go_together_are_refused_before_anything_is_read(
     arguments: list[str], text: str
 ) -> None:
-    """A PDF on a terminal is minutes of work and an unusable terminal."""
+    """A report is seconds of work, and which form was meant is not ours to guess."""
     command = ["tax-report", "--user", "ann", "--year", "2025", *arguments]
     done = click.testing.CliRunner().invoke(main, command)
     assert done.exit_code == 2

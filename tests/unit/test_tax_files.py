@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,7 +18,15 @@ from crypto_platform.domain.tax_report import TaxReport, build_tax_report
 from crypto_platform.domain.tax_rounding import round_report
 from crypto_platform.domain.valuation import Money
 from crypto_platform.errors import ConfigurationError
-from crypto_platform.serving.tax_report import TaxTable, write_csv, write_json, write_pdf
+from crypto_platform.serving.sheets import build_rows
+from crypto_platform.serving.tax_report import (
+    TaxTable,
+    build_tax_sheet,
+    list_table,
+    write_csv,
+    write_json,
+    write_pdf,
+)
 from tests.tax_histories import (
     FIRST_US,
     NO_RATES,
@@ -80,6 +89,22 @@ def test_every_table_has_its_header_and_unknown_is_empty() -> None:
     assert write_csv(report, TaxTable.TRANSFERS).startswith(header)
     [held] = table_of(report, TaxTable.HOLDINGS)
     assert (held["moment"], held["market_value"], held["cost_basis"]) == ("closing", "65.00", "")
+
+
+@pytest.mark.parametrize("table", TaxTable)
+def test_a_table_for_parquet_says_what_its_csv_says(table: TaxTable) -> None:
+    """One report in two forms must not be two reports; times are moments, whatever their zone."""
+    report = sample()
+    sheet = build_tax_sheet(report, table)
+    rows = table_of(report, table)
+    assert [column.name for column in sheet.columns] == list(list_table(report, table)[0])
+    assert len(sheet.rows) == len(rows)
+    for own, row in zip(build_rows(sheet), rows, strict=True):
+        for name, value in own.items():
+            if name.startswith("ts_") and row[name]:
+                assert datetime.fromisoformat(str(value)) == datetime.fromisoformat(row[name])
+            else:
+                assert ("" if value is None else str(value).lower()) == row[name].lower(), name
 
 
 def test_json_has_every_digit_as_text() -> None:
