@@ -26,12 +26,12 @@ from crypto_platform.serving.reports import (
     TAX_CURRENCY,
     TAX_TIME_ZONE,
     find_time_zone,
-    list_unknown_deposits,
     read_tax_report,
 )
 from crypto_platform.serving.tax_report import (
     TaxTable,
     build_tax_sheet,
+    list_notes,
     list_table,
     write_csv,
     write_json,
@@ -45,7 +45,6 @@ METHODS: Mapping[str, BookingMethod] = {
     "hifo": BookingMethod.HIFO,
     "average": BookingMethod.AVERAGE_COST,
 }
-_NAMED_MAX = 5
 _AMOUNTS = frozenset(
     {"quantity", "amount", "value", "proceeds", "cost_basis", "realized_gain", "market_value",
      "unrealized_gain", "unknown_parts"}
@@ -214,26 +213,6 @@ def _put(body: bytes, file: Path | None) -> None:
     finally:
         part.unlink(missing_ok=True)
     click.echo(f"{len(body):,} bytes written to {file}", err=True)
-
-
-def list_notes(report: TaxReport) -> list[str]:
-    """What somebody has to know who reads the figures alone."""
-    notes: list[str] = []
-    if report.ts_until != report.ts_end:
-        notes.append(f"{report.year} is not over: this is up to the last event of the user")
-    deposits = list_unknown_deposits(report)
-    if deposits:
-        some = f"{', '.join(deposits[:_NAMED_MAX])}{' …' if len(deposits) > _NAMED_MAX else ''}"
-        notes.append(
-            f"{len(deposits)} deposits have an unknown cost, because nobody said where they come "
-            f"from: name them by --origins FILE, a CSV of {','.join(COLUMNS)} ({some})"
-        )
-    others = len(report.unvalued) - len(deposits)
-    if others:
-        notes.append(
-            f"{others} values are unknown: --table unvalued says which, and what is missing"
-        )
-    return notes
 
 
 def _write_text(report: TaxReport, table: TaxTable | None) -> bytes:

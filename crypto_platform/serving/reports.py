@@ -18,7 +18,6 @@ from crypto_platform.domain.portfolio_history import (
     build_portfolio_history,
     day_at,
 )
-from crypto_platform.domain.tax_book import UNKNOWN_ORIGIN
 from crypto_platform.domain.tax_events import Origin, TaxEvent, TransferIn
 from crypto_platform.domain.tax_lots import BookingMethod
 from crypto_platform.domain.tax_report import TaxReport, build_tax_report
@@ -184,11 +183,6 @@ def find_time_zone(name: str) -> ZoneInfo:
     except (KeyError, ValueError, OSError) as error:
         message = f"there is no time zone {name!r}: expected a name such as Europe/Berlin or UTC"
         raise ConfigurationError(message) from error
-
-
-def list_unknown_deposits(report: TaxReport) -> list[str]:
-    """Deposits of a report whose cost is unknown because nobody said where they come from."""
-    return [each.event_id for each in report.unvalued if each.why == UNKNOWN_ORIGIN]
 
 
 def _begin_of(year: int, zone: ZoneInfo) -> int:

@@ -21,12 +21,16 @@ import msgspec
 
 from crypto_platform.domain import exact
 from crypto_platform.domain.hours import from_time_us, to_time_us
+from crypto_platform.domain.tax_book import UNKNOWN_ORIGIN
 from crypto_platform.domain.tax_report import TaxReport
 from crypto_platform.errors import ConfigurationError
 from crypto_platform.feeds.feed import FieldKind
+from crypto_platform.serving.origins import COLUMNS
 from crypto_platform.serving.sheets import Column, Sheet
 
 TEMPLATE_FILE = "tax_report.typ"
+NAMED_MAX = 5
+"""So many deposits a note names."""
 
 
 class TaxTable(StrEnum):
@@ -118,15 +122,35 @@ def write_pdf(report: TaxReport) -> bytes:
     return document
 
 
+def list_notes(report: TaxReport) -> list[str]:
+    """What somebody has to know who reads the figures alone."""
+    notes: list[str] = []
+    if report.ts_until != report.ts_end:
+        notes.append(f"{report.year} is not over: this is up to the last event of the user")
+    deposits = [each.event_id for each in report.unvalued if each.why == UNKNOWN_ORIGIN]
+    if deposits:
+        more = f" and {len(deposits) - NAMED_MAX} more" if len(deposits) > NAMED_MAX else ""
+        notes.append(
+            f"{len(deposits)} deposits have an unknown cost, because nobody said where they come "
+            "from: name them by `crypto-platform tax-report --origins FILE`, a CSV of "
+            f"{','.join(COLUMNS)} ({', '.join(deposits[:NAMED_MAX])}{more})"
+        )
+    others = len(report.unvalued) - len(deposits)
+    if others:
+        notes.append(f"{others} values are unknown: table unvalued says which, and what is missing")
+    return notes
+
+
 def plain_report(report: TaxReport) -> dict[str, object]:
-    """The report as JSON's types.
+    """The report as JSON's types, and what is to be known of it as `notes`.
 
     Amounts of an exact report lose the zeros behind their last digit, which sums leave there; cents
     keep theirs.
     """
     builtins = msgspec.to_builtins(report, builtin_types=(Decimal,))
     printer = _Printer(ZoneInfo(report.time_zone), is_rounded=report.rounding is not None)
-    return cast("dict[str, object]", printer.print(builtins))
+    document = cast("dict[str, object]", printer.print(builtins))
+    return {**document, "notes": list_notes(report)}
 
 
 @dataclass(frozen=True)

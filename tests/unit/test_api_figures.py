@@ -140,6 +140,19 @@ def test_a_user_gets_his_own_report_in_the_form_he_asks_for(client: httpx.Client
     assert [day["day"] for day in history.json()["days"]] == ["2025-11-22", "2025-11-23"]
 
 
+def test_a_report_with_deposits_of_unknown_cost_says_so_in_every_form(
+    store: FakeStore, client: httpx.Client
+) -> None:
+    """He gave no origins, and could not have: an unknown gain must not come unannounced."""
+    store.company.deposit("ann", "ETH", "7")
+    own = log_in(client, "ann")
+    notes = client.get("/v1/me/tax-report", params=TAX, headers=own).json()["notes"]
+    assert any("deposits have an unknown cost" in note for note in notes), notes
+    for form in ("csv", "pdf"):
+        answer = client.get("/v1/me/tax-report", params={**TAX, "format": form}, headers=own)
+        assert answer.headers["X-Report-Notes"] == "; ".join(notes)
+
+
 def test_what_cannot_be_reported_is_told_as_the_askers_fault(client: httpx.Client) -> None:
     """And nothing of anybody is reported to nobody."""
     own = log_in(client, "ann")

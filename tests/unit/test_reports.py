@@ -27,7 +27,13 @@ from crypto_platform.serving.reports import (
     read_portfolio_history,
     read_tax_report,
 )
-from crypto_platform.serving.tax_report import TaxTable, list_table, write_json, write_pdf
+from crypto_platform.serving.tax_report import (
+    TaxTable,
+    list_notes,
+    list_table,
+    write_json,
+    write_pdf,
+)
 from crypto_platform.settings import Settings, load_settings
 from tests.account_steps import SmallCompany
 from tests.report_fakes import DAY, FakeStore, build_quote, build_rates, opener
@@ -131,7 +137,11 @@ def test_a_disposal_names_its_lot_and_its_events_and_its_unknown_cost(
     named = dict(zip(columns, row, strict=True))
     assert (named["event_id"], named["lot_event_id"]) == ("ev-00000000000000000005", DEPOSIT)
     assert (named["proceeds"], named["cost_basis"], named["realized_gain"]) == ("40.00", None, None)
-    assert any("1 deposits have an unknown cost" in note for note in tax_cli.list_notes(report))
+    [note] = list_notes(report)
+    assert note.startswith("1 deposits have an unknown cost")
+    assert f"--origins FILE`, a CSV of event_id,acquired,cost,currency ({DEPOSIT})" in note
+    assert json.loads(write_json(report))["notes"] == [note]
+    assert len(write_pdf(report)) > len(write_pdf(msgspec.structs.replace(report, unvalued=())))
 
 
 def test_an_origin_makes_the_cost_known(settings: Settings, stores: dict[str, FakeStore]) -> None:
@@ -191,7 +201,7 @@ def test_a_year_that_is_not_over_goes_up_to_the_users_last_event(
     _, report = report_of(settings, stores, year=year, time_zone="UTC")
     assert report.ts_until == start + 4_000_001
     assert str(report.closing.lots[0].market_value) == "48.00"
-    assert any("not over" in note for note in tax_cli.list_notes(report))
+    assert any("not over" in note for note in list_notes(report))
     assert b"ts_until" in write_json(report)
     assert write_pdf(report)
 

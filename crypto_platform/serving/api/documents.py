@@ -513,8 +513,18 @@ TAX_REPORT = answers(
             "user": say(TEXT, "Whose."),
             "year": {"type": "integer", "description": "Of the time zone's calendar."},
             "disposals": {"type": "array", "description": "Each with its lots; docs/tax.md."},
+            "notes": say(
+                describe_list({"type": "string"}),
+                "What has to be known of it: deposits of unknown cost, a year that is not over.",
+            ),
         }
     ),
-    {"user": "u000001", "year": 2026, "reporting_currency": "EUR", "disposals": []},
+    {
+        "user": "u000001",
+        "year": 2026,
+        "reporting_currency": "EUR",
+        "disposals": [],
+        "notes": ["2026 is not over: this is up to the last event of the user"],
+    },
     refusals=(*_OWN, *_UNKNOWN, HTTPStatus.NOT_IMPLEMENTED),
 )

@@ -37,12 +37,14 @@ from crypto_platform.serving.reports import (
 from crypto_platform.serving.sheets import build_rows
 from crypto_platform.serving.tax_report import (
     TaxTable,
+    list_notes,
     plain_report,
     write_csv,
     write_pdf,
 )
 
 REPORTS_AT_ONCE_MAX = 2
+NOTES = "X-Report-Notes"
 
 _places = threading.BoundedSemaphore(REPORTS_AT_ONCE_MAX)
 
@@ -135,7 +137,12 @@ class TaxQuery(Query):
 def show_tax_report(
     services: Shared, request: Request, asker: OwnAsker, query: Annotated[TaxQuery, In()]
 ) -> Response:
-    """Every disposal with its lots, sums, fees; of a year that is not over, so far."""
+    """Every disposal with its lots, sums, fees; of a year that is not over, so far.
+
+    What has to be known of it, deposits of unknown cost above all, stands in JSON under `notes`, in
+    the PDF, and in the header X-Report-Notes of CSV and PDF. Here nobody can say where deposits
+    come from.
+    """
     with _making():
         source, report = read_tax_report(
             services.reads,
@@ -153,13 +160,16 @@ def show_tax_report(
         else:
             body, media_type = _write_pdf(report), "application/pdf"
     name = f"tax-report-{query.year}.{query.form}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    if notes := list_notes(report):
+        headers[NOTES] = _to_header("; ".join(notes))
     return build_tagged(
         request,
         body,
         media_type=media_type,
         sources=[source],
         is_private=True,
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        headers=headers,
     )
 
 
@@ -178,6 +188,11 @@ def _making() -> Generator[None]:
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
     finally:
         _places.release()
+
+
+def _to_header(text: str) -> str:
+    """Printable ASCII, which a header has to be; ids are as their source wrote them."""
+    return "".join(sign if " " <= sign <= "~" else "?" for sign in text)
 
 
 def _write_pdf(report: TaxReport) -> bytes:
