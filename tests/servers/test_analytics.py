@@ -8,10 +8,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from crypto_platform.analytics.pipeline import DayReport, RunEnd, feeds_of, make_days
 from crypto_platform.domain.hours import from_time_us
-from crypto_platform.feeds.trades import TRADES
+from crypto_platform.feeds.trades import TRADES, Trade
 from crypto_platform.settings import Settings
 from crypto_platform.stores import open_analytics, open_store
 from crypto_platform.stores.postgres.analytics import settle
@@ -64,6 +67,63 @@ def test_late_trades_in_any_order_give_what_all_at_once_give(
     catch_up_as_of(settings, LATER)
     assert read_stored(postgres_urls) == build_all(tape, as_of=LATER)
     assert list(list_pending(postgres_urls)) == []
+
+
+TIMES = st.builds(
+    lambda hour, minute, second_us: hour * HOUR + minute * MINUTE + second_us,
+    st.sampled_from((0, 23, 24)),
+    st.sampled_from((0, 4, 59)),
+    st.sampled_from((0, 1, MINUTE - 1)),
+)
+"""Where intervals meet, and often the same microsecond; numbers of one and of two digits."""
+AMOUNTS = st.sampled_from(("0.00000001", "1", "2.50", "99999.123456789012345678"))
+SYMBOLS = st.sampled_from(("BTC-USD", "ETH-USD"))
+
+
+@st.composite
+def arrivals(draw: st.DrawFn) -> list[tuple[list[Trade], int]]:
+    """Trades in any order, cut into batches, and how late it was when a run followed each."""
+    told = draw(st.lists(st.tuples(TIMES, AMOUNTS, AMOUNTS, SYMBOLS), min_size=1, max_size=25))
+    tape = [
+        trade(number, at=at, price=price, quantity=quantity, symbol=symbol)
+        for number, (at, price, quantity, symbol) in enumerate(told, start=8)
+    ]
+    waiting = draw(st.permutations(tape))
+    found: list[tuple[list[Trade], int]] = []
+    as_of = 0
+    while waiting:
+        count = draw(st.integers(min_value=1, max_value=len(waiting)))
+        as_of = max(as_of, draw(TIMES))
+        found.append((waiting[:count], as_of))
+        waiting = waiting[count:]
+    return found
+
+
+@pytest.mark.timeout(120)
+def test_whatever_came_when_each_run_leaves_what_a_full_recomputation_gives(
+    settings: Settings, postgres_urls: PostgresUrls
+) -> None:
+    """Order of arrival, cuts of batches and times of runs are not ours to choose."""
+
+    @given(batches=arrivals())
+    @hypothesis_settings(
+        max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
+    def check(batches: list[tuple[list[Trade], int]]) -> None:
+        with psycopg.connect(postgres_urls.admin, autocommit=True) as connection:
+            connection.execute(
+                "TRUNCATE market.trade, platform.touched, analytics.pending, analytics.candle"
+            )
+        arrived: list[Trade] = []
+        for batch, as_of in [*batches, ([], LATER)]:
+            if batch:
+                load(settings, batch)
+            arrived += batch
+            assert catch_up_as_of(settings, as_of) is RunEnd.DONE
+            assert read_stored(postgres_urls) == build_all(arrived, as_of=as_of)
+        assert list(list_pending(postgres_urls)) == []
+
+    check()
 
 
 def test_what_has_not_closed_is_not_stored_and_is_when_it_has(
