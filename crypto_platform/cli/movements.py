@@ -18,6 +18,7 @@ from crypto_platform.cli.text import format_table, printable
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.domain.readable import UNKNOWN
 from crypto_platform.serving.analytics import MadeOf
+from crypto_platform.serving.failover import open_reads
 from crypto_platform.serving.market import Place
 from crypto_platform.serving.movements import (
     HOURS_MAX,
@@ -63,7 +64,9 @@ def volatility_command(
 
     Example: crypto-platform volatility coinbase BTC/USD --last 48
     """
-    answer = read_volatility(load_settings(data_dir), Place(venue, symbol), hours=hours)
+    settings = load_settings(data_dir)
+    with open_reads(settings) as reads:
+        answer = read_volatility(reads, settings, Place(venue, symbol), hours=hours)
     _echo_origin(answer)
     echo_form(form, build_volatility(answer), _describe(answer), name="volatility")
     if form.is_for_people and answer.rows:
@@ -88,7 +91,9 @@ def correlations_command(
 
     Example: crypto-platform correlations coinbase BTC/USD --csv
     """
-    answer = read_correlations(load_settings(data_dir), Place(venue, symbol), hours=hours)
+    settings = load_settings(data_dir)
+    with open_reads(settings) as reads:
+        answer = read_correlations(reads, settings, Place(venue, symbol), hours=hours)
     _echo_origin(answer)
     echo_form(form, build_correlations(answer), _describe(answer), name="correlations")
     if form.is_for_people and answer.rows:

@@ -39,7 +39,7 @@ from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.feeds.trades import TRADES
 from crypto_platform.serving.analytics import MadeOf
 from crypto_platform.serving.currencies import CurrencyCodes
-from crypto_platform.serving.failover import Source, ask_once
+from crypto_platform.serving.failover import Reads, Source
 from crypto_platform.serving.market import Place, find_market, match_markets
 from crypto_platform.serving.overview import list_named_markets, read_five_minutes
 from crypto_platform.serving.sheets import Column, Sheet
@@ -102,14 +102,16 @@ class _Read(NamedTuple):
     made_of: MadeOf
 
 
-def read_volatility(settings: Settings, place: Place, *, hours: int) -> VolatilityAnswer:
+def read_volatility(
+    reads: Reads, settings: Settings, place: Place, *, hours: int
+) -> VolatilityAnswer:
     """The newest so many hours of a market.
 
     Raises:
         UnknownMarketError: There are no trades of this venue and symbol at all.
         StoreUnavailableError: No store answered; holds what each said.
     """
-    source, market, read, ends = _read(settings, place, hours, with_others=False)
+    source, market, read, ends = _read(reads, settings, place, hours, with_others=False)
     windows = look_back(read.candles[market], ends, back_us=BACK_US)
     rows = [
         TimedVolatility(end_us, find_volatility(_to_closes(window)))
@@ -119,9 +121,11 @@ def read_volatility(settings: Settings, place: Place, *, hours: int) -> Volatili
     return VolatilityAnswer(source=source, market=market, made_of=read.made_of, rows=rows)
 
 
-def read_correlations(settings: Settings, place: Place, *, hours: int) -> CorrelationAnswer:
+def read_correlations(
+    reads: Reads, settings: Settings, place: Place, *, hours: int
+) -> CorrelationAnswer:
     """A market with each other one of its venue, the newest so many hours; see read_volatility."""
-    source, market, read, ends = _read(settings, place, hours, with_others=True)
+    source, market, read, ends = _read(reads, settings, place, hours, with_others=True)
     returns = {
         each: find_returns(_to_closes(own), interval_us=INTERVAL.length_us)
         for each, own in read.candles.items()
@@ -137,7 +141,7 @@ def read_correlations(settings: Settings, place: Place, *, hours: int) -> Correl
 
 
 def _read(
-    settings: Settings, place: Place, hours: int, *, with_others: bool
+    reads: Reads, settings: Settings, place: Place, hours: int, *, with_others: bool
 ) -> tuple[Source, Market, _Read, Sequence[TimeUs]]:
     """The candles behind the newest hours, of one market or of all of its venue."""
     now_us, codes = time.time_ns() // 1000, CurrencyCodes(settings)
@@ -158,7 +162,7 @@ def _read(
             )
         return _Read(markets, found, made_of)
 
-    answered = ask_once(settings, question, [_TRADES, _CANDLES])
+    answered = reads.ask(question, [_TRADES, _CANDLES])
     market = find_market(answered.value.markets, place, what=TRADES.name)
     return answered.source, market, answered.value, ends
 

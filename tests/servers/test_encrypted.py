@@ -181,7 +181,7 @@ def test_a_broker_that_leads_to_another_machine_in_plain_text_is_refused(
     """Its first address was of this machine, and records went over the network."""
     prefix = f"{ENV_PREFIX}KAFKA__"
     own = {"BOOTSTRAP_SERVERS": encrypting.elsewhere, "SECURITY_PROTOCOL": "PLAINTEXT"}
-    own |= {"REQUEST_TIMEOUT_S": "2"}
+    own |= {"REQUEST_TIMEOUT_S": "20"}
     secured.reload(**{f"{prefix}{name}": value for name, value in own.items()})
     refusal = rf"is reached at {ELSEWHERE} .* or name {ELSEWHERE} in plain_text_hosts"
     with pytest.raises(ConfigurationError, match=refusal):

@@ -14,6 +14,7 @@ from crypto_platform.feeds.candles import Candle, Interval, seal_candle
 from crypto_platform.feeds.order_books import OrderBook, TimedBy, seal_order_book
 from crypto_platform.feeds.trades import Trade, seal_trade
 from crypto_platform.serving.analytics import MadeOf
+from crypto_platform.serving.failover import open_reads
 from crypto_platform.serving.indicators import read_indicators
 from crypto_platform.serving.market import Place
 from crypto_platform.serving.movements import read_correlations, read_volatility
@@ -152,13 +153,14 @@ def test_movements_are_the_same_of_trades_and_of_the_venues_own_candles(
     begins = [hours * 12 for hours in (1, 2)]
     wanted = [find_volatility(closes[first - 1 : first + 288]) for first in begins]
     for made_of in (MadeOf.TRADES, MadeOf.VENUE):
-        found = read_volatility(platform.settings, PLACE, hours=2)
+        with open_reads(platform.settings) as reads:
+            found = read_volatility(reads, platform.settings, PLACE, hours=2)
+            together = read_correlations(reads, platform.settings, PLACE, hours=1)
         assert found.made_of is made_of
         assert [tuple(row) for row in found.rows] == [
             (THIS_HOUR - HOUR, wanted[0]),
             (THIS_HOUR, wanted[1]),
         ]
-        together = read_correlations(platform.settings, PLACE, hours=1)
         assert [(r.as_of_us, r.other.venue_symbol, *r.correlation) for r in together.rows] == [
             (THIS_HOUR, "XBT-USD", 1, 288)
         ]

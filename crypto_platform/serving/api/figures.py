@@ -103,7 +103,9 @@ def show_depth(services: Shared, request: Request, query: Annotated[DepthQuery, 
 class HoursQuery(PlaceQuery):
     """Of which market, and how many hours of it."""
 
-    limit: int = Field(1, ge=1, le=HOURS_MAX, description="The newest so many full hours.")
+    limit: int = Field(
+        1, ge=1, le=HOURS_MAX, description="The newest so many full hours.", examples=[24]
+    )
 
 
 @router.get(
@@ -113,7 +115,7 @@ def list_volatility(
     services: Shared, request: Request, query: Annotated[HoursQuery, In()]
 ) -> Response:
     """Realised, of the 24 hours before each full hour; null where too little was traded."""
-    answer = read_volatility(services.settings, query.place, hours=query.limit)
+    answer = read_volatility(services.reads, services.settings, query.place, hours=query.limit)
     document = {
         **answer.market._asdict(),
         "made_of": f"{answer.made_of}",
@@ -125,7 +127,9 @@ def list_volatility(
 class CorrelationsQuery(PlaceQuery):
     """Of which market, and how many hours of it; each other market of the venue is beside it."""
 
-    limit: int = Field(1, ge=1, le=CORRELATED_HOURS_MAX, description="The newest full hours.")
+    limit: int = Field(
+        1, ge=1, le=CORRELATED_HOURS_MAX, description="The newest full hours.", examples=[24]
+    )
 
 
 @router.get(
@@ -137,7 +141,7 @@ def list_correlations(
     services: Shared, request: Request, query: Annotated[CorrelationsQuery, In()]
 ) -> Response:
     """Of five-minute returns of the 24 hours before each full hour; null of too few pairs."""
-    answer = read_correlations(services.settings, query.place, hours=query.limit)
+    answer = read_correlations(services.reads, services.settings, query.place, hours=query.limit)
     document = {
         **answer.market._asdict(),
         "made_of": f"{answer.made_of}",
