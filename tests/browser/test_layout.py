@@ -190,6 +190,7 @@ def test_the_first_currencies_are_shown_and_all_where_one_asks_or_looks_for_one(
 def test_what_a_currency_is_called_is_text(visit: Visit) -> None:
     """Seen by the browser, which decides."""
     visit.open("/")
+    visit.page.get_by_label("Find a currency").fill("bold")
     visit.page.get_by_text("<b>bold</b>").wait_for()
 
 

@@ -186,11 +186,13 @@ def read_all(
         for method, operation in methods.items():
             if path in STREAMS or method != "get" or path == "/metrics":
                 continue
-            required = {p["name"] for p in operation.get("parameters", []) if p["required"]}
+            asked = operation.get("parameters", [])
+            required = {p["name"] for p in asked if p["required"]}
             query = {n: VALUES[n] for n in required if f"{{{n}}}" not in path}
             query |= OF_ONE_PATH.get(path, {})
-            if any(p["name"] == "limit" for p in operation.get("parameters", [])):
-                query["limit"] = "1000"
+            for parameter in asked:
+                if parameter["name"] == "limit":
+                    query["limit"] = str(parameter["schema"]["maximum"])
             answer = client.get(path.format_map(VALUES), params=query, headers=own)
             assert answer.status_code == 200, (path, answer.text)
             found[path] = count_rows(answer.json())
