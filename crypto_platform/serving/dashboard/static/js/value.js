@@ -4,6 +4,7 @@ import uPlot from "../vendor/uplot.mjs";
 import { colour } from "./colours.js";
 import { Plot } from "./plot.js";
 
+const DAY_S = 86_400;
 const DAYS_APART = [1, 2, 5, 10, 30, 60, 120, 365];
 
 function nameDay(seconds) {
@@ -22,7 +23,9 @@ export class ValueChart extends Plot {
     return {
       padding: [16, null, null, 32],
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
-      axes: [{ ...axis, space: 90, incrs: DAYS_APART.map((days) => days * 86_400), values: (_, at) => at.map(nameDay) }, { ...axis, size: 72, side: 1 }],
+      // of a single day uPlot would show years
+      scales: { x: { range: (plot, first, last) => (plot.data[0].length === 1 ? [first - DAY_S, first + DAY_S] : [first, last]) } },
+      axes: [{ ...axis, space: 90, incrs: DAYS_APART.map((days) => days * DAY_S), values: (_, at) => at.map(nameDay) }, { ...axis, size: 72, side: 1 }],
       series: [{ label: "Day" }, { label: "Value", stroke: colour("--chart-1"), width: 2 }],
     };
   }
