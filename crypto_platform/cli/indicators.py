@@ -13,7 +13,7 @@ from crypto_platform.cli.market import choose_range, range_options, symbol_argum
 from crypto_platform.cli.options import data_dir_option
 from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options
 from crypto_platform.cli.sparkline import draw_sparkline
-from crypto_platform.cli.text import format_table, printable
+from crypto_platform.cli.text import format_minute, format_table, printable
 from crypto_platform.domain.indicator_catalogue import CATALOGUE, parse_indicators
 from crypto_platform.domain.readable import UNKNOWN, format_price
 from crypto_platform.feeds.candles import Interval
@@ -25,7 +25,7 @@ from crypto_platform.serving.indicators import (
     read_indicators,
 )
 from crypto_platform.serving.market import Place
-from crypto_platform.serving.sheets import build_source, print_time
+from crypto_platform.serving.sheets import build_source
 from crypto_platform.settings import load_settings
 
 USUAL = "sma:20,ema:20,rsi:14,macd"
@@ -117,7 +117,7 @@ def format_indicators(answer: IndicatorAnswer) -> list[str]:
     name = printable(answer.market.symbol or answer.market.venue_symbol)
     rows = [
         (
-            print_time(candle.open_time_us)[:16].replace("T", " "),
+            format_minute(candle.open_time_us),
             _short(candle.close),
             *map(_short, values),
         )

@@ -18,7 +18,7 @@ import msgspec
 from crypto_platform.cli.options import TIME, data_dir_option
 from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options, writing
 from crypto_platform.cli.sparkline import draw_sparkline
-from crypto_platform.cli.text import align_points, format_table, printable
+from crypto_platform.cli.text import align_points, format_minute, format_table, printable
 from crypto_platform.domain.readable import UNKNOWN
 from crypto_platform.feeds import FEED_BY_NAME
 from crypto_platform.feeds.candles import CANDLES, Candle, Interval
@@ -276,7 +276,7 @@ def format_candles(candles: Sequence[Candle | MadeCandle]) -> list[str]:
     counts = [
         UNKNOWN if candle.trade_count is None else str(candle.trade_count) for candle in candles
     ]
-    times = [print_time(candle.ts_event)[:16].replace("T", " ") for candle in candles]
+    times = [format_minute(candle.ts_event) for candle in candles]
     rows = list(zip(times, *amounts, counts, strict=True))
     header = ("open time", "open", "high", "low", "close", "volume", "trades")
     return format_table(header, rows, right=frozenset({6}))

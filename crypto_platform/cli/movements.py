@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -14,7 +15,7 @@ from crypto_platform.cli.market import symbol_argument, venue_argument
 from crypto_platform.cli.options import data_dir_option
 from crypto_platform.cli.sheet import Form, echo_form, echo_source, form_options
 from crypto_platform.cli.sparkline import draw_sparkline
-from crypto_platform.cli.text import format_table, printable
+from crypto_platform.cli.text import format_minute, format_table, printable
 from crypto_platform.domain.hours import TimeUs
 from crypto_platform.domain.readable import UNKNOWN
 from crypto_platform.serving.analytics import MadeOf
@@ -29,13 +30,15 @@ from crypto_platform.serving.movements import (
     read_correlations,
     read_volatility,
 )
-from crypto_platform.serving.sheets import build_source, print_time
+from crypto_platform.serving.sheets import Sheet, build_source
 from crypto_platform.settings import load_settings
 from crypto_platform.stores.market import Market
 
 HOURS = 24
 SPARKLINE_WIDTH = 60
 PAIR_WIDTH = 24
+
+Answer = TypeVar("Answer", VolatilityAnswer, CorrelationAnswer)
 
 
 def _hours_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -67,11 +70,7 @@ def volatility_command(
     settings = load_settings(data_dir)
     with open_reads(settings) as reads:
         answer = read_volatility(reads, settings, Place(venue, symbol), hours=hours)
-    _echo_origin(answer)
-    echo_form(form, build_volatility(answer), _describe(answer), name="volatility")
-    if form.is_for_people and answer.rows:
-        click.echo("\n".join(format_volatility(answer)))
-    _end(answer)
+    _echo(form, answer, build_volatility, format_volatility, name="volatility")
 
 
 @click.command()
@@ -94,28 +93,29 @@ def correlations_command(
     settings = load_settings(data_dir)
     with open_reads(settings) as reads:
         answer = read_correlations(reads, settings, Place(venue, symbol), hours=hours)
-    _echo_origin(answer)
-    echo_form(form, build_correlations(answer), _describe(answer), name="correlations")
-    if form.is_for_people and answer.rows:
-        click.echo("\n".join(format_correlations(answer)))
-    _end(answer)
+    _echo(form, answer, build_correlations, format_correlations, name="correlations")
 
 
-def _describe(answer: VolatilityAnswer | CorrelationAnswer) -> dict[str, object]:
-    market = answer.market._asdict()
-    return {**build_source(answer.source), **market, "made_of": answer.made_of.value}
-
-
-def _echo_origin(answer: VolatilityAnswer | CorrelationAnswer) -> None:
+def _echo(
+    form: Form,
+    answer: Answer,
+    build: Callable[[Answer], Sheet],
+    format_lines: Callable[[Answer], list[str]],
+    *,
+    name: str,
+) -> None:
+    """In the form that was asked for; nothing at all is exit 1."""
     echo_source(answer.source)
     if answer.made_of is MadeOf.VENUE:
         click.echo("made of the venues' own candles", err=True)
-
-
-def _end(answer: VolatilityAnswer | CorrelationAnswer) -> None:
+    market = answer.market._asdict()
+    described = {**build_source(answer.source), **market, "made_of": answer.made_of.value}
+    echo_form(form, build(answer), described, name=name)
     if not answer.rows:
         click.echo("nothing is stored of the hours before: `crypto-platform status`", err=True)
         sys.exit(1)
+    if form.is_for_people:
+        click.echo("\n".join(format_lines(answer)))
 
 
 def format_volatility(answer: VolatilityAnswer) -> list[str]:
@@ -124,7 +124,7 @@ def format_volatility(answer: VolatilityAnswer) -> list[str]:
     line = draw_sparkline([each.annualised_pct for each in figures], width=SPARKLINE_WIDTH)
     rows = [
         (
-            _minute(as_of_us),
+            format_minute(as_of_us),
             UNKNOWN if found.annualised_pct is None else f"{found.annualised_pct:.1f} %",
             str(found.returns),
         )
@@ -156,14 +156,10 @@ def format_correlations(answer: CorrelationAnswer) -> list[str]:
         )
         for other in order
     ]
-    title = f"{answer.market.venue} {_name(answer.market)}, as of {_minute(times[-1])}"
+    title = f"{answer.market.venue} {_name(answer.market)}, as of {format_minute(times[-1])}"
     header = ("with", "correlation", "pairs", f"{len(times)} h")
     return [title, "", *format_table(header, rows, right=frozenset({1, 2}))]
 
 
 def _name(market: Market) -> str:
     return printable(market.symbol or market.venue_symbol)
-
-
-def _minute(time_us: TimeUs) -> str:
-    return print_time(time_us)[:16].replace("T", " ")

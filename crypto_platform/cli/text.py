@@ -7,6 +7,8 @@ what is shown.
 import unicodedata
 from collections.abc import Sequence
 
+from crypto_platform.domain.hours import TimeUs, from_time_us
+
 _HEX_BYTES = 16
 _UTF8_BYTES_MAX = 4
 
@@ -54,6 +56,11 @@ def display_width(text: str) -> int:
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text
     )
+
+
+def format_minute(time_us: TimeUs) -> str:
+    """2026-01-31 14:05, UTC."""
+    return from_time_us(time_us).strftime("%Y-%m-%d %H:%M")
 
 
 def printable(text: str) -> str:

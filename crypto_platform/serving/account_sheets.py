@@ -13,7 +13,7 @@ from crypto_platform.domain.portfolio_history import PortfolioDay
 from crypto_platform.feeds.accounts import Account, AccountEvent
 from crypto_platform.feeds.feed import FieldKind
 from crypto_platform.serving.accounts import Portfolio
-from crypto_platform.serving.sheets import Column, Sheet
+from crypto_platform.serving.sheets import Column, Sheet, print_amount
 
 TRANSACTION_COLUMNS = (
     Column("sequence", FieldKind.INTEGER),
@@ -88,7 +88,7 @@ def build_holdings(portfolio: Portfolio) -> Sheet:
             each.wallet.locked,
             f"{each.quantity:f}",
             None if each.price is None else each.price.price,
-            None if each.value is None else f"{each.value:f}",
+            print_amount(each.value),
             None if each.price is None else each.price.source,
             None if each.price is None else each.price.ts_event,
         )

@@ -153,8 +153,13 @@ def read_made(
     now_us: TimeUs,
 ) -> Iterator[Sequence[MadeCandle]]:
     """Candles as they are shown, oldest first, page by page."""
+    is_first = True
     for page in read_pages(candles, interval, span, newest=newest):
-        since_us = _find_late_beginning(candles, page[0].open_time_us) if page else None
+        # before what is on a later page there is the first one
+        since_us = (
+            _find_late_beginning(candles, page[0].open_time_us) if page and is_first else None
+        )
+        is_first = False
         yield [
             _show_candle(market, interval, candle, since_us=None if at else since_us, now_us=now_us)
             for at, candle in enumerate(page)

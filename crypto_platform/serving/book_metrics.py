@@ -26,7 +26,7 @@ from crypto_platform.feeds.order_books import OrderBook, read_levels
 from crypto_platform.feeds.trades import Side
 from crypto_platform.serving.failover import Source
 from crypto_platform.serving.market import Place, reading_order_book
-from crypto_platform.serving.sheets import Column, Sheet
+from crypto_platform.serving.sheets import Column, Sheet, print_amount
 from crypto_platform.settings import Settings
 from crypto_platform.stores.market import Market
 
@@ -98,7 +98,7 @@ def describe_top(book: OrderBook | None) -> dict[str, str | None]:
     """Spread and mid price as text, beside a book's levels; unknown where a side is empty."""
     levels = None if book is None else read_levels(book)
     top = (None, None) if levels is None else (find_spread(levels), find_mid_price(levels))
-    spread, mid_price = (None if amount is None else f"{amount:f}" for amount in top)
+    spread, mid_price = map(print_amount, top)
     return {"spread": spread, "mid_price": mid_price}
 
 

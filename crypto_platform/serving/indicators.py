@@ -22,7 +22,7 @@ from crypto_platform.feeds.trades import TRADES
 from crypto_platform.serving.analytics import CandleReads, MadeOf, open_candles, read_pages
 from crypto_platform.serving.failover import Source
 from crypto_platform.serving.market import Place, UnknownMarketError, asking_market
-from crypto_platform.serving.sheets import Column, Sheet
+from crypto_platform.serving.sheets import Column, Sheet, print_amount
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import Store
 from crypto_platform.stores.market import Market, Span
@@ -318,7 +318,7 @@ def build_indicators(answer: IndicatorAnswer) -> Sheet:
             candle.open_time_us,
             f"{candle.close:f}",
             candle.open_time_us + length_us <= answer.now_us,
-            *(None if value is None else f"{value:f}" for value in values),
+            *map(print_amount, values),
         )
         for candle, *values in zip(answer.candles, *answer.columns.values(), strict=True)
     ]

@@ -17,12 +17,7 @@ from typing import NamedTuple
 
 from crypto_platform.analytics.volatility import BACK_US, INTERVAL
 from crypto_platform.analytics.windows import look_back
-from crypto_platform.domain.hours import (
-    MICROSECONDS_PER_DAY,
-    MICROSECONDS_PER_HOUR,
-    TimeUs,
-    hour_of,
-)
+from crypto_platform.domain.hours import MICROSECONDS_PER_HOUR, TimeUs, hour_of
 from crypto_platform.domain.market_overview import CandleFigures
 from crypto_platform.domain.volatility import (
     Close,
@@ -42,7 +37,7 @@ from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.failover import Reads, Source
 from crypto_platform.serving.market import Place, find_market, match_markets
 from crypto_platform.serving.overview import list_named_markets, read_five_minutes
-from crypto_platform.serving.sheets import Column, Sheet
+from crypto_platform.serving.sheets import Column, Sheet, print_amount
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import Store
 from crypto_platform.stores.market import Market
@@ -147,8 +142,7 @@ def _read(
     now_us, codes = time.time_ns() // 1000, CurrencyCodes(settings)
     last_us = hour_of(now_us)
     ends = [last_us - back * MICROSECONDS_PER_HOUR for back in reversed(range(hours))]
-    # whole hours, of which the close before the first day is in the first
-    begins_us = ends[0] - MICROSECONDS_PER_DAY - MICROSECONDS_PER_HOUR
+    begins_us = hour_of(ends[0] - BACK_US)
 
     def question(store: Store) -> _Read:
         markets = list_named_markets(codes, store, [_TRADES])
@@ -190,8 +184,8 @@ CORRELATION_COLUMNS: Sequence[Column] = (
 def build_volatility(answer: VolatilityAnswer) -> Sheet:
     """A row an hour."""
     rows = [
-        (*answer.market, each.as_of_us, _text(each.volatility[0]), each.volatility.returns)
-        for each in answer.rows
+        (*answer.market, as_of_us, print_amount(found.annualised_pct), found.returns)
+        for as_of_us, found in answer.rows
     ]
     return Sheet(VOLATILITY_COLUMNS, rows)
 
@@ -204,13 +198,9 @@ def build_correlations(answer: CorrelationAnswer) -> Sheet:
             each.other.venue_symbol,
             each.other.symbol,
             each.as_of_us,
-            _text(each.correlation.value),
+            print_amount(each.correlation.value),
             each.correlation.pairs,
         )
         for each in answer.rows
     ]
     return Sheet(CORRELATION_COLUMNS, rows)
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else f"{amount:f}"

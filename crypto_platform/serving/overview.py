@@ -39,7 +39,7 @@ from crypto_platform.serving.analytics import MadeOf, open_candles
 from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.failover import Reads, Source
 from crypto_platform.serving.market import name_markets
-from crypto_platform.serving.sheets import Column, Sheet
+from crypto_platform.serving.sheets import Column, Sheet, print_amount
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import Store
 from crypto_platform.stores.market import Market, Span
@@ -234,22 +234,18 @@ def build_overview(overview: Overview) -> Sheet:
     rows = [
         (
             *row.market,
-            None if row.summary.last is None else _text(row.summary.last.price),
+            None if row.summary.last is None else print_amount(row.summary.last.price),
             None if row.summary.last is None else row.summary.last.time_us,
-            _text(row.summary.change_24h_pct),
-            _text(row.summary.change_7d_pct),
-            _text(row.summary.high_24h),
-            _text(row.summary.low_24h),
-            _text(row.summary.base_volume_24h),
-            _text(row.summary.quote_volume_24h),
-            _text(row.summary.volatility_24h_pct),
+            print_amount(row.summary.change_24h_pct),
+            print_amount(row.summary.change_7d_pct),
+            print_amount(row.summary.high_24h),
+            print_amount(row.summary.low_24h),
+            print_amount(row.summary.base_volume_24h),
+            print_amount(row.summary.quote_volume_24h),
+            print_amount(row.summary.volatility_24h_pct),
             [f"{close:f}" for close in row.summary.sparkline],
             row.made_of.value,
         )
         for row in overview.rows
     ]
     return Sheet(OVERVIEW_COLUMNS, rows)
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else f"{amount:f}"

@@ -6,6 +6,7 @@ here: CSV and Parquet (cli/sheet.py), tables for people (cli/text.py).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
@@ -73,6 +74,11 @@ def build_rows(sheet: Sheet) -> list[dict[str, object]]:
 def print_time(time_us: int) -> str:
     """RFC 3339 UTC to the microsecond."""
     return from_time_us(time_us).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def print_amount(amount: Decimal | None) -> str | None:
+    """All its digits, without an exponent; None where it is not known."""
+    return None if amount is None else f"{amount:f}"
 
 
 def _same(value: object) -> object:

@@ -26,7 +26,7 @@ from crypto_platform.serving.currencies import CurrencyCodes
 from crypto_platform.serving.failover import Reads, Source
 from crypto_platform.serving.market import UnknownMarketError
 from crypto_platform.serving.overview import list_named_markets, read_figures, read_last_price
-from crypto_platform.serving.sheets import Column, Sheet
+from crypto_platform.serving.sheets import Column, Sheet, print_amount
 from crypto_platform.settings import Settings
 from crypto_platform.stores.base import Store
 from crypto_platform.stores.market import Market
@@ -114,19 +114,15 @@ def build_venues(answer: VenueAnswer) -> Sheet:
             answer.symbol,
             row.market.venue,
             row.market.venue_symbol,
-            _text(row.price),
+            print_amount(row.price),
             None if row.price_of is None else row.price_of.value,
             row.age_us,
             row.is_fresh,
-            _text(row.difference_bps),
-            _text(row.spread_bps),
-            _text(row.market.base_volume),
-            _text(row.volume_share_ratio),
+            print_amount(row.difference_bps),
+            print_amount(row.spread_bps),
+            print_amount(row.market.base_volume),
+            print_amount(row.volume_share_ratio),
         )
         for row in answer.comparison.rows
     ]
     return Sheet(VENUE_COLUMNS, rows)
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else f"{amount:f}"
